@@ -1,0 +1,55 @@
+/* client/session.h - an SMTP client session: connect, greet, send messages one after another.
+ *
+ * Used by relay, the command line and the public library. Event-driven; every time-out of RFC 5321
+ * 4.5.3.2; PIPELINING (RFC 2920), SIZE, 8BITMIME used when offered; dot-stuffing exact for any
+ * bytes. Each recipient gets exactly one outcome for each message. An outcome after the final dot
+ * got lost is "try later": a duplicate is allowed, a loss is not. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "io/loop.h"
+#include "io/socket.h"
+#include "mail/status.h"
+
+struct client;
+
+struct client_options {
+    struct str hostname;            /* for EHLO */
+    uint64_t timeout_scale_percent; /* 100: the RFC's times; tests shorten them */
+};
+
+struct client_message {
+    struct str sender;
+    const struct str *recipients;
+    size_t recipient_count;
+    bool body_8bit;
+    uint64_t size;      /* prefix and content */
+    struct str prefix;  /* sent first */
+    struct str content; /* or: */
+    int content_fd; /* -1: content is in memory; else read with pread from content_offset on, 64 KiB at a time */
+    uint64_t content_offset, content_bytes;
+};
+
+struct client_events {
+    /* Greeted and ready for a message; also after each message when the session can go on. */
+    void (*on_ready)(void *arg);
+    /* One for each recipient of the message, exactly once. */
+    void (*on_result)(void *arg, size_t recipient_index, const struct status *st);
+    void (*on_message_end)(
+        void *arg); /* after the last on_result; may start the next message or quit */
+    /* The session is over: st says why (class 2: we quit). If a message was under way its results
+     * were reported before. next_hop_failed: no session could be had at all. The owner frees the client. */
+    void (*on_end)(void *arg, const struct status *st, bool next_hop_failed);
+    void (*on_line)(void *arg, bool sent, struct str line); /* the dialogue, for -v; may be NULL */
+};
+
+/* Connects to the address. Everything in options and to is copied. */
+int client_new(struct loop *l, const struct sock_address *to, const struct client_options *o,
+               const struct client_events *events, void *arg, struct client **ret);
+/* Only in on_ready or on_message_end (or later while idle). Strings must live until on_message_end. */
+void client_send(struct client *c, const struct client_message *m);
+void client_quit(struct client *c);                      /* QUIT, then on_end */
+void client_free(struct client **c);                     /* at once, no events; NULL is fine */
+struct str client_peer(const struct client *c);          /* "127.0.0.1:25" */
+struct str client_greeting_host(const struct client *c); /* the name in its 220, or empty */
+size_t client_message_count(const struct client *c);     /* sent over this connection so far */

@@ -1,0 +1,95 @@
+/* config/config.h - the one configuration file: statements as rows, a frozen result.
+ *
+ * Every statement is a row in statements.def: name, kind, default, range, words for the manual.
+ * The row is parser, default, range check, `troika check`, troika.conf(5) and the snapshot.
+ *
+ * Reading (libconfuse can exit(), so only in a child process: config_check_file) gives a snapshot:
+ * bytes in a sealed memfd that workers turn into a struct config without parsing anything from
+ * outside. A struct config is never changed; it is counted, because sessions that began under an
+ * old one end under it. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "base/arena.h"
+#include "io/socket.h"
+
+struct config_listen {
+    struct str name;       /* title: "smtp" */
+    struct str *addresses; /* "*:25", "127.0.0.1:2525" */
+    size_t address_count;
+    struct str at; /* "troika.conf:12", for messages */
+};
+
+struct config_domain {
+    struct str name; /* lower case */
+    bool accounts;   /* STATE/accounts is asked for its users */
+    struct str at;
+};
+
+struct config_route {
+    struct str domain; /* lower case; ".example.org" matches below it */
+    struct str via;    /* "host:port" */
+    struct str at;
+};
+
+struct config {
+    struct arena arena; /* owns everything below */
+    unsigned references;
+
+    struct str file; /* absolute path it came from */
+    struct str hostname;
+    struct str state; /* absolute path */
+    bool strict, hold;
+    struct config_listen *listens;
+    size_t listen_count;
+    struct config_domain *domains;
+    size_t domain_count;
+    struct config_route *routes;
+    size_t route_count;
+    struct str smarthost; /* "host:port", or empty */
+    struct str smarthost_at;
+    struct network *relay_for;
+    size_t relay_for_count;
+    struct str relay_for_at;
+
+    uint64_t message_bytes_max;
+    uint64_t recipients_max;
+    uint64_t errors_max;                  /* per session, then 421 */
+    uint64_t connections_max;             /* in all */
+    uint64_t connections_per_address_max; /* relay-for networks are exempt */
+    uint64_t hops_max;
+    uint64_t idle_timeout_us, session_timeout_us;
+    uint64_t *retry_us; /* the schedule; the last one repeats */
+    size_t retry_count;
+    uint64_t expire_us;
+    uint64_t destination_concurrency_max;
+    uint64_t free_floor_bytes;
+    uint64_t history_days_max, history_bytes_max;
+    uint64_t smtpd_count, relay_count; /* 0: one per core */
+    struct str log;                    /* "stderr" or "syslog" */
+    struct str log_level;              /* "debug", "info", "warning", "error" */
+
+    uint64_t
+        routing_fingerprint; /* of everything that decides where mail goes; changes → queue asks again */
+};
+
+struct config_error {
+    struct str
+        text; /* "troika.conf:12: listen: port 70000 is out of range; ports go from 1 to 65535" */
+};
+
+/* Reads and checks path in a child process. 0 and a snapshot descriptor (sealed memfd), or a
+ * negative errno with all the errors, one a line, in *errors (-EINVAL: the file is wrong; warnings
+ * are there also after 0). */
+int config_check_file(const char *path, int *ret_snapshot_fd, struct buf *errors);
+/* Loads a snapshot; does not close the descriptor. */
+int config_load(int snapshot_fd, struct config **ret);
+struct config *config_hold(struct config *c);
+void config_drop(struct config **c); /* NULL is fine */
+
+/* The default file: $TROIKA_CONF, else /etc/troika/troika.conf (prefix as installed). */
+const char *config_default_path(void);
+/* troika.conf(5), or the text of `troika check --statements`, from the rows. */
+void config_manual(struct buf *to);
+/* All statements with the values in force, as a file that gives the same configuration. */
+void config_print(struct buf *to, const struct config *c);

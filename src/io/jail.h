@@ -1,0 +1,31 @@
+/* io/jail.h - what a process can still do once it has started.
+ *
+ * jail_enter is the only place that changes uid, root directory, seccomp and Landlock. As root:
+ * chroot, groups dropped, uid changed, all of them checked to be irreversible. Always:
+ * no_new_privs, not dumpable, Landlock (file system and, with ABI 4, TCP), seccomp: a system call
+ * outside the list fails with EPERM. As a plain user chroot and uid are left out; `ret` says in
+ * words which protections are on, for the log. Built with sanitizers or coverage it only changes uid and says so. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "base/buf.h"
+
+enum jail_may {
+    JAIL_FILES_READ = 1,  /* open and read below root_fd */
+    JAIL_FILES_WRITE = 2, /* also create, write, sync, rename, unlink there */
+    JAIL_CONNECT = 4,     /* make TCP connections */
+    JAIL_ACCEPT = 8,      /* accept on listeners it was handed */
+    JAIL_THREADS = 16,
+    JAIL_LOCK = 32, /* file locks and shared mappings: what SQLite needs */
+};
+
+struct jail {
+    const char *user; /* system user when started by root; NULL: stay */
+    int root_fd; /* directory that becomes / and the only one Landlock allows; -1: none, an empty one */
+    unsigned may;
+    const char *const
+        *also_read; /* further paths to open for reading (Landlock, plain user only), or NULL */
+};
+
+/* 0, or a negative errno with what failed in *ret: the process must not go on. */
+int jail_enter(const struct jail *j, struct buf *ret);

@@ -1,0 +1,35 @@
+/* io/socket.h - addresses of sockets, listeners, networks. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include <sys/socket.h>
+
+#include "base/buf.h"
+
+struct sock_address {
+    struct sockaddr_storage sa;
+    socklen_t bytes;
+};
+
+/* "127.0.0.1:25", "[::1]:25", "*:25" (both families: two addresses). Names are not looked up.
+ * Writes up to two; returns how many, 0 when it is none. */
+size_t sock_address_parse(struct str s, struct sock_address ret[2]);
+void sock_address_print(struct buf *to, const struct sock_address *a); /* with port */
+void sock_address_print_ip(
+    struct buf *to, const struct sock_address *a); /* "192.0.2.1", "2001:db8::1"; v4-mapped as v4 */
+uint16_t sock_address_port(const struct sock_address *a);
+bool sock_address_eq(const struct sock_address *a, const struct sock_address *b);
+
+struct network {    /* 10.0.0.0/8, 2001:db8::/32, or one address */
+    uint8_t family; /* AF_INET, AF_INET6 */
+    uint8_t bits;
+    uint8_t bytes[16];
+};
+bool network_parse(struct str s, struct network *ret);
+bool network_has(const struct network *n,
+                 const struct sock_address *a); /* v4-mapped v6 counts as v4 */
+
+int listen_tcp(const struct sock_address *a,
+               int *ret_fd); /* non-blocking, close-on-exec, SO_REUSEADDR, V6ONLY */
+int listen_unix(const char *path, unsigned mode,
+                int *ret_fd); /* SOCK_SEQPACKET; replaces a dead socket */

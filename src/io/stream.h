@@ -1,0 +1,52 @@
+/* io/stream.h - a connected byte stream with buffers that have limits.
+ *
+ * Bytes read are handed to on_bytes in `in`; the owner drops what it used (buf_drop_front) and
+ * leaves the rest. When `in` is full and nothing was used, reading stops until stream_resume.
+ * Written bytes gather and leave in TURN_FLUSH (or at stream_flush). Memory is only held while
+ * there is something in it. After stream_free no event arrives. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "base/buf.h"
+#include "io/loop.h"
+
+struct stream;
+
+enum stream_end {
+    STREAM_EOF,     /* the peer ended the stream politely */
+    STREAM_ERROR,   /* error holds an errno */
+    STREAM_IDLE,    /* nothing could be read for the idle time */
+    STREAM_STALLED, /* nothing could be written for the idle time */
+};
+
+struct stream_events {
+    void (*on_bytes)(void *arg, struct buf *in);
+    void (*on_drained)(
+        void *arg); /* all that was written has been taken by the kernel; may be NULL */
+    void (*on_end)(void *arg, enum stream_end why,
+                   int error); /* once; the stream is still to be freed */
+};
+
+/* Takes the descriptor (non-blocking already) also on failure. in/out_bytes_max bound memory. */
+int stream_new(struct loop *l, int fd, const struct stream_events *events, void *arg,
+               size_t in_bytes_max, size_t out_bytes_max, struct stream **ret);
+/* Starts a TCP connection; on_connected once it stands, on_end if it does not. from may be NULL. */
+struct sockaddr;
+int stream_connect(struct loop *l, const struct sockaddr *to, unsigned to_bytes,
+                   uint64_t timeout_us, void (*on_connected)(void *arg),
+                   const struct stream_events *events, void *arg, size_t in_bytes_max,
+                   size_t out_bytes_max, struct stream **ret);
+void stream_free(struct stream **s); /* closes at once; NULL is fine */
+void stream_finish(
+    struct stream **s); /* lets what is written leave (at most 5 s), then closes; no more events */
+
+bool stream_write(struct stream *s,
+                  struct str bytes); /* false: over out_bytes_max, the stream ends */
+size_t stream_unsent(const struct stream *s);
+void stream_flush(struct stream *s);
+void stream_pause(struct stream *s); /* stop reading */
+void stream_resume(
+    struct stream *s); /* go on; on_bytes comes in this or the next turn if `in` holds any */
+void stream_idle(struct stream *s,
+                 uint64_t idle_us); /* 0: never; counts from now and from each byte */
+int stream_fd(const struct stream *s);

@@ -1,0 +1,75 @@
+/* ipc/worker.h - the life of every worker process, so that a role is only its own work.
+ *
+ * The parent execs libexec/troika/ROLE with its channel at descriptor 3 and says, in this order:
+ * CONFIG, LOG, FOLDER (roles with files), BOARDs and LISTENERs (with LISTENERS_END), CHANNELs to
+ * peers, START. On START worker_main calls role->start, enters the jail, answers READY and runs
+ * the loop. Later: CONFIG (reload), CHANNEL (a peer was restarted; replaces the old one),
+ * LISTENERs of a new generation, STOP. ALIVE is sent every 5 s. When the parent's channel ends,
+ * the worker exits.
+ *
+ *   static const struct role_spec spec = { .role = SMTPD, … };
+ *   int main(int argc, char **argv) { return worker_main(argc, argv, &spec); }
+ */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "io/jail.h"
+#include "ipc/channel.h"
+
+struct worker;
+
+/* A listener with this index is the role's own control socket: worker_main accepts there itself,
+ * checks SO_PEERCRED (root, or the uid the server was started by) and reports the client as a peer of role
+ * CONTROL. */
+#define LISTEN_CONTROL UINT32_MAX
+
+struct role_handler {
+    enum message_kind kind;
+    void (*fn)(struct worker *w, struct channel *from, union message *m);
+};
+
+struct role_spec {
+    enum role role;
+    const char *user;                    /* system user when started by root */
+    unsigned jail_may;                   /* enum jail_may */
+    const struct role_handler *handlers; /* a kind without a row breaks the contract */
+    size_t handler_count;
+
+    int (*start)(
+        struct worker *w); /* before the jail: open files; 0 or negative errno (logged, exit 78) */
+    void (*run)(struct worker *w); /* after the jail, before the first event; may be NULL */
+    void (*config)(struct worker *w,
+                   int snapshot_fd); /* also the first, before start; owns the fd */
+    void (*listener)(struct worker *w, uint32_t listen_index, struct str address,
+                     int fd);                /* owns fd; NULL: none */
+    void (*listeners_end)(struct worker *w); /* those of older generations are to be closed */
+    void (*peer_up)(struct worker *w, struct channel *peer,
+                    uint32_t number);                          /* also of control clients */
+    void (*peer_down)(struct worker *w, struct channel *peer); /* after this the channel is freed */
+    void (*peer_room)(struct worker *w, struct channel *peer); /* may be NULL */
+    void (*stop)(
+        struct worker *w); /* asked to end politely: call worker_done() when nothing is left */
+    void (*probe)(struct worker *w); /* test builds only: runs right after the jail closed */
+};
+
+struct worker {
+    const struct role_spec *spec;
+    struct loop *loop;
+    const struct clock *clock;
+    struct channel *parent;
+    uint32_t number, count; /* this is number N of count of its role */
+    int folder_fd;          /* -1: none */
+    int boards[64];         /* shared connection tables by worker number, -1: none */
+    void *role;             /* the role's own state */
+};
+
+int worker_main(int argc, char **argv, const struct role_spec *spec);
+void worker_done(struct worker *w); /* flush, then exit 0 */
+/* The channels to peers of that role, in order of their numbers; NULL past the end. */
+struct channel *worker_peer(struct worker *w, enum role role, size_t index);
+
+/* The same role outside the server, for `troika queue` and `trace` when it is down: `ROLE --ask
+ * FOLDER` takes a control channel at descriptor 3 instead of the parent's, opens FOLDER itself,
+ * answers questions, and ends with that channel. The caller holds STATE/lock; the configuration
+ * snapshot is descriptor 4. role->start and ->config are called as in the server, ->run is not:
+ * nothing is scheduled, no peer but the asker exists. */

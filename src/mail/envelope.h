@@ -1,0 +1,47 @@
+/* mail/envelope.h - who a message is from and to, apart from its bytes; and how that is written
+ * between our processes and into the spool.
+ *
+ * A recipient has been routed: transport and next hop say where it goes (src/route). The
+ * `original` is what RCPT said (or the ORCPT), for delivery reports. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "base/arena.h"
+#include "base/bytes.h"
+
+enum transport {
+    TRANSPORT_NONE,  /* nowhere: refused */
+    TRANSPORT_LOCAL, /* next hop: a mailbox folder below STATE/mail, "example.org/bill" */
+    TRANSPORT_RELAY, /* next hop: "host:port"; "[::1]:25" */
+    TRANSPORT_COUNT
+};
+
+const char *transport_name(enum transport t); /* "local", "relay" */
+
+struct target { /* where one recipient goes */
+    enum transport transport;
+    struct str next_hop;
+    struct str address; /* the final recipient, printed; empty never */
+    struct str why;     /* the statement that decided: "troika.conf:12 domain example.org" */
+};
+
+struct recipient {
+    struct str address; /* as in RCPT TO, printed without < > */
+    struct target target;
+};
+
+struct envelope {
+    struct str sender; /* printed without < >; empty: a notification */
+    struct str
+        client; /* who handed it over, one line of key=value pairs: client=[…] helo=… with=ESMTP */
+    bool body_8bit; /* BODY=8BITMIME was said */
+    size_t recipient_count;
+    struct recipient *recipients;
+};
+
+void envelope_encode(struct buf *to, const struct envelope *e);
+/* Everything is copied into the arena. False: not one of ours; *ret untouched. */
+bool envelope_decode(struct str bytes, struct arena *a, struct envelope *ret);
+
+void target_encode(struct buf *to, const struct target *t);
+bool target_decode(struct reader *r, struct target *ret); /* views into what is read */

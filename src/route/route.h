@@ -1,0 +1,54 @@
+/* route/route.h - where a recipient goes, and why. Pure: tables in, a decision out.
+ *
+ * Order: address literal and own names; a local domain (accounts, postmaster); a `route`; the
+ * smarthost; else nothing known. A recipient outside the local domains is only taken from those
+ * who may relay. Older routing syntaxes inside a local part (a%b, a!b, "a@b") are never followed
+ * and never make a local name (mail/address.h local_part_routes). */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "mail/address.h"
+#include "mail/envelope.h"
+#include "mail/reply.h"
+
+struct route_domain {
+    struct str name;
+    bool accounts;
+    struct str at; /* "troika.conf:12" */
+};
+struct route_via {
+    struct str domain; /* ".d" matches below it; the longest match wins */
+    struct str via;
+    struct str at;
+};
+
+enum account_answer { ACCOUNT_NO, ACCOUNT_YES, ACCOUNT_TRY_LATER };
+
+struct route_table {
+    struct str hostname;
+    const struct route_domain *domains;
+    size_t domain_count;
+    const struct route_via *routes;
+    size_t route_count;
+    struct str smarthost, smarthost_at;
+    struct str config_name; /* for reasons: "troika.conf" */
+    /* Is there such an account? local is unquoted, compared as the account database does. */
+    enum account_answer (*account)(void *arg, struct str local, struct str domain);
+    void *arg;
+};
+
+struct route_question {
+    struct str sender, recipient; /* printed addresses, without < > */
+    bool may_relay;
+};
+
+struct route_answer {
+    struct status status; /* class 2, or the refusal to give at RCPT */
+    struct target *targets;
+    size_t target_count;
+    struct str why; /* for people: which statement decided, or why not */
+};
+
+/* Strings of the answer live in the arena. */
+void route_decide(const struct route_table *t, const struct route_question *q, struct arena *a,
+                  struct route_answer *ret);

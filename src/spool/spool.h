@@ -1,0 +1,158 @@
+/* spool/spool.h - mail we have promised to deliver: segments of bytes and rows of state.
+ *
+ * One process (queue) owns the directory. Nothing said here is true for the world until
+ * spool_commit() returned 0: all spool_add, spool_result… since the last commit become durable
+ * together (segment bytes written and synced; BEGIN; rows; COMMIT), or none of them does.
+ * SQLite (queue.db) is the source of truth; a file that no row names is swept by spool_open.
+ * On-disk states and who moves them: docs/formats/spool.md.
+ *
+ * Errors are negative errno. After spool_commit failed the spool is broken: every further call
+ * gives -EIO, the caller answers 451 and the process restarts (a failed sync is never retried).
+ * -ENOSPC from spool_write/spool_add concerns that message alone. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "io/disk.h"
+#include "io/loop.h"
+#include "mail/envelope.h"
+#include "mail/id.h"
+#include "mail/status.h"
+
+struct spool;
+struct spool_entry; /* a message being taken in, not yet committed */
+
+struct spool_options {
+    const struct disk *disk;
+    const struct clock *clock;
+    uint64_t free_floor_bytes; /* below it nothing is taken in (spool_accepts) */
+    uint64_t reserve_bytes;    /* preallocated, given up so that results can still be committed */
+};
+
+enum {
+    SPOOL_INLINE_BYTES_MAX = 64 * 1024
+}; /* up to here in a segment, above in a file of its own */
+
+int spool_open(int dir_fd, const struct spool_options *o, struct spool **ret);
+void spool_close(struct spool **s); /* what was not committed is lost */
+uint32_t spool_node(const struct spool *s);
+/* Is there room for new mail? False below the free-space floor (asks the disk at most once a second). */
+bool spool_accepts(struct spool *s);
+
+/* ---- taking in ---- */
+/* The entry copies the envelope. size: of the content if known, else 0. */
+int spool_begin(struct spool *s, const struct envelope *e, uint64_t size, struct spool_entry **ret);
+int spool_write(struct spool_entry *m, struct str content);
+/* A large entry must be synced before it is added: -EAGAIN means "wait for `done`", which is called
+ * from the loop when a thread has synced the file (0 or an errno). Small entries give 0 at once. */
+int spool_sync(struct spool_entry *m, struct loop *l, void (*done)(void *arg, int error),
+               void *arg);
+struct spool_terms {
+    uint64_t due_us, expires_us;
+    bool hold;
+};
+/* Joins the current batch, consumes *m, also on failure; gives the message its id and replaces
+ * PREFIX_ID_MARK in prefix (our header fields, CRLF). Durable with the next spool_commit. */
+int spool_add(struct spool_entry **m, struct str prefix, const struct spool_terms *t,
+              struct id *ret);
+void spool_abort(struct spool_entry **m); /* NULL is fine; also while a sync runs */
+
+/* ---- what became of it; each joins the current batch ---- */
+/* The recipient is done with (delivered, bounced, discarded, removed): its row goes, and with the
+ * last one the message and, when nothing else is in it, the segment. -ENOENT: no such row. */
+int spool_end_recipient(struct spool *s, uint64_t key, uint32_t number);
+/* Not now: another try at due_us; st is kept for people to see. */
+int spool_defer_recipient(struct spool *s, uint64_t key, uint32_t number, uint64_t due_us,
+                          const struct status *st);
+int spool_hold_recipient(struct spool *s, uint64_t key, uint32_t number, bool hold,
+                         const struct status *why);                  /* why may be NULL */
+int spool_retry_now(struct spool *s, uint64_t key, uint32_t number); /* due := now, hold stays */
+int spool_move_recipient(struct spool *s, uint64_t key, uint32_t number,
+                         const struct target *t); /* re-routed */
+/* Destinations: back-off lives in their row, never in the recipients'. until_us 0: none. */
+int spool_destination_back_off(struct spool *s, uint64_t destination, uint64_t until_us,
+                               uint32_t failures, const struct status *st);
+/* Lines for history (see log.h), separated by '\n': kept until spool_events_taken. */
+int spool_event(struct spool *s, struct str line);
+int spool_events_taken(struct spool *s, uint64_t number); /* all up to this batch number */
+/* Small facts by name that must survive (the fingerprint of the routing configuration…). */
+int spool_fact_set(struct spool *s, const char *name, struct str value);
+bool spool_fact(struct spool *s, const char *name, struct buf *ret);
+
+bool spool_dirty(const struct spool *s); /* is there something to commit? */
+int spool_commit(struct spool *s); /* the order: segment bytes → their sync → rows → COMMIT */
+/* Starts a checkpoint in a thread of its own when the log has grown; call now and then. */
+void spool_checkpoint(struct spool *s);
+
+/* ---- reading: committed state only; strings live in the arena ---- */
+struct spool_destination {
+    uint64_t id;
+    enum transport transport;
+    struct str next_hop;
+    uint64_t back_off_until_us; /* 0: none */
+    uint32_t failures;          /* in a row */
+    uint64_t due_us;            /* the earliest recipient that is queued and not held */
+    struct status last;
+};
+/* Destinations with something due at or before now and not backing off, longest-waiting first;
+ * at most count. Returns how many. *next_us: when the next one will be due (UINT64_MAX: never). */
+int spool_due_destinations(struct spool *s, uint64_t now_us, struct arena *a,
+                           struct spool_destination *ret, size_t count, uint64_t *next_us);
+int spool_destination(struct spool *s, uint64_t id, struct arena *a, struct spool_destination *ret);
+int spool_destination_find(struct spool *s, enum transport t, struct str next_hop, struct arena *a,
+                           struct spool_destination *ret);
+
+struct spool_recipient {
+    uint64_t key;
+    uint32_t number;
+    uint64_t destination;
+    struct str address, original; /* final; as the sender wrote it */
+    enum transport transport;
+    struct str next_hop, why;
+    bool held;
+    uint32_t attempts;
+    uint64_t due_us, expires_us;
+    struct status last; /* class 0: never tried */
+};
+/* Due recipients of one destination by due time, after (after_due_us, after_key, after_number):
+ * pages, so that what is active now can be skipped. */
+struct spool_cursor {
+    uint64_t due_us, key;
+    uint32_t number;
+};
+int spool_due_recipients(struct spool *s, uint64_t destination, uint64_t now_us,
+                         struct spool_cursor *cursor, struct arena *a, struct spool_recipient *ret,
+                         size_t count);
+/* Those of a destination whose time is over, due or not. */
+int spool_expired_recipients(struct spool *s, uint64_t destination, uint64_t now_us,
+                             struct spool_cursor *cursor, struct arena *a,
+                             struct spool_recipient *ret, size_t count);
+/* All recipients of a message, by number. */
+int spool_recipients(struct spool *s, uint64_t key, uint32_t after_number, struct arena *a,
+                     struct spool_recipient *ret, size_t count);
+
+struct spool_message {
+    struct id id;
+    struct str sender, client, prefix;
+    uint64_t received_us, expires_us, size;
+    bool body_8bit;
+    bool in_file; /* content is a file of its own */
+};
+int spool_message(struct spool *s, uint64_t key, struct arena *a,
+                  struct spool_message *ret); /* -ENOENT */
+/* The content. Small: checked against its CRC and copied into the arena; -EBADMSG: the disk gave
+ * other bytes than were written: hold and report, never send. Large: a read-only descriptor the caller closes. */
+int spool_content(struct spool *s, uint64_t key, struct arena *a, struct str *ret);
+int spool_content_fd(struct spool *s, uint64_t key, int *ret_fd);
+
+/* Everything, paged by (key, number): for listings of any length. */
+int spool_list(struct spool *s, struct spool_cursor *after, struct arena *a,
+               struct spool_recipient *ret, size_t count);
+/* Events of batches after `after_number` not yet taken, oldest first; *ret_number is their batch. 1, or 0 at the end. */
+int spool_events(struct spool *s, uint64_t after_number, struct buf *ret_lines,
+                 uint64_t *ret_number);
+
+struct spool_counts {
+    uint64_t message_count, recipient_count, held_count, destination_count, segment_count,
+        free_bytes;
+};
+int spool_counts(struct spool *s, struct spool_counts *ret);
