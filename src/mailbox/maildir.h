@@ -9,6 +9,7 @@
 // SPDX-License-Identifier: ISC
 #pragma once
 
+#include "base/clock.h"
 #include "io/disk.h"
 #include "mail/id.h"
 #include "mail/status.h"
