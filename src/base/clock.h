@@ -32,5 +32,12 @@ bool time_parse(struct str s, uint64_t *ret_us);
 void day_print(struct buf *to, uint64_t day);
 bool day_parse(struct str s, uint64_t *ret_day);
 
+/* A day of the (proleptic Gregorian) calendar and its number of days since 1970. */
+struct date {
+    unsigned year, month, day; /* month and day count from 1 */
+};
+struct date civil_date(uint64_t day);
+bool civil_day(struct date d, uint64_t *ret_day); /* false: no such day, or before 1970 */
+
 /* "90s", "5m", "2h", "5d" for people: the largest unit that is exact, else seconds. */
 void duration_print(struct buf *to, uint64_t us);

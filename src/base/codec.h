@@ -6,6 +6,8 @@
 
 /* CRC-32C (Castagnoli), as in RFC 3720; start with 0, feed on with the last result. */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
+/* The same without the processor's instruction: what machines that lack it use. */
+uint32_t crc32c_portable(uint32_t crc, const void *p, size_t n);
 
 /* Base32 with the alphabet 0-9 a-z without i l o u: digits and letters in ASCII order, so that
  * fixed-width texts sort as their numbers. Writes `digits` characters, most significant first. */

@@ -2,7 +2,7 @@
  *
  *   level=info event=accepted msg=0f3k… session=… from=<a@b.org> size=5120 rcpts=2
  *
- * A line is built with line_begin() and line_* and is the same text in the log, in the history
+ * A line is built in a struct buf with line_* and is the same text in the log, in the history
  * files and in the answers of `troika trace`. line_value() is the only place in the tree that
  * escapes untrusted text: bytes outside printable ASCII, `"` and `\` become \xHH, and a value
  * with a blank, `=`, or nothing in it is quoted. So a line never contains a newline.
@@ -15,6 +15,8 @@
 enum log_level { LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARNING, LEVEL_ERROR };
 
 enum { LINE_BYTES_MAX = 8192, LINE_VALUE_BYTES_MAX = 1024 }; /* a longer value ends in … as \x.. */
+
+/* A pair that no longer fits into the buf is left out whole. */
 
 /* Building: key=value pairs appended with one blank between them. */
 void line_str(struct buf *b, const char *key, struct str value);
@@ -33,7 +35,7 @@ bool line_get(struct str line, const char *key, struct str *value, struct buf *s
  * journal listens: JOURNAL_STREAM is set), or syslog over an already connected datagram socket. */
 enum log_form { LOG_FORM_PLAIN, LOG_FORM_JOURNAL, LOG_FORM_SYSLOG };
 void log_open(int fd, enum log_form form, enum log_level least, const char *role);
-/* log_line writes `level=… role=… ` + line at once; never blocks for long, loses the line rather
+/* log_line writes `level=… role=… ` + line at once (plain: with `time=… ` before them); never blocks for long, loses the line rather
  * than the program. */
 void log_line(enum log_level level, struct str line);
 /* For rare lines: log_event(LEVEL_ERROR, "spool-broken", "error", strerror(e), NULL): pairs of C
