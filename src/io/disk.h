@@ -32,15 +32,21 @@ struct disk {
 
 extern const struct disk disk_system;
 
+/* link_fd gives a name to an O_TMPFILE by linkat(AT_EMPTY_PATH), which an unprivileged process may
+ * do from Linux 6.10 on, and else by way of /proc/self/fd, which a chroot hides. This keeps that
+ * folder open for the whole process; jail_enter calls it where both are so. 0 or more, or a
+ * negative errno. */
+int disk_keep_links(void);
+
 int disk_write_at(const struct disk *d, int fd, struct str bytes, uint64_t offset);
 /* Reads exactly n bytes or fails (-EIO at the end of the file). */
 int disk_read_at(int fd, void *to, size_t n, uint64_t offset);
 /* Free bytes for an unprivileged user on the file system of fd. */
 int disk_free_bytes(int fd, uint64_t *ret);
-/* A whole small file, at most bytes_max. */
+/* Adds a whole small regular file to ret; -EFBIG: it is longer than bytes_max. */
 struct buf;
 int file_read(int dir_fd, const char *name, size_t bytes_max, struct buf *ret);
 /* Writes a whole small file so that after 0 the old or the new content exists whatever happens:
- * 1 bytes to a temporary name, synced; 2 renamed over; 3 the directory synced. */
+ * 1 bytes to "tmp-NAME", synced; 2 renamed over; 3 the directory synced. */
 int file_replace(const struct disk *d, int dir_fd, const char *name, struct str bytes,
                  unsigned mode);

@@ -2,7 +2,7 @@
  *
  *   due timers -> ready descriptors -> turn-end work, in this order:
  *   TURN_COMMIT (queue: one group commit) -> TURN_FLUSH (channels and streams write what has
- *   gathered) -> bury the dead (loop_bury).
+ *   gathered), again while either is wanted -> bury the dead (loop_bury).
  *
  * Callbacks may close anything, themselves too: memory given to loop_bury is freed only when the
  * turn is over, so callbacks higher up the stack may still look at it. */
@@ -16,16 +16,20 @@ struct event_base;
 
 int loop_new(const struct clock *clock, struct loop **ret);
 void loop_free(struct loop **l);
-void loop_run(struct loop *l);  /* until loop_stop */
+void loop_run(struct loop *l);  /* until loop_stop, or nothing is left to wait for */
 void loop_stop(struct loop *l); /* ends after this turn */
-void loop_turn(struct loop *l,
-               bool wait); /* one turn, for tests and for callers with a loop of their own */
+/* One turn, for tests and for callers with a loop of their own. Does not wait when turn-end work
+ * is wanted already. */
+void loop_turn(struct loop *l, bool wait);
 const struct clock *loop_clock(const struct loop *l);
 struct event_base *loop_base(struct loop *l);
 
-/* Timers: embedded in their owner, monotonic, once. Setting again moves them. */
+/* Timers: embedded in their owner, monotonic by the loop's clock (so a test moves its own clock
+ * and takes a turn), once. Setting again moves them, and costs next to nothing when it moves them
+ * later: an idle timer may be set at each byte. */
 struct timer {
-    void *event; /* private; zero-initialise */
+    uint64_t due_us; /* private, with `place`; zero-initialise */
+    size_t place;
     struct loop *loop;
     void (*fn)(void *arg);
     void *arg;
@@ -53,13 +57,12 @@ void watch_signal(struct loop *l, struct watch *w, int signal, void (*fn)(void *
 /* Work at the end of each turn in which turn_want() was called for it. */
 enum turn_phase { TURN_COMMIT, TURN_FLUSH, TURN_PHASE_COUNT };
 struct turn_work {
-    struct turn_work *next; /* private; zero-initialise */
+    struct turn_work *next, **at; /* private, with `wanted`; zero-initialise */
     bool wanted;
     void (*fn)(void *arg);
     void *arg;
 };
-void turn_want(struct loop *l, enum turn_phase phase,
-               struct turn_work *w); /* once a turn is enough */
+void turn_want(struct loop *l, enum turn_phase phase, struct turn_work *w); /* again: no effect */
 void turn_forget(struct loop *l, struct turn_work *w);
 
 void loop_bury(struct loop *l, void (*free_fn)(void *), void *p);

@@ -25,6 +25,7 @@ struct network {    /* 10.0.0.0/8, 2001:db8::/32, or one address */
     uint8_t bits;
     uint8_t bytes[16];
 };
+/* False also when bits are set behind the length ("10.0.0.1/8"): that is a slip. */
 bool network_parse(struct str s, struct network *ret);
 bool network_has(const struct network *n,
                  const struct sock_address *a); /* v4-mapped v6 counts as v4 */
