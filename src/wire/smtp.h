@@ -63,6 +63,8 @@ enum smtp_syntax {
  * what is wrong and what would be right. Strings are in the arena or views into line. */
 enum smtp_syntax smtp_command_parse(struct str line, bool strict, struct arena *a,
                                     struct smtp_command *ret, struct parse_error *error);
+const char *smtp_verb_word(enum smtp_verb verb);    /* "MAIL"; "" for VERB_UNKNOWN */
+enum smtp_verb smtp_verb_find(struct str word);     /* in any case; VERB_UNKNOWN: none */
 
 /* ---- the content after DATA: dot-stuffing removed, RFC 5321 4.5.2 ---- */
 enum dot_event {

@@ -1,0 +1,233 @@
+/* wire/command.c - one SMTP command line. RFC 5321 4.1.1, 4.1.2.
+ *
+ * A verb is a row: its word and how its arguments are read. Forgiving means: blanks where the
+ * standard has none or one, paths without < > and host names of one label; never a second meaning
+ * for something that is legal. */
+// SPDX-License-Identifier: ISC
+#include "base/check.h"
+#include "wire/smtp.h"
+
+struct input {
+    struct str line, rest;
+    bool strict;
+    struct arena *arena;
+    struct parse_error *error;
+};
+
+struct verb_row {
+    const char *word;
+    enum smtp_syntax (*arguments)(struct input *in, struct smtp_command *c);
+};
+
+static enum smtp_syntax wrong(struct input *in, enum smtp_syntax kind, const char *text)
+{
+    *in->error = (struct parse_error){text, in->line.n - in->rest.n};
+    return kind;
+}
+
+static void skip_blanks(struct str *s)
+{
+    while (s->n > 0 && char_is_blank(s->p[0]))
+        *s = str_skip(*s, 1);
+}
+
+static enum smtp_syntax no_arguments(struct input *in, struct smtp_command *c)
+{
+    skip_blanks(&in->rest);
+    if (in->rest.n > 0)
+        return wrong(in, SYNTAX_ARGUMENTS, "this command takes no argument");
+    return SYNTAX_OK;
+}
+
+static enum smtp_syntax any_text(struct input *in, struct smtp_command *c)
+{
+    c->text = str_trim(in->rest);
+    return SYNTAX_OK;
+}
+
+static enum smtp_syntax some_text(struct input *in, struct smtp_command *c)
+{
+    c->text = str_trim(in->rest);
+    if (c->text.n == 0)
+        return wrong(in, SYNTAX_ARGUMENTS, "what is it about? A name belongs behind the command");
+    return SYNTAX_OK;
+}
+
+static enum smtp_syntax host_name(struct input *in, struct smtp_command *c)
+{
+    c->text = str_trim(in->rest);
+    if (c->text.n == 0)
+        return wrong(in, SYNTAX_ARGUMENTS, "your host name is missing: EHLO host.example.org");
+    if (!domain_valid(c->text, !in->strict))
+        return wrong(in, SYNTAX_ARGUMENTS,
+                     "that is no host name; say EHLO host.example.org or EHLO [192.0.2.1]");
+    return SYNTAX_OK;
+}
+
+/* ---- MAIL and RCPT ---- */
+
+/* RFC 5321 4.1.2: esmtp-keyword, esmtp-value. */
+static bool keyword_valid(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!char_is_alpha(s.p[i]) && !char_is_digit(s.p[i]) && (s.p[i] != '-' || i == 0))
+            return false;
+    }
+    return s.n > 0;
+}
+
+static bool value_valid(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '=')
+            return false;
+    }
+    return s.n > 0;
+}
+
+static bool parameter_parse(struct str word, struct smtp_parameter *ret)
+{
+    bool has_value = str_find(word, '=') < word.n;
+
+    ret->key = str_cut(&word, '=');
+    ret->value = has_value ? word : STR_NONE;
+    return keyword_valid(ret->key) && (!has_value || value_valid(ret->value));
+}
+
+static bool parameter_given(const struct smtp_command *c, struct str key)
+{
+    for (size_t i = 0; i < c->parameter_count; i++) {
+        if (str_eq_nocase(c->parameters[i].key, key))
+            return true;
+    }
+    return false;
+}
+
+static enum smtp_syntax parameters(struct input *in, struct smtp_command *c)
+{
+    if (in->rest.n > 0 && !char_is_blank(in->rest.p[0]))
+        return wrong(in, SYNTAX_PARAMETERS, "a blank belongs between address and parameters");
+    for (skip_blanks(&in->rest); in->rest.n > 0; skip_blanks(&in->rest)) {
+        struct str after = in->rest;
+        struct smtp_parameter p;
+
+        if (c->parameter_count == SMTP_PARAMETERS_MAX)
+            return wrong(in, SYNTAX_PARAMETERS, "too many parameters");
+        if (!parameter_parse(str_cut_word(&after), &p))
+            return wrong(in, SYNTAX_PARAMETERS, "malformed parameter; the form is NAME=value");
+        if (parameter_given(c, p.key))
+            return wrong(in, SYNTAX_PARAMETERS, "the same parameter twice");
+        c->parameters[c->parameter_count++] = p;
+        in->rest = after;
+    }
+    return SYNTAX_OK;
+}
+
+/* "FROM:" or "TO:" behind the verb. */
+static bool keyword_cut(struct input *in, struct str keyword)
+{
+    struct str s = in->rest;
+
+    if (s.n == 0 || !char_is_blank(s.p[0]))
+        return false;
+    s = str_skip(s, 1);
+    if (!in->strict)
+        skip_blanks(&s);
+    if (!str_starts_nocase(s, keyword))
+        return false;
+    s = str_skip(s, keyword.n);
+    if (!in->strict)
+        skip_blanks(&s);
+    if (!str_starts(s, STR(":")))
+        return false;
+    in->rest = str_skip(s, 1);
+    return true;
+}
+
+static enum smtp_syntax path(struct input *in, struct smtp_command *c, unsigned flags,
+                             enum smtp_syntax kind)
+{
+    if (!in->strict) {
+        skip_blanks(&in->rest);
+        flags |= PATH_LENIENT;
+    }
+
+    size_t offset = in->line.n - in->rest.n;
+
+    if (!path_parse(&in->rest, flags, in->arena, &c->path, in->error)) {
+        in->error->at += offset;
+        return kind;
+    }
+    return parameters(in, c);
+}
+
+static enum smtp_syntax sender(struct input *in, struct smtp_command *c)
+{
+    if (!keyword_cut(in, STR("FROM")))
+        return wrong(in, SYNTAX_ARGUMENTS, "the form is MAIL FROM:<you@your.domain>");
+    return path(in, c, PATH_MAY_BE_EMPTY, SYNTAX_SENDER);
+}
+
+static enum smtp_syntax recipient(struct input *in, struct smtp_command *c)
+{
+    if (!keyword_cut(in, STR("TO")))
+        return wrong(in, SYNTAX_ARGUMENTS, "the form is RCPT TO:<somebody@some.domain>");
+    return path(in, c, PATH_MAY_BE_POSTMASTER, SYNTAX_RECIPIENT);
+}
+
+/* ---- the line ---- */
+
+static const struct verb_row verbs[VERB_COUNT] = {
+    [VERB_UNKNOWN] = {"", no_arguments},  [VERB_HELO] = {"HELO", host_name},
+    [VERB_EHLO] = {"EHLO", host_name},    [VERB_MAIL] = {"MAIL", sender},
+    [VERB_RCPT] = {"RCPT", recipient},    [VERB_DATA] = {"DATA", no_arguments},
+    [VERB_RSET] = {"RSET", no_arguments}, [VERB_NOOP] = {"NOOP", any_text},
+    [VERB_QUIT] = {"QUIT", no_arguments}, [VERB_HELP] = {"HELP", any_text},
+    [VERB_VRFY] = {"VRFY", some_text},    [VERB_EXPN] = {"EXPN", some_text},
+};
+
+const char *smtp_verb_word(enum smtp_verb verb)
+{
+    return verbs[verb].word;
+}
+
+enum smtp_verb smtp_verb_find(struct str word)
+{
+    for (enum smtp_verb v = VERB_UNKNOWN + 1; v < VERB_COUNT; v++) {
+        if (str_eq_nocase(word, str_c(verbs[v].word)))
+            return v;
+    }
+    return VERB_UNKNOWN;
+}
+
+static bool has_control(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (((unsigned char)s.p[i] < ' ' && s.p[i] != '\t') || s.p[i] == 0x7f)
+            return true;
+    }
+    return false;
+}
+
+enum smtp_syntax smtp_command_parse(struct str line, bool strict, struct arena *a,
+                                    struct smtp_command *ret, struct parse_error *error)
+{
+    struct input in = {.line = line, .rest = line, .strict = strict, .arena = a, .error = error};
+
+    *ret = (struct smtp_command){.verb = VERB_UNKNOWN};
+    if (!strict)
+        skip_blanks(&in.rest);
+
+    struct str word = in.rest;
+
+    for (word.n = 0; word.n < in.rest.n && !char_is_blank(word.p[word.n]);)
+        word.n++;
+    ret->word = word;
+    ret->verb = smtp_verb_find(word);
+    if (ret->verb == VERB_UNKNOWN)
+        return wrong(&in, SYNTAX_UNKNOWN_COMMAND, "unknown command, HELP lists them");
+    in.rest = str_skip(in.rest, word.n);
+    if (has_control(line))
+        return wrong(&in, SYNTAX_ARGUMENTS, "control characters do not belong into a command");
+    return verbs[ret->verb].arguments(&in, ret);
+}
