@@ -1,0 +1,72 @@
+/* cli/check.c - troika check: the configuration as a whole, before anything starts. */
+// SPDX-License-Identifier: ISC
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "cli/cli.h"
+
+static void print_json(const char *file, int error, struct str errors)
+{
+    json_t *list = json_array();
+
+    while (errors.n) {
+        struct str one = str_cut(&errors, '\n');
+
+        if (one.n)
+            json_array_append_new(list, json_stringn(one.p, one.n));
+    }
+    json_t *answer = json_pack("{s:s, s:b, s:o}", "file", file, "ok", error == 0, "messages", list);
+
+    json_dumpf(answer, stdout, JSON_PRESERVE_ORDER);
+    putchar('\n');
+    json_decref(answer);
+}
+
+static int print_config(const struct command_line *l)
+{
+    struct config *config = load_config(l, NULL);
+    struct buf text = buf_init(4 * MIB);
+
+    if (!config)
+        return EX_CONFIG;
+    config_print(&text, config);
+    fwrite(text.p, 1, text.n, stdout);
+    buf_free(&text);
+    config_drop(&config);
+    return EX_OK;
+}
+
+int run_check(const struct command_line *l)
+{
+    const char *what = l->argument_count ? l->arguments[0] : "";
+    struct buf errors = buf_init(64 * KIB);
+    int fd = -1;
+
+    if (strcmp(what, "statements") == 0) {
+        struct command_line manual = *l;
+
+        return run_manual(&manual);
+    }
+    if (strcmp(what, "print") == 0)
+        return print_config(l);
+    if (l->argument_count)
+        return fail(l, EX_USAGE, "%s? `check`, `check print` or `check statements`", what);
+
+    int error = config_check_file(l->config_path, &fd, &errors);
+
+    if (fd >= 0)
+        close(fd);
+    if (l->json)
+        print_json(l->config_path, error, buf_str(&errors));
+    else if (errors.n)
+        fprintf(stderr, "%.*s\n", STR_ARG(str_trim(buf_str(&errors))));
+    else if (error)
+        fail(l, EX_CONFIG, "%s: %s", l->config_path, strerror(-error));
+    if (!error && !l->json)
+        printf("%s is fine\n", l->config_path);
+    buf_free(&errors);
+    return error ? EX_CONFIG : EX_OK;
+}

@@ -1,0 +1,66 @@
+/* cli/cli.h - what the subcommands of `troika` share: options, errors, asking the server.
+ *
+ * A subcommand is a row in commands.def and one file with its run function. Exit codes come from
+ * sysexits.h; errors go to stderr as "troika COMMAND: what is wrong, and what to do". */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include <sysexits.h>
+
+#include "config/config.h"
+#include "ipc/message.h"
+
+struct command_line {
+    const char *command;     /* "queue" */
+    const char *config_path; /* -c FILE or the default */
+    bool json, force, verbose;
+    const char *from, *to, *subject, *server; /* send */
+    const char *hostname, *domain, *state;    /* init */
+    const char *libexec;
+    int argument_count; /* what is left after options */
+    char **arguments;
+};
+
+struct command {
+    const char *name;
+    const char *options; /* names of the long options it takes, separated by blanks */
+    const char *usage;   /* behind "troika NAME" */
+    const char *summary;
+    const char *help; /* the rest of --help */
+    int (*run)(const struct command_line *line);
+};
+
+#define COMMAND(name, options, usage, summary, help) int run_##name(const struct command_line *l);
+#include "cli/commands.def"
+#undef COMMAND
+
+extern const struct command commands[];
+extern const size_t command_count;
+
+/* stderr: "troika NAME: …"; returns code. */
+int fail(const struct command_line *l, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The configuration of -c FILE, or NULL after its errors were printed. *ret_snapshot_fd may be
+ * NULL; otherwise the caller closes it. */
+struct config *load_config(const struct command_line *l, int *ret_snapshot_fd);
+/* Where the role programs are: beside a program run from its build, or libexec of the prefix. */
+bool libexec_path(const struct command_line *l, const char *role, char *ret, size_t ret_bytes);
+
+/* ---- asking a role: the running server's, or one started just for the question ---- */
+struct asked;
+
+/* 0, or an exit code after the error was printed. */
+int ask_open(const struct command_line *l, enum role role, struct asked **ret);
+void ask_close(struct asked **a);
+int ask_send(struct asked *a, void *message);
+/* Waits for the next message; it lives until the next call. NULL: the connection ended (said on stderr). */
+union message *ask_receive(struct asked *a);
+/* Sends the question and calls fn for every line of every LINES until END. Returns an exit code;
+ * end may be NULL. */
+int ask_lines(struct asked *a, void *question, void (*fn)(void *arg, struct str line), void *arg,
+              struct msg_end *end);
+
+/* ---- printing ---- */
+void print_line_json(struct str line); /* one JSON object of the line's pairs */
+void print_event(struct str line);     /* one event of a message's life for a person */
+void print_queue_row(struct str line); /* one row of `troika queue ls` */

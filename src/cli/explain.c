@@ -1,0 +1,131 @@
+/* cli/explain.c - troika explain: where an address would go, by which statement. */
+// SPDX-License-Identifier: ISC
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "mail/envelope.h"
+#include "mail/id.h"
+
+enum { EXPLAIN_ADDRESSES_MAX = 1000 };
+
+static void print_answer(const struct command_line *l, struct str address,
+                         const struct msg_route_answer *m)
+{
+    struct buf code = buf_init(16);
+    struct reader r = reader_init(m->targets);
+    struct target t;
+
+    status_print_enhanced(&code, &m->status);
+    if (l->json) {
+        json_t *targets = json_array();
+
+        while (r.rest.n && target_decode(&r, &t))
+            json_array_append_new(
+                targets, json_pack("{s:s%, s:s, s:s%, s:s%}", "address", t.address.p, t.address.n,
+                                   "transport", transport_name(t.transport), "next_hop",
+                                   t.next_hop.p, t.next_hop.n, "why", t.why.p, t.why.n));
+        json_t *o = json_pack("{s:s%, s:b, s:s, s:s, s:s%, s:o}", "address", address.p, address.n,
+                              "accepted", m->status.class == 2, "status", buf_c(&code), "text",
+                              m->status.text, "why", m->why.p ? m->why.p : "", m->why.n, "targets",
+                              targets);
+
+        json_dumpf(o, stdout, JSON_PRESERVE_ORDER | JSON_COMPACT);
+        putchar('\n');
+        json_decref(o);
+    } else {
+        printf("%.*s\n", STR_ARG(address));
+        if (m->status.class != 2)
+            printf("  refused  %u %s %s\n", m->status.code, buf_c(&code), m->status.text);
+        while (r.rest.n && target_decode(&r, &t))
+            printf("  %-8s %.*s, as <%.*s>\n", transport_name(t.transport), STR_ARG(t.next_hop),
+                   STR_ARG(t.address));
+        printf("  because  %.*s\n", STR_ARG(m->why));
+    }
+    buf_free(&code);
+}
+
+static int explain_one(const struct command_line *l, struct asked *router, struct str address)
+{
+    struct msg_route_ask ask = {.kind = MSG_ROUTE_ASK,
+                                .ticket = 1,
+                                .may_relay = 1,
+                                .sender = str_c(l->from ? l->from : ""),
+                                .recipient = address};
+    int code = ask_send(router, &ask);
+
+    if (code != EX_OK)
+        return code;
+    union message *m = ask_receive(router);
+
+    if (!m || m->kind != MSG_ROUTE_ANSWER)
+        return EX_IOERR;
+    print_answer(l, address, &m->route_answer);
+    return m->route_answer.status.class == 2   ? EX_OK
+           : m->route_answer.status.class == 4 ? EX_TEMPFAIL
+                                               : EX_NOUSER;
+}
+
+struct waiting {
+    struct arena arena;
+    struct str addresses[EXPLAIN_ADDRESSES_MAX];
+    size_t count;
+};
+
+static void keep_recipient(void *arg, struct str line)
+{
+    struct waiting *w = arg;
+    struct buf scratch = buf_init(LINE_BYTES_MAX);
+    struct str to;
+
+    if (w->count < EXPLAIN_ADDRESSES_MAX && line_get(line, "to", &to, &scratch)) {
+        if (str_starts(to, STR("<")) && str_ends(to, STR(">")))
+            to = str_sub(to, 1, to.n - 1);
+        w->addresses[w->count++] = arena_copy(&w->arena, to);
+    }
+    buf_free(&scratch);
+}
+
+static int find_recipients(const struct command_line *l, struct str text, struct waiting *w)
+{
+    struct msg_queue_list list = {.kind = MSG_QUEUE_LIST, .text = text};
+    struct asked *queue = NULL;
+    int code = ask_open(l, QUEUE, &queue);
+
+    if (code == EX_OK)
+        code = ask_lines(queue, &list, keep_recipient, w, NULL);
+    ask_close(&queue);
+    if (code == EX_OK && w->count == 0)
+        code =
+            fail(l, EX_DATAERR,
+                 "no recipient of %s is waiting; `troika trace` tells what became of it", text.p);
+    return code;
+}
+
+int run_explain(const struct command_line *l)
+{
+    struct asked *router = NULL;
+    struct id id;
+    int code = EX_OK;
+
+    if (l->argument_count != 1)
+        return fail(l, EX_USAGE, "which address? see --help");
+    struct waiting *w = mem_new(sizeof(*w));
+    struct str text = str_c(l->arguments[0]);
+
+    if (id_parse(text, &id))
+        code = find_recipients(l, text, w);
+    else
+        w->addresses[w->count++] = text;
+    if (code == EX_OK)
+        code = ask_open(l, ROUTER, &router);
+    for (size_t i = 0; router && i < w->count; i++)
+        code = MAX_OF(code, explain_one(l, router, w->addresses[i]));
+    ask_close(&router);
+    arena_free(&w->arena);
+    free(w);
+    return code;
+}

@@ -1,0 +1,196 @@
+/* cli/main.c - the `troika` command: finds the subcommand, reads its options, runs it. */
+// SPDX-License-Identifier: ISC
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "cli/cli.h"
+
+const struct command commands[] = {
+#define COMMAND(name, options, usage, summary, help)                                               \
+    {#name, options, usage, summary, help, run_##name},
+#include "cli/commands.def"
+#undef COMMAND
+};
+const size_t command_count = countof(commands);
+
+/* Every long option of every subcommand; a command's row names those it takes. */
+enum option_id { OPTION_HELP = 256, OPTION_CONFIG, OPTION_FLAG, OPTION_TEXT };
+struct option_row {
+    const char *name;
+    size_t offset; /* of the bool or const char * in struct command_line */
+    enum option_id kind;
+    const char *value; /* name of its value in the help, or NULL */
+    const char *words;
+};
+#define FIELD(member) offsetof(struct command_line, member)
+static const struct option_row option_rows[] = {
+    {"help", 0, OPTION_HELP, NULL, "show this help"},
+    {"config", FIELD(config_path), OPTION_TEXT, "FILE", "use this configuration file (also -c)"},
+    {"json", FIELD(json), OPTION_FLAG, NULL, "print facts as JSON, one object a line"},
+    {"verbose", FIELD(verbose), OPTION_FLAG, NULL, "show the whole dialogue (also -v)"},
+    {"force", FIELD(force), OPTION_FLAG, NULL, "write over what is there"},
+    {"from", FIELD(from), OPTION_TEXT, "ADDRESS", "the sender"},
+    {"to", FIELD(to), OPTION_TEXT, "ADDRESS", "the recipient; several with commas"},
+    {"subject", FIELD(subject), OPTION_TEXT, "TEXT", "the subject"},
+    {"server", FIELD(server), OPTION_TEXT, "HOST:PORT",
+     "the server to hand it to (default: our own)"},
+    {"hostname", FIELD(hostname), OPTION_TEXT, "NAME", "the full name of this machine"},
+    {"domain", FIELD(domain), OPTION_TEXT, "NAME", "the mail domain, the part after @"},
+    {"state", FIELD(state), OPTION_TEXT, "FOLDER", "where mail, queue and history are kept"},
+    {"libexec", FIELD(libexec), OPTION_TEXT, "FOLDER", "where the role programs are"},
+};
+
+int fail(const struct command_line *l, int code, const char *format, ...)
+{
+    va_list list;
+
+    va_start(list, format);
+    fprintf(stderr, "troika%s%s: ", l->command ? " " : "", l->command ? l->command : "");
+    vfprintf(stderr, format, list);
+    fputc('\n', stderr);
+    va_end(list);
+    return code;
+}
+
+static bool word_in(const char *words, const char *word)
+{
+    struct str rest = str_c(words);
+
+    while (rest.n) {
+        if (str_eq_c(str_cut_word(&rest), word))
+            return true;
+    }
+    return false;
+}
+
+static bool takes(const struct command *c, const struct option_row *o)
+{
+    return o->kind == OPTION_HELP || word_in(c->options, o->name);
+}
+
+static void print_help(const struct command *c)
+{
+    printf("usage: troika %s %s\n\n%s\n", c->name, c->usage, c->summary);
+    if (*c->help)
+        printf("\n%s\n", c->help);
+    printf("\noptions:\n");
+    for (size_t i = 0; i < countof(option_rows); i++) {
+        const struct option_row *o = &option_rows[i];
+
+        if (takes(c, o))
+            printf("  --%s %-*s %s\n", o->name, 20 - (int)strlen(o->name), o->value ? o->value : "",
+                   o->words);
+    }
+}
+
+static void print_overview(FILE *to)
+{
+    fprintf(to, "usage: troika COMMAND [OPTIONS] [ARGUMENTS]\n\n");
+    for (size_t i = 0; i < command_count; i++)
+        fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].summary);
+    fprintf(to,
+            "\n`troika COMMAND --help` says more; troika(1) and troika.conf(5) are the manual.\n");
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < command_count; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static const struct option_row *find_option(const char *name)
+{
+    for (size_t i = 0; i < countof(option_rows); i++) {
+        if (strcmp(option_rows[i].name, name) == 0)
+            return &option_rows[i];
+    }
+    return NULL;
+}
+
+static void set_option(struct command_line *l, const struct option_row *o, const char *value)
+{
+    char *field = (char *)l + o->offset;
+
+    if (o->kind == OPTION_FLAG)
+        memcpy(field, &(bool){true}, sizeof(bool));
+    else
+        memcpy(field, &value, sizeof(value));
+}
+
+/* 0, -1: help was shown, or an exit code. */
+static int read_options(const struct command *c, struct command_line *l, int argc, char **argv)
+{
+    struct option longs[countof(option_rows) + 1] = {0};
+
+    for (size_t i = 0; i < countof(option_rows); i++) {
+        longs[i].name = option_rows[i].name;
+        longs[i].has_arg = option_rows[i].kind == OPTION_TEXT ? required_argument : no_argument;
+    }
+    opterr = 0;
+    for (;;) {
+        int index = -1;
+        int got = getopt_long(argc, argv, ":c:hv", longs, &index);
+
+        if (got < 0)
+            break;
+        const struct option_row *o = got == 'c'   ? find_option("config")
+                                     : got == 'h' ? find_option("help")
+                                     : got == 'v' ? find_option("verbose")
+                                     : got == 0   ? &option_rows[index]
+                                                  : NULL;
+        if (got == ':')
+            return fail(l, EX_USAGE, "%s wants a value; see --help", argv[optind - 1]);
+        if (!o || !takes(c, o))
+            return fail(l, EX_USAGE, "unknown option %s; see --help", argv[optind - 1]);
+        if (o->kind == OPTION_HELP) {
+            print_help(c);
+            return -1;
+        }
+        set_option(l, o, optarg);
+    }
+    l->argument_count = argc - optind;
+    l->arguments = argv + optind;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct command_line line = {.config_path = config_default_path()};
+
+    if (argc < 2) {
+        print_overview(stderr);
+        return EX_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        (strcmp(argv[1], "help") == 0 && argc == 2)) {
+        print_overview(stdout);
+        return EX_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        argv[1] = (char[]){"version"};
+    if (strcmp(argv[1], "help") == 0) {
+        const struct command *asked = find_command(argv[2]);
+
+        if (!asked)
+            return fail(&line, EX_USAGE, "there is no command %s; `troika --help` lists them",
+                        argv[2]);
+        print_help(asked);
+        return EX_OK;
+    }
+    const struct command *c = find_command(argv[1]);
+
+    if (!c)
+        return fail(&line, EX_USAGE, "there is no command %s; `troika --help` lists them", argv[1]);
+    line.command = c->name;
+    int code = read_options(c, &line, argc - 1, argv + 1);
+
+    if (code)
+        return code < 0 ? EX_OK : code;
+    return c->run(&line);
+}

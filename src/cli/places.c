@@ -1,0 +1,58 @@
+/* cli/places.c - the configuration and the role programs: where they are found. */
+// SPDX-License-Identifier: ISC
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "cli/cli.h"
+
+struct config *load_config(const struct command_line *l, int *ret_snapshot_fd)
+{
+    struct buf errors = buf_init(64 * KIB);
+    struct config *config = NULL;
+    int snapshot_fd = -1;
+    int error = config_check_file(l->config_path, &snapshot_fd, &errors);
+
+    if (!error)
+        error = config_load(snapshot_fd, &config);
+    if (error) {
+        if (errors.n)
+            fprintf(stderr, "%.*s\n", STR_ARG(str_trim(buf_str(&errors))));
+        else
+            fail(l, EX_CONFIG, "%s: %s", l->config_path, strerror(-error));
+        if (error == -ENOENT && !getenv("TROIKA_CONF"))
+            fail(l, EX_CONFIG, "`troika init` writes a first configuration, -c FILE names another");
+    }
+    buf_free(&errors);
+    if (ret_snapshot_fd && config)
+        *ret_snapshot_fd = snapshot_fd;
+    else if (snapshot_fd >= 0)
+        close(snapshot_fd);
+    return config;
+}
+
+/* A program run from its build has libexec/ beside itself; an installed one is in PREFIX/bin. */
+bool libexec_path(const struct command_line *l, const char *role, char *ret, size_t ret_bytes)
+{
+    static const char *const beside[] = {"libexec", "../libexec/troika"};
+    char program[4096];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+
+    if (l->libexec) {
+        snprintf(ret, ret_bytes, "%s/%s", l->libexec, role);
+        return access(ret, X_OK) == 0;
+    }
+    if (n <= 0)
+        return false;
+    program[n] = '\0';
+    *strrchr(program, '/') = '\0';
+    for (size_t i = 0; i < countof(beside); i++) {
+        snprintf(ret, ret_bytes, "%s/%s/%s", program, beside[i], role);
+        if (access(ret, X_OK) == 0)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,11 @@
+/* cli/version.c - troika version. */
+// SPDX-License-Identifier: ISC
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+int run_version(const struct command_line *l)
+{
+    printf(l->json ? "{\"version\": \"%s\"}\n" : "troika %s\n", TROIKA_VERSION);
+    return EX_OK;
+}

@@ -1,0 +1,165 @@
+"""What `./dev test` runs, in steps that can be named; the last line is "tests: N passed, N failed".
+
+  ./dev test              everything CI runs
+  ./dev test quick        unit tests, dialogs, fuzz corpora, tidy: under a minute, offline, unprivileged
+  ./dev test NAME...      only these steps
+  ./dev test soak         the long ones
+"""
+# SPDX-License-Identifier: ISC
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+passed = failed = 0
+failures = []
+
+
+def count(step, good, bad, what=""):
+    global passed, failed
+    passed += good
+    failed += bad
+    if bad:
+        failures.append(f"{step}: {what or bad}")
+
+
+def run(command, log, **more):
+    """Runs a command with its output in build/logs/LOG; returns (exit code, output)."""
+    os.makedirs("build/logs", exist_ok=True)
+    path = f"build/logs/{log}.log"
+    with open(path, "w") as out:
+        code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **more).returncode
+    with open(path, errors="replace") as text:
+        return code, text.read()
+
+
+def tail(output, lines=40):
+    print("\n".join("    " + line for line in output.splitlines()[-lines:]), flush=True)
+
+
+def build(folder, environment, *options):
+    log = folder.replace("/", "-")
+    if not os.path.exists(f"{folder}/build.ninja"):
+        code, output = run(["meson", "setup", folder, "-Dwerror=true", *options], log + "-setup",
+                           env={**os.environ, **environment})
+        if code:
+            tail(output)
+            return False
+    code, output = run(["ninja", "-C", folder], log + "-build")
+    if code:
+        tail([line for line in [output]][0])
+    return code == 0
+
+
+def meson_tests(step, folder, *options):
+    """Unit tests and fuzz corpora of one build; every cmocka case counts."""
+    environment = {**os.environ, "TROIKA_SOURCE": ROOT, "ASAN_OPTIONS": "detect_leaks=1",
+                   "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+    run(["meson", "test", "-C", folder, "--no-rebuild", *options], f"{step}-tests", env=environment)
+    with open(f"{folder}/meson-logs/testlog.json") as log:
+        for line in log:
+            one = json.loads(line)
+            output = one.get("stdout", "") + one.get("stderr", "")
+            good = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+)", output))
+            bad = sum(int(n) for n in re.findall(r"\[  FAILED  \] .*?(\d+) test", output))
+            if one["result"] not in ("OK", "SKIP") and not bad:
+                bad = 1
+            if one["result"] == "OK" and not good:
+                good = 1
+            count(step, good, bad, one["name"])
+            if bad:
+                print(f"  FAILED {one['name']} ({one['result']})")
+                tail(output)
+
+
+def step_tidy():
+    code, output = run([sys.executable, "tools/tidy.py"], "tidy")
+    good = output.count("\nok ") + output.startswith("ok ")
+    bad = output.count("\nFAILED ") + output.startswith("FAILED ")
+    count("tidy", good, bad or (code != 0))
+    if code:
+        tail(output)
+
+
+def step_unit():
+    """The same sources under AddressSanitizer and UBSan."""
+    if not build("build/asan", {"CC": "gcc"}, "-Db_sanitize=address,undefined", "-Dbuildtype=debug", "-Doptimization=1"):
+        return count("unit", 0, 1, "the build failed")
+    meson_tests("unit", "build/asan")
+
+
+def step_clang():
+    if not build("build/clang", {"CC": "clang"}, "-Dbuildtype=release"):
+        return count("clang", 0, 1, "the build failed")
+    meson_tests("clang", "build/clang", "--suite", "unit")
+
+
+def step_release():
+    """The program as users get it; its unit tests run with the jail closed."""
+    code, output = run(["./dev", "build"], "release-build")
+    if code:
+        tail(output)
+        return count("release", 0, 1, "the build failed")
+    meson_tests("release", "build/release", "--suite", "unit")
+
+
+def pytest(step, *arguments):
+    code, output = run(["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-x" if "-x" in sys.argv else "-q",
+                        "--durations=5", *arguments], step)
+    last = [line for line in output.splitlines() if re.search(r"\d+ (passed|failed|error)", line)]
+    numbers = dict((word.rstrip("s"), int(n)) for n, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)", last[-1] if last else ""))
+    bad = numbers.get("failed", 0) + numbers.get("error", 0)
+    count(step, numbers.get("passed", 0), bad or (code not in (0,) and 1) or 0)
+    if code:
+        tail(output, 120)
+    skipped = re.findall(r"SKIPPED.*", output)
+    for line in skipped:
+        print("  " + line)
+
+
+def step_e2e():
+    """The built programs, driven by clients and servers that others wrote."""
+    pytest("e2e", "-rs", "tests/e2e")
+
+
+def step_crash():
+    """kill -9 of every process at random moments under load."""
+    pytest("crash", "-rs", "tests/crash")
+
+
+def step_soak():
+    os.environ.setdefault("TROIKA_KILL_ROUNDS", "300")
+    pytest("soak", "-rs", "tests/crash")
+
+
+STEPS = {"tidy": step_tidy, "unit": step_unit, "clang": step_clang, "release": step_release, "e2e": step_e2e,
+         "crash": step_crash, "soak": step_soak}
+FULL = ["tidy", "unit", "release", "clang", "e2e", "crash"]
+QUICK = ["tidy", "unit"]
+
+
+def main(arguments):
+    names = [a for a in arguments if not a.startswith("-")] or FULL
+    names = QUICK if names == ["quick"] else names
+    if any(name not in STEPS for name in names):
+        print(__doc__, file=sys.stderr)
+        return 64
+    if "e2e" in names or "crash" in names or "soak" in names:
+        names = (["release"] if "release" not in names else []) + names
+    for number, name in enumerate(names, 1):
+        began = time.time()
+        print(f"[{number}/{len(names)}] {name} …", flush=True)
+        before = passed, failed
+        STEPS[name]()
+        print(f"[{number}/{len(names)}] {name}: {passed - before[0]} passed, {failed - before[1]} failed, {time.time() - began:.0f} s", flush=True)
+    for one in failures:
+        print("FAILED " + one)
+    print(f"tests: {passed} passed, {failed} failed", flush=True)
+    return 1 if failed or not passed else 0
+
+
+os.chdir(ROOT)
+sys.exit(main(sys.argv[1:]))
