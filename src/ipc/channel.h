@@ -15,6 +15,9 @@
 
 struct channel;
 
+/* The `why` of on_down when the peer ended without breaking any rule. */
+extern const char CHANNEL_CLOSED[];
+
 struct channel_events {
     void (*on_message)(void *arg, struct channel *c,
                        union message *m);          /* m and its strings live for the call;
@@ -34,8 +37,11 @@ void channel_send(struct channel *c, void *m);
 void channel_flush(struct channel *c);       /* now, not at the end of the turn */
 bool channel_full(const struct channel *c);  /* more than a quarter of bytes_max waits */
 bool channel_empty(const struct channel *c); /* everything has been taken by the kernel */
-void channel_pause(struct channel *c);       /* stop reading: the peer's sends will wait */
+void channel_pause(struct channel *c);       /* stop reading: the peer's sends will wait; what was
+                                                already read with this packet (15 more) comes */
 void channel_resume(struct channel *c);
+/* The owner's own verdict that the peer broke the contract (why: static text): on_down follows. */
+void channel_break(struct channel *c, const char *why);
 enum role channel_peer(const struct channel *c);
 void *channel_data(const struct channel *c); /* a pointer the owner may hang on */
 void channel_set_data(struct channel *c, void *data);

@@ -1,11 +1,11 @@
 /* ipc/worker.h - the life of every worker process, so that a role is only its own work.
  *
  * The parent execs libexec/troika/ROLE with its channel at descriptor 3 and says, in this order:
- * CONFIG, LOG, FOLDER (roles with files), BOARDs and LISTENERs (with LISTENERS_END), CHANNELs to
- * peers, START. On START worker_main calls role->start, enters the jail, answers READY and runs
- * the loop. Later: CONFIG (reload), CHANNEL (a peer was restarted; replaces the old one),
- * LISTENERs of a new generation, STOP. ALIVE is sent every 5 s. When the parent's channel ends,
- * the worker exits.
+ * LOG, CONFIG, FOLDER, BOARDs and LISTENERs (with LISTENERS_END), CHANNELs to peers, START. On
+ * START worker_main calls, in this order: role->start, the jail, role->run, role->peer_up for each
+ * peer, role->listener for each listener; then it answers READY. Later: CONFIG (reload), CHANNEL
+ * (a peer was restarted; replaces the old one), LISTENERs of a new generation, STOP. ALIVE is sent
+ * every 5 s. When the parent's channel ends, the worker exits at once.
  *
  *   static const struct role_spec spec = { .role = SMTPD, … };
  *   int main(int argc, char **argv) { return worker_main(argc, argv, &spec); }
@@ -19,9 +19,11 @@
 struct worker;
 
 /* A listener with this index is the role's own control socket: worker_main accepts there itself,
- * checks SO_PEERCRED (root, or the uid the server was started by) and reports the client as a peer of role
- * CONTROL. */
+ * checks SO_PEERCRED (root, the uid the server was started by, or the group that START names) and
+ * reports the client as a peer of role CONTROL. */
 #define LISTEN_CONTROL UINT32_MAX
+
+enum { WORKERS_MAX = 63 }; /* of one role; they are numbered from 1 */
 
 struct role_handler {
     enum message_kind kind;
@@ -35,8 +37,9 @@ struct role_spec {
     const struct role_handler *handlers; /* a kind without a row breaks the contract */
     size_t handler_count;
 
-    int (*start)(
-        struct worker *w); /* before the jail: open files; 0 or negative errno (logged, exit 78) */
+    /* Before the jail: open files; 0 or negative errno (logged, exit 78). Runs with the effective
+     * uid of `user` and the folder as working directory. */
+    int (*start)(struct worker *w);
     void (*run)(struct worker *w); /* after the jail, before the first event; may be NULL */
     void (*config)(struct worker *w,
                    int snapshot_fd); /* also the first, before start; owns the fd */
@@ -56,11 +59,11 @@ struct worker {
     const struct role_spec *spec;
     struct loop *loop;
     const struct clock *clock;
-    struct channel *parent;
-    uint32_t number, count; /* this is number N of count of its role */
-    int folder_fd;          /* -1: none */
-    int boards[64];         /* shared connection tables by worker number, -1: none */
-    void *role;             /* the role's own state */
+    struct channel *parent;      /* NULL in --ask */
+    uint32_t number, count;      /* this is number N (from 1) of count of its role */
+    int folder_fd;               /* -1: none */
+    int boards[WORKERS_MAX + 1]; /* shared connection tables by worker number, -1: none */
+    void *role;                  /* the role's own state */
 };
 
 int worker_main(int argc, char **argv, const struct role_spec *spec);
