@@ -1,0 +1,57 @@
+"""Next hops for tests: an aiosmtpd server whose answers a test chooses, as an object in this process."""
+# SPDX-License-Identifier: ISC
+import asyncio
+import threading
+
+from aiosmtpd.smtp import SMTP
+
+
+class Sink:
+    """with Sink() as s: s.port, s.messages (list of (sender, recipients, content bytes))
+
+    answers: functions (what, argument) -> reply string or None, asked for "rcpt" and "data".
+    """
+
+    def __init__(self, answer=None, port=0, host="127.0.0.1"):
+        self.answer = answer or (lambda what, about: None)
+        self.messages = []
+        self.sessions = 0
+        self.host, self.port = host, port
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        reply = self.answer("rcpt", address)
+        if reply:
+            return reply
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 ok"
+
+    async def handle_DATA(self, server, session, envelope):
+        reply = self.answer("data", envelope)
+        if not reply or reply.startswith("2"):
+            self.messages.append((envelope.mail_from, list(envelope.rcpt_tos), envelope.original_content))
+        return reply or "250 2.0.0 taken"
+
+    def _factory(self):
+        self.sessions += 1
+        return SMTP(self, hostname="sink.test", data_size_limit=None, enable_SMTPUTF8=False)
+
+    def __enter__(self):
+        self.loop = asyncio.new_event_loop()
+        started = threading.Event()
+
+        def run():
+            asyncio.set_event_loop(self.loop)
+            self.server = self.loop.run_until_complete(self.loop.create_server(self._factory, self.host, self.port))
+            self.port = self.server.sockets[0].getsockname()[1]
+            started.set()
+            self.loop.run_forever()
+
+        self.thread = threading.Thread(target=run, daemon=True)
+        self.thread.start()
+        started.wait()
+        return self
+
+    def __exit__(self, *_):
+        self.loop.call_soon_threadsafe(self.server.close)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
