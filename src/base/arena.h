@@ -19,5 +19,5 @@ void *arena_alloc(struct arena *a, size_t bytes);     /* zeroed, aligned for any
 struct str arena_copy(struct arena *a, struct str s); /* also NUL-terminated behind the end */
 char *arena_c(struct arena *a, struct str s);
 struct str arena_printf(struct arena *a, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+    __attribute__((format(printf, 2, 3), nonnull(2)));
 void arena_free(struct arena *a); /* empty and usable again */

@@ -23,7 +23,8 @@ bool buf_add(struct buf *b, struct str s);
 bool buf_add_c(struct buf *b, const char *terminated);
 bool buf_add_char(struct buf *b, char c);
 bool buf_add_u64(struct buf *b, uint64_t v); /* decimal */
-bool buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool buf_printf(struct buf *b, const char *format, ...)
+    __attribute__((format(printf, 2, 3), nonnull(2)));
 
 /* Makes room for n more bytes and returns where they go (NULL: they do not fit); the caller
  * fills them and calls buf_added(). */

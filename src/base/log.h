@@ -35,8 +35,8 @@ bool line_get(struct str line, const char *key, struct str *value, struct buf *s
  * journal listens: JOURNAL_STREAM is set), or syslog over an already connected datagram socket. */
 enum log_form { LOG_FORM_PLAIN, LOG_FORM_JOURNAL, LOG_FORM_SYSLOG };
 void log_open(int fd, enum log_form form, enum log_level least, const char *role);
-/* log_line writes `level=… role=… ` + line at once (plain: with `time=… ` before them); never blocks for long, loses the line rather
- * than the program. */
+/* log_line writes `level=… role=… ` + line at once (plain: with `time=… ` before them); it never
+ * blocks for long and loses the line rather than the program. */
 void log_line(enum log_level level, struct str line);
 /* For rare lines: log_event(LEVEL_ERROR, "spool-broken", "error", strerror(e), NULL): pairs of C
  * strings, ended by NULL. */
