@@ -29,17 +29,13 @@ def test_strangers_cannot_relay(strangers, address):
     assert not strangers.sink.messages
 
 
-@pytest.mark.parametrize("address", OPEN_RELAY_TRIES[1:])
+@pytest.mark.parametrize("address", OPEN_RELAY_TRIES)
 def test_even_our_own_clients_cannot_route_inside_an_address(server, address):
-    if address in ("x@[127.0.0.2]", "bob%example.test@elsewhere.test"):
-        pytest.skip("a plain address of another server: no route here either way")
+    """No route leads anywhere from this server, so none of these may be taken."""
     with Dialogue(server.port) as d:
         d.reply()
         d.say("EHLO c.test")
         d.say("MAIL FROM:<a@b.test>")
-        if address.startswith("@example.test:"):
-            assert 500 <= d.say(f"RCPT TO:<{address}>")[0] < 600 or True
-            return
         assert 500 <= d.say(f"RCPT TO:<{address}>")[0] < 600
 
 

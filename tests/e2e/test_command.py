@@ -1,0 +1,160 @@
+"""The troika command: what a person types, with the server up and down, and with wrong input."""
+# SPDX-License-Identifier: ISC
+import json
+import os
+import re
+import subprocess
+
+import pytest
+import troika
+from sinks import Sink
+from troika import Troika, free_port, wait_for
+
+
+@pytest.mark.parametrize("command", ["serve", "init", "check", "send", "queue", "trace", "explain", "user", "version"])
+def test_help(command):
+    program = troika.programs() + "/troika"
+    result = subprocess.run([program, command, "--help"], capture_output=True, text=True)
+    assert result.returncode == 0 and result.stdout.startswith(f"usage: troika {command}")
+    assert subprocess.run([program, command, "--no-such-option"], capture_output=True).returncode == 64
+
+
+def test_overview_and_unknown_command():
+    program = troika.programs() + "/troika"
+    assert "explain" in subprocess.run([program, "--help"], capture_output=True, text=True).stdout
+    result = subprocess.run([program, "serv"], capture_output=True, text=True)
+    assert result.returncode == 64 and "serv" in result.stderr
+    assert subprocess.run([program], capture_output=True).returncode == 64
+
+
+def test_init_check_and_start(tmp_path):
+    program = troika.programs() + "/troika"
+    conf = tmp_path / "t.conf"
+    os.chmod(tmp_path, 0o755)
+    result = subprocess.run([program, "init", "--hostname", "mx.one.test", "--domain", "one.test", "--state", str(tmp_path / "s"), "-c", str(conf)],
+                            capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert result.returncode == 0, result.stderr
+    assert subprocess.run([program, "check", "-c", str(conf)]).returncode == 0
+    again = subprocess.run([program, "init", "--hostname", "mx.one.test", "-c", str(conf)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert again.returncode == 73 and "--force" in again.stderr
+    wrong = subprocess.run([program, "init", "--hostname", "not a name", "-c", str(tmp_path / "x")], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert wrong.returncode == 65 and not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("text, says", [
+    ('hostnam = "a.test"\n', ["1", "hostnam", "hostname"]),
+    ('hostname = "a.test"\nhostname = "b.test"\n', ["2", "hostname"]),
+    ('listen smtp { address = { "127.0.0.1:99999" } }\n', ["99999", "65535"]),
+    ('message-size = "many"\n', ["1", "message-size"]),
+    ('relay-for = { "0.0.0.0/0" }\n', ["relay-for", "0.0.0.0/0"]),
+    ('domain "a.test" { accounts = yes }\ndomain "a.test" { accounts = yes }\n', ["2", "a.test"]),
+    ('route "x.test" { via = "nonsense" }\n', ["via", "nonsense"]),
+    ('state = "relative/path"\n', ["state", "/"]),
+    ('hostname = "unclosed\n', ["1"]),
+    ("\x00\x01\x02", []),
+])
+def test_check_says_where_what_and_what_would_be_right(tmp_path, text, says):
+    conf = tmp_path / "bad.conf"
+    conf.write_text(text)
+    result = subprocess.run([troika.programs() + "/troika", "check", "-c", str(conf)], capture_output=True, text=True)
+    assert result.returncode == 78, result
+    assert "bad.conf" in result.stderr
+    for word in says:
+        assert word in result.stderr, result.stderr
+
+
+def test_a_missing_configuration_says_what_to_do(tmp_path):
+    result = subprocess.run([troika.programs() + "/troika", "check", "-c", str(tmp_path / "none.conf")], capture_output=True, text=True)
+    assert result.returncode != 0 and "none.conf" in result.stderr
+
+
+def test_users(server):
+    assert server.run("user", "list").split() == ["alice@example.test", "bob@example.test"]
+    server.run("user", "add", "Carol@example.test")
+    server.send(to="carol@example.test")
+    server.wait_mails("carol")
+    assert server.run("user", "add", "carol@example.test", check=False).returncode != 0
+    assert "@" in server.run("user", "add", "carol", check=False).stderr
+    elsewhere = server.run("user", "add", "x@elsewhere.test", check=False)
+    assert elsewhere.returncode == 78 and "elsewhere.test" in elsewhere.stderr
+    server.run("user", "rm", "carol@example.test")
+    assert server.run("user", "rm", "carol@example.test", check=False).returncode == 67
+    assert json.loads(server.run("user", "--json", "list").splitlines()[0])["address"] == "alice@example.test"
+
+
+def test_trace_and_explain_at_once_after_the_250(server):
+    for _ in range(20):
+        id = server.send()
+        events = server.trace(id)
+        assert events and events[0]["event"] == "accepted", events
+    server.wait_event(id, "delivered")
+    text = server.run("trace", id)
+    assert "accepted" in text and "delivered" in text and "bob@example.test" in text
+    assert server.run("trace", "000000000000000", check=False).returncode == 65
+    assert len([e for e in server.trace("bob@example.test") if e["event"] == "accepted"]) == 20
+
+
+def test_explain(server):
+    out = server.run("explain", "bob@example.test")
+    assert "local" in out and "example.test/bob" in out and re.search(r"troika\.conf:\d+", out)
+    result = server.run("explain", "nobody@example.test", check=False)
+    assert result.returncode == 67 and "5.1.1" in result.stdout
+    assert json.loads(server.run("explain", "--json", "bob@example.test"))["accepted"] is True
+    server.stop()
+    assert "local" in server.run("explain", "bob@example.test")
+
+
+def test_queue_up_and_down():
+    dead = free_port()
+    with Troika(config=f'route "dead.test" {{ via = "127.0.0.1:{dead}" }}\n') as t:
+        ids = [t.send(to=f"u{i}@dead.test") for i in range(3)]
+        for id in ids:
+            t.wait_event("u0@dead.test" if id == ids[0] else id, "deferred" if id == ids[0] else "accepted")
+        rows = t.queue()
+        assert sorted(r["msg"] for r in rows) == sorted(ids) and all("u" in r["to"] for r in rows)
+        t.run("queue", "hold", ids[0])
+        assert {r["state"] for r in t.queue(ids[0])} == {"held"}
+        t.run("queue", "release", ids[0])
+        assert {r["state"] for r in t.queue(ids[0])} != {"held"}
+        assert ids[1] in t.run("queue", "show", ids[1])
+        assert "dead.test" in t.run("explain", ids[1])
+        t.run("queue", "rm", ids[1])
+        assert sorted(r["msg"] for r in t.queue()) == sorted([ids[0], ids[2]])
+        t.stop()
+        assert sorted(r["msg"] for r in t.queue()) == sorted([ids[0], ids[2]])
+        assert t.trace(ids[1])[-1]["event"] == "removed"
+        t.run("queue", "rm", ids[2])
+        assert [r["msg"] for r in t.queue()] == [ids[0]]
+        assert t.run("queue", "show", "no-such-id", check=False).returncode == 65
+        t.start()
+        assert [r["msg"] for r in t.queue()] == [ids[0]]
+        with Sink(port=dead) as sink:
+            t.run("queue", "retry", "@dead.test")
+            wait_for(lambda: sink.messages, what="the message after retry")
+        t.wait_empty()
+
+
+def test_hold_keeps():
+    with Troika(config="hold = yes\n") as t:
+        id = t.send()
+        assert [r["state"] for r in t.queue()] == ["held"]
+        assert not t.mails("bob")
+        t.run("queue", "release", id)
+        t.wait_mails("bob")
+
+
+def test_a_new_start_keeps_what_waits():
+    with Troika(config="hold = yes\n") as t:
+        ids = {t.send() for _ in range(5)}
+        t.stop()
+        t.start()
+        assert {r["msg"] for r in t.queue()} == ids
+        t.run("queue", "release", "all")
+        t.wait_mails("bob", 5)
+
+
+def test_logs_are_lines_with_fixed_keys(server):
+    id = server.send(sender='"odd name"@example.test')
+    server.wait_event(id, "delivered")
+    for line in server.log().splitlines():
+        assert re.match(r"(<\d>)?(\w[\w-]*=(\"[^\"]*\"|\S*) ?)+$", line), line
