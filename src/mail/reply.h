@@ -26,9 +26,19 @@ struct reply_row {
 
 extern const struct reply_row reply_table[REPLY_COUNT];
 
-/* The status of a row; `about` replaces %s (control characters in it become '?'). */
+/* The status of a row; `about` replaces %s. What is not printable ASCII in it becomes '?', but a
+ * '\n' stays where the text of a 2xx row is nothing but %s: HELP and EHLO have several lines. */
 struct status reply_status(enum reply_name name, struct str about);
 /* Appends wire lines: "250 2.1.0 text CRLF"; text with '\n' in it makes a multiline reply, the
  * enhanced code repeated in each line (RFC 2034 4). enhanced = false leaves the code out. Lines
  * stay within 512 bytes. */
 void reply_print(struct buf *to, const struct status *st, bool enhanced);
+
+/* The row a status was made from: same codes and its text around the %s. NULL: none of ours. */
+const struct reply_row *reply_row_of(const struct status *st);
+/* HELP about replies: appends '\n'-separated lines about every row that a topic names ("550",
+ * "5.1.1", "550 5.1.1" or a row's name without case). They fit the text of one status. False:
+ * no row is called that. */
+bool reply_help(struct buf *to, struct str topic);
+/* docs/replies.md: all rows in Markdown, by code, with cause and remedy. */
+void reply_manual(struct buf *to);

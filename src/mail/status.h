@@ -14,6 +14,7 @@ enum { STATUS_TEXT_BYTES_MAX = 512 };
 struct status {
     uint16_t code;
     uint8_t class, subject, detail;
+    bool bare; /* printed as a reply without the enhanced code: the greeting, EHLO answers, 354 */
     char text[STATUS_TEXT_BYTES_MAX]; /* NUL-terminated; longer texts are cut */
 };
 
@@ -21,8 +22,9 @@ struct status status_make(uint16_t code, uint8_t class, uint8_t subject, uint8_t
                           struct str text);
 /* "2.1.5" into *s; false when it is no enhanced code. Only class, subject, detail are set. */
 bool status_parse_enhanced(struct str s, struct status *ret);
-/* Reads a remote reply's code and text ("5.1.1 no such user"); without an enhanced code makes
- * CLASS.0.0 from the reply code. */
+/* Reads a remote reply's code and text ("5.1.1 no such user", several lines separated by '\n');
+ * without an enhanced code of the same class makes CLASS.0.0 from the reply code. A code that is
+ * no 2xx, 4xx or 5xx counts as 4: try later. */
 struct status status_from_reply(uint16_t code, struct str text);
 void status_print_enhanced(struct buf *to, const struct status *st); /* "5.1.1" */
 
