@@ -225,23 +225,29 @@ void turn_forget(struct loop *l, struct turn_work *w)
 
 static struct turn_work *work_next(const struct loop *l)
 {
-    for (size_t i = 0; i < TURN_PHASE_COUNT; i++)
+    for (size_t i = 0; i < LOOP_END; i++)
         if (l->work[i])
             return l->work[i];
     return NULL;
 }
 
+static void phase_run(struct loop *l, enum turn_phase phase)
+{
+    while (l->work[phase]) {
+        struct turn_work *w = l->work[phase];
+
+        turn_forget(l, w);
+        w->fn(w->arg);
+    }
+}
+
 /* Commits first, also one that was only wanted while flushing; each phase as one block. */
 static void work_run(struct loop *l)
 {
-    while (work_next(l))
-        for (size_t i = 0; i < TURN_PHASE_COUNT; i++)
-            while (l->work[i]) {
-                struct turn_work *w = l->work[i];
-
-                turn_forget(l, w);
-                w->fn(w->arg);
-            }
+    while (work_next(l)) {
+        phase_run(l, TURN_COMMIT);
+        phase_run(l, TURN_FLUSH);
+    }
 }
 
 void loop_bury(struct loop *l, void (*free_fn)(void *), void *p)
@@ -309,14 +315,14 @@ int loop_new(const struct clock *clock, struct loop **ret)
         event_config_free(c);
     if (l->base)
         l->tick = evtimer_new(l->base, tick_fired, l);
-    if (!l->tick) {
-        loop_free(&l);
-        return -EMFILE;
-    }
     l->clock = clock;
     l->tick_at_us = UINT64_MAX;
     for (size_t i = 0; i < TURN_PHASE_COUNT; i++)
         l->work_end[i] = &l->work[i];
+    if (!l->tick) {
+        loop_free(&l);
+        return -EMFILE;
+    }
     *ret = l;
     return 0;
 }
@@ -327,6 +333,7 @@ void loop_free(struct loop **lp)
 
     if (!l)
         return;
+    phase_run(l, LOOP_END);
     graves_run(l);
     if (l->tick)
         event_free(l->tick);

@@ -54,8 +54,9 @@ void watch_stop(struct watch *w); /* harmless when not started */
 void watch_signal(struct loop *l, struct watch *w, int signal, void (*fn)(void *arg, unsigned what),
                   void *arg);
 
-/* Work at the end of each turn in which turn_want() was called for it. */
-enum turn_phase { TURN_COMMIT, TURN_FLUSH, TURN_PHASE_COUNT };
+/* Work at the end of each turn in which turn_want() was called for it. LOOP_END is work that
+ * loop_free does: for what lives on without an owner. */
+enum turn_phase { TURN_COMMIT, TURN_FLUSH, LOOP_END, TURN_PHASE_COUNT };
 struct turn_work {
     struct turn_work *next, **at; /* private, with `wanted`; zero-initialise */
     bool wanted;

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -246,6 +247,9 @@ int listen_tcp(const struct sock_address *a, int *ret_fd)
         r = -errno;
     if (r == 0 && a->sa.ss_family == AF_INET6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+        r = -errno;
+    /* Accepted sockets inherit it: replies are gathered already, waiting would only delay them. */
+    if (r == 0 && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
         r = -errno;
     if (r == 0)
         r = listen_at(fd, &a->sa, a->bytes);

@@ -3,7 +3,11 @@
  * Bytes read are handed to on_bytes in `in`; the owner drops what it used (buf_drop_front) and
  * leaves the rest. When `in` is full and nothing was used, reading stops until stream_resume.
  * Written bytes gather and leave in TURN_FLUSH (or at stream_flush). Memory is only held while
- * there is something in it. After stream_free no event arrives. */
+ * there is something in it. After stream_free no event arrives.
+ *
+ * A peer may end its side and still read: after STREAM_EOF (and STREAM_IDLE) writing goes on. When it resets the
+ * connection, what it said before is still handed over, then comes the end. No event is ever
+ * called from within a function of this header. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
@@ -30,7 +34,8 @@ struct stream_events {
 /* Takes the descriptor (non-blocking already) also on failure. in/out_bytes_max bound memory. */
 int stream_new(struct loop *l, int fd, const struct stream_events *events, void *arg,
                size_t in_bytes_max, size_t out_bytes_max, struct stream **ret);
-/* Starts a TCP connection; on_connected once it stands, on_end if it does not. from may be NULL. */
+/* Starts a TCP connection; on_connected once it stands, on_end if it does not (ETIMEDOUT after
+ * timeout_us). Written bytes wait for it. A negative errno: it could not even begin. */
 struct sockaddr;
 int stream_connect(struct loop *l, const struct sockaddr *to, unsigned to_bytes,
                    uint64_t timeout_us, void (*on_connected)(void *arg),
@@ -38,7 +43,8 @@ int stream_connect(struct loop *l, const struct sockaddr *to, unsigned to_bytes,
                    size_t out_bytes_max, struct stream **ret);
 void stream_free(struct stream **s); /* closes at once; NULL is fine */
 void stream_finish(
-    struct stream **s); /* lets what is written leave (at most 5 s), then closes; no more events */
+    struct stream *
+        *s); /* lets what is written leave and be read (at most 5 s), then closes; no more events */
 
 bool stream_write(struct stream *s,
                   struct str bytes); /* false: over out_bytes_max, the stream ends */
@@ -46,7 +52,8 @@ size_t stream_unsent(const struct stream *s);
 void stream_flush(struct stream *s);
 void stream_pause(struct stream *s); /* stop reading */
 void stream_resume(
-    struct stream *s); /* go on; on_bytes comes in this or the next turn if `in` holds any */
-void stream_idle(struct stream *s,
-                 uint64_t idle_us); /* 0: never; counts from now and from each byte */
+    struct stream *s); /* go on; on_bytes comes at the end of this turn if `in` holds any */
+void stream_idle(
+    struct stream *s,
+    uint64_t idle_us); /* 0: never; counts from now and from each byte, not while paused */
 int stream_fd(const struct stream *s);
