@@ -1,0 +1,136 @@
+"""Other people's servers for tests, unpacked or installed below build/peers, never over the machine's own.
+
+Postfix needs root: it runs in a chroot that is an overlay over / in a mount namespace of its own.
+"""
+# SPDX-License-Identifier: ISC
+import glob
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+from troika import ROOT, free_port, wait_for
+
+PEERS = os.path.join(ROOT, "build", "peers")
+
+
+def postfix_files():
+    """The files of Debian's postfix package with the libraries it brings (apt download and unpack)."""
+    folder = PEERS + "/postfix-files"
+    if not os.path.exists(folder + "/ready"):
+        os.makedirs(folder, exist_ok=True)
+        os.chmod(PEERS, 0o755)
+        subprocess.run(["apt-get", "download", "postfix", "libicu72", "libnsl2", "libtirpc3", "libdb5.3", "libsasl2-2"], cwd=folder, check=True, capture_output=True)
+        for package in glob.glob(folder + "/*.deb"):
+            subprocess.run(["dpkg", "-x", package, folder + "/root"], check=True)
+            os.unlink(package)
+        open(folder + "/ready", "w").close()
+    return folder + "/root"
+
+
+class SmtpSink:
+    """Postfix's smtp-sink, dumping each message into a file: with SmtpSink() as s: s.port, s.messages()"""
+
+    def __init__(self, *options):
+        self.options, self.port = options, free_port()
+
+    def __enter__(self):
+        import tempfile
+        root = postfix_files()
+        self.folder = tempfile.mkdtemp(prefix="troika-sink-")
+        os.chmod(self.folder, 0o777)
+        command = [root + "/usr/sbin/smtp-sink", "-d", "%M.", *(["-u", "nobody"] if os.geteuid() == 0 else []), *self.options, f"127.0.0.1:{self.port}", "100"]
+        libraries = f"{root}/usr/lib/postfix:{root}/usr/lib/x86_64-linux-gnu"
+        self.process = subprocess.Popen(command, cwd=self.folder, env={**os.environ, "LD_LIBRARY_PATH": libraries}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) == 0, what="smtp-sink")
+        return self
+
+    def messages(self):
+        found = [open(f"{self.folder}/{name}", "rb").read() for name in sorted(os.listdir(self.folder))]
+        return [m for m in found if b"\n" in m and b"X-Mail-Args: " in m or b"X-Rcpt-Args: " in m]
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        import shutil
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Postfix:
+    """A real Postfix: takes mail for anybody@postfix.test into virtual Maildirs, sends all else to `relay_port`."""
+
+    def __init__(self, relay_port):
+        self.relay_port, self.port = relay_port, free_port()
+        self.base = PEERS + "/postfix"
+        self.upper = self.base + "/upper"
+
+    def shell(self, script, **more):
+        """Runs a script as root inside the overlay, in a mount namespace of its own."""
+        for folder in ("upper", "work", "root"):
+            os.makedirs(f"{self.base}/{folder}", exist_ok=True)
+        setup = f"""set -e
+mount -t overlay overlay -o lowerdir=/,upperdir={self.upper},workdir={self.base}/work {self.base}/root
+mount -t proc proc {self.base}/root/proc
+mount --rbind /dev {self.base}/root/dev
+"""
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", setup + f"exec chroot {self.base}/root sh -c '{script}'"]
+
+    def install(self):
+        if os.path.exists(self.base + "/ready"):
+            return
+        script = """printf "#!/bin/sh\\nexit 101\\n" >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+apt-get install -y --no-install-recommends postfix || { apt-get update && apt-get install -y --no-install-recommends postfix; }"""
+        result = subprocess.run(self.shell(script), capture_output=True, text=True, timeout=600)
+        if result.returncode:
+            raise AssertionError("Postfix could not be installed below build/peers:\n" + result.stdout[-2000:] + result.stderr[-2000:])
+        open(self.base + "/ready", "w").close()
+
+    def __enter__(self):
+        if os.geteuid() != 0:
+            pytest.skip("a real Postfix needs root")
+        self.install()
+        settings = {
+            "inet_interfaces": "127.0.0.1", "inet_protocols": "ipv4", "myhostname": "postfix.example", "mydestination": "",
+            "mynetworks": "127.0.0.0/8", "relayhost": f"[127.0.0.1]:{self.relay_port}", "smtp_dns_support_level": "disabled",
+            "smtp_host_lookup": "native", "smtpd_tls_security_level": "none", "smtp_tls_security_level": "none", "message_size_limit": "104857600",
+            "virtual_mailbox_domains": "postfix.test", "virtual_mailbox_base": "/var/vmail", "virtual_mailbox_maps": "static:box/",
+            "virtual_uid_maps": "static:5000", "virtual_gid_maps": "static:5000", "virtual_mailbox_limit": "0", "alias_maps": "", "minimal_backoff_time": "1s",
+            "queue_run_delay": "1s", "maximal_backoff_time": "2s", "maillog_file": "/var/log/postfix.log", "append_dot_mydomain": "no", "compatibility_level": "3.6",
+        }
+        script = "rm -rf /var/vmail; mkdir -p /var/vmail; chown 5000:5000 /var/vmail; rm -f /var/log/postfix.log\n"
+        script += "postconf -e " + " ".join(f'"{k}={v}"' for k, v in settings.items()) + "\n"
+        script += "".join(f"find /var/spool/postfix/{q} -type f -delete\n" for q in ("incoming", "active", "deferred", "defer"))
+        script += f"postconf -F \"*/*/chroot=n\"\npostconf -MX smtp/inet 2>/dev/null || true\n"
+        script += "postconf -M# \"smtp/inet\" 2>/dev/null || true\n"
+        script += "for s in $(postconf -M | awk \"\\$2==\\\"inet\\\"{print \\$1}\"); do postconf -MX $s/inet; done\n"
+        script += f"postconf -M \"127.0.0.1:{self.port}/inet=127.0.0.1:{self.port} inet n - n - - smtpd\"\n"
+        script += "exec postfix start-fg"
+        self.process = subprocess.Popen(self.shell(script), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+        try:
+            wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) == 0 or self.process.poll() is not None, 60, "Postfix")
+        except AssertionError:
+            self.__exit__()
+            raise
+        assert self.process.poll() is None, self.process.stderr.read().decode()
+        return self
+
+    def mails(self):
+        folder = self.upper + "/var/vmail/box/new"
+        return [open(f"{folder}/{name}", "rb").read() for name in sorted(os.listdir(folder))] if os.path.isdir(folder) else []
+
+    def log(self):
+        try:
+            return open(self.upper + "/var/log/postfix.log", errors="replace").read()
+        except OSError:
+            return ""
+
+    def __exit__(self, *_):
+        os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(15)
+            wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) != 0, 15, "the end of Postfix")
+        except (subprocess.TimeoutExpired, AssertionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
