@@ -46,10 +46,15 @@ struct client_events {
 /* Connects to the address. Everything in options and to is copied. */
 int client_new(struct loop *l, const struct sock_address *to, const struct client_options *o,
                const struct client_events *events, void *arg, struct client **ret);
-/* Only in on_ready or on_message_end (or later while idle). Strings must live until on_message_end. */
+/* Only in on_ready or on_message_end (or later while idle). Strings must live until on_message_end.
+ * Events may come before it returns: a message can be refused without a word to the server. */
 void client_send(struct client *c, const struct client_message *m);
 void client_quit(struct client *c);                      /* QUIT, then on_end */
 void client_free(struct client **c);                     /* at once, no events; NULL is fine */
 struct str client_peer(const struct client *c);          /* "127.0.0.1:25" */
 struct str client_greeting_host(const struct client *c); /* the name in its 220, or empty */
-size_t client_message_count(const struct client *c);     /* sent over this connection so far */
+struct str client_greeting(const struct client *c);      /* the whole first line of it */
+/* Has the server answered the last message at all (421 is no answer)? If not, an old connection
+ * may just have run out, and the message can be sent again over a new one. */
+bool client_message_touched(const struct client *c);
+size_t client_message_count(const struct client *c); /* sent over this connection so far */

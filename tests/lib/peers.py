@@ -5,7 +5,6 @@ Postfix needs root: it runs in a chroot that is an overlay over / in a mount nam
 # SPDX-License-Identifier: ISC
 import glob
 import os
-import signal
 import socket
 import subprocess
 
@@ -74,7 +73,7 @@ mount -t overlay overlay -o lowerdir=/,upperdir={self.upper},workdir={self.base}
 mount -t proc proc {self.base}/root/proc
 mount --rbind /dev {self.base}/root/dev
 """
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", setup + f"exec chroot {self.base}/root sh -c '{script}'"]
+        return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=SIGKILL", "sh", "-c", setup + f"exec chroot {self.base}/root sh -c '{script}'"]
 
     def install(self):
         if os.path.exists(self.base + "/ready"):
@@ -107,7 +106,7 @@ apt-get install -y --no-install-recommends postfix || { apt-get update && apt-ge
         script += "for s in $(postconf -M | awk \"\\$2==\\\"inet\\\"{print \\$1}\"); do postconf -MX $s/inet; done\n"
         script += f"postconf -M \"127.0.0.1:{self.port}/inet=127.0.0.1:{self.port} inet n - n - - smtpd\"\n"
         script += "exec postfix start-fg"
-        self.process = subprocess.Popen(self.shell(script), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+        self.process = subprocess.Popen(self.shell(script), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) == 0 or self.process.poll() is not None, 60, "Postfix")
         except AssertionError:
@@ -127,10 +126,7 @@ apt-get install -y --no-install-recommends postfix || { apt-get update && apt-ge
             return ""
 
     def __exit__(self, *_):
-        os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(15)
-            wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) != 0, 15, "the end of Postfix")
-        except (subprocess.TimeoutExpired, AssertionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        # The end of the first process of its pid namespace ends all of them.
+        self.process.kill()
+        self.process.wait()
+        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) != 0, 15, "the end of Postfix")
