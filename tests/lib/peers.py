@@ -5,6 +5,7 @@ Postfix needs root: it runs in a chroot that is an overlay over / in a mount nam
 # SPDX-License-Identifier: ISC
 import glob
 import os
+import signal
 import socket
 import subprocess
 
@@ -127,6 +128,8 @@ apt-get install -y --no-install-recommends postfix || { apt-get update && apt-ge
 
     def __exit__(self, *_):
         # The end of the first process of its pid namespace ends all of them.
-        self.process.kill()
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
+            for pid in f.read().split():
+                os.kill(int(pid), signal.SIGKILL)
         self.process.wait()
         wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) != 0, 15, "the end of Postfix")
