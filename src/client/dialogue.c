@@ -1,0 +1,579 @@
+/* client/dialogue.c - the machine of client/dialogue.h: one row for each thing a server may be
+ * answering, one column for each class of reply. 421 ends the session wherever it comes. */
+// SPDX-License-Identifier: ISC
+#include "client/dialogue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "mail/reply.h"
+
+enum recipient_state {
+    RECIPIENT_OPEN,
+    RECIPIENT_ACCEPTED,
+    RECIPIENT_DONE,
+    RECIPIENT_UNSAID, /* done without a RCPT, so no reply is for it */
+};
+enum say { SAY_RSET, SAY_MAIL, SAY_RCPT, SAY_DATA, SAY_NOTHING };
+
+struct answer {
+    enum dialogue_expect to; /* EXPECT_COUNT: to nothing we said */
+    uint16_t code;
+    struct str text;
+};
+typedef void answer_fn(struct dialogue *d, const struct answer *a);
+
+static const char *awaited_name(enum dialogue_expect what);
+
+/* ---- what the server says, as an outcome ---- */
+
+static struct status answer_status(const struct answer *a)
+{
+    struct status st = status_from_reply(a->code, a->text);
+
+    /* The reply code decides: a server that says "250 5.1.1" has taken the message. */
+    if (st.class != a->code / 100) {
+        st.class = (uint8_t)(a->code / 100);
+        st.subject = st.detail = 0;
+    }
+    return st;
+}
+
+/* The server as a whole refuses: nothing is known about any recipient, so never for good. */
+static struct status answer_later(const struct answer *a)
+{
+    struct status st = answer_status(a);
+
+    st.class = 4;
+    return st;
+}
+
+/* ---- the queue of what is awaited ---- */
+
+static void expect(struct dialogue *d, enum dialogue_expect what)
+{
+    check(d->expected_count < DIALOGUE_PIPELINE_MAX);
+    d->expected[(d->expected_first + d->expected_count++) % DIALOGUE_PIPELINE_MAX] = (uint8_t)what;
+}
+
+static enum dialogue_expect expected_take(struct dialogue *d)
+{
+    enum dialogue_expect what = d->expected[d->expected_first];
+
+    d->expected_first = (d->expected_first + 1) % DIALOGUE_PIPELINE_MAX;
+    d->expected_count--;
+    return what;
+}
+
+/* The command that was added to `out` since `from` is whole. */
+static void said(struct dialogue *d, size_t from, enum dialogue_expect what)
+{
+    if (d->events->on_said)
+        d->events->on_said(d->arg, str_skip(buf_str(&d->out), from));
+    buf_add(&d->out, STR("\r\n"));
+    check(!d->out.full);
+    expect(d, what);
+}
+
+static void say(struct dialogue *d, const char *word, struct str argument,
+                enum dialogue_expect what)
+{
+    size_t from = d->out.n;
+
+    buf_add_c(&d->out, word);
+    buf_add(&d->out, argument);
+    said(d, from, what);
+}
+
+/* ---- recipients ---- */
+
+static bool in_message(const struct dialogue *d)
+{
+    return d->recipient_states != NULL;
+}
+
+static void result(struct dialogue *d, size_t i, const struct status *st)
+{
+    if (d->recipient_states[i] >= RECIPIENT_DONE)
+        return;
+    if (d->recipient_states[i] == RECIPIENT_ACCEPTED)
+        d->accepted_count--;
+    d->recipient_states[i] = RECIPIENT_DONE;
+    d->open_count--;
+    d->events->on_result(d->arg, i, st);
+}
+
+static void result_all(struct dialogue *d, const struct status *st)
+{
+    for (size_t i = 0; d->open_count > 0 && i < d->message.recipient_count; i++)
+        result(d, i, st);
+}
+
+static void message_end(struct dialogue *d)
+{
+    check(d->open_count == 0 && d->accepted_count == 0);
+    free(d->recipient_states);
+    d->recipient_states = NULL;
+    d->message_count++;
+    if (d->phase != PHASE_OVER)
+        d->phase = PHASE_READY;
+    d->events->on_message_end(d->arg);
+}
+
+static void message_end_when_answered(struct dialogue *d)
+{
+    bool answered = d->expected_count == 0 && d->say_next == SAY_NOTHING;
+
+    if (d->phase != PHASE_ENVELOPE && d->phase != PHASE_DOT)
+        return;
+    if (!answered)
+        return;
+    message_end(d);
+    if (d->phase == PHASE_READY && !in_message(d))
+        d->events->on_ready(d->arg);
+}
+
+/* ---- the end ---- */
+
+static void over(struct dialogue *d, const struct status *st, bool next_hop_failed)
+{
+    if (d->phase == PHASE_OVER)
+        return;
+    d->phase = PHASE_OVER;
+    if (in_message(d)) {
+        result_all(d, st);
+        message_end(d);
+    }
+    d->events->on_over(d->arg, st, next_hop_failed);
+}
+
+bool dialogue_next_hop_failed(const struct dialogue *d)
+{
+    return d->phase < PHASE_READY || (d->phase == PHASE_ENVELOPE && !d->touched);
+}
+
+static void over_closing(struct dialogue *d, const struct answer *a)
+{
+    struct status st = answer_later(a);
+
+    over(d, &st, d->phase < PHASE_READY || d->phase == PHASE_ENVELOPE);
+}
+
+static void nonsense(struct dialogue *d, const struct answer *a)
+{
+    struct buf about = buf_init(64);
+    buf_printf(&about, "%u to %s", a->code, awaited_name(a->to));
+
+    struct status st = reply_status(REPLY_BAD_DIALOGUE, buf_str(&about));
+    buf_free(&about);
+    over(d, &st, dialogue_next_hop_failed(d));
+}
+
+/* ---- greeting ---- */
+
+static void greeted(struct dialogue *d, const struct answer *a)
+{
+    struct str text = a->text;
+    struct str first = str_cut(&text, '\n');
+
+    buf_add(&d->greeting, str_sub(first, 0, DIALOGUE_GREETING_BYTES_MAX));
+    d->phase = PHASE_HELLO;
+    say(d, "EHLO ", buf_str(&d->hostname), EXPECT_EHLO);
+}
+
+static void no_service(struct dialogue *d, const struct answer *a)
+{
+    struct status st = answer_later(a);
+
+    say(d, "QUIT", STR_NONE, EXPECT_QUIT);
+    over(d, &st, true);
+}
+
+static void say_helo(struct dialogue *d, const struct answer *a)
+{
+    say(d, "HELO ", buf_str(&d->hostname), EXPECT_HELO);
+}
+
+static void capability(struct dialogue *d, struct str line)
+{
+    struct str word = str_cut_word(&line);
+
+    if (str_eq_nocase(word, STR("PIPELINING")))
+        d->pipelining = true;
+    if (str_eq_nocase(word, STR("8BITMIME")))
+        d->has_8bitmime = true;
+    if (str_eq_nocase(word, STR("SIZE"))) {
+        d->has_size = true;
+        (void)str_u64(str_trim(line), &d->size_max); /* without a number there is no limit */
+    }
+}
+
+static void session_ready(struct dialogue *d, const struct answer *a)
+{
+    d->phase = PHASE_READY;
+    d->events->on_ready(d->arg);
+}
+
+static void hello_answered(struct dialogue *d, const struct answer *a)
+{
+    struct str lines = a->text;
+
+    (void)str_cut(&lines, '\n'); /* the first line is the server's name */
+    while (lines.n > 0)
+        capability(d, str_cut(&lines, '\n'));
+    session_ready(d, a);
+}
+
+/* ---- envelope ---- */
+
+static void reset_done(struct dialogue *d, const struct answer *a)
+{
+    d->transaction_open = false;
+}
+
+static void sender_ok(struct dialogue *d, const struct answer *a)
+{
+    d->touched = true;
+    d->transaction_open = true;
+}
+
+static void sender_refused(struct dialogue *d, const struct answer *a)
+{
+    struct status st = answer_status(a);
+
+    d->touched = true;
+    d->say_next = SAY_NOTHING;
+    result_all(d, &st);
+}
+
+/* Which recipient a reply to RCPT is for: replies come in the order of the commands. */
+static size_t recipient_answered(struct dialogue *d)
+{
+    while (d->recipient_states[d->answer_recipient] == RECIPIENT_UNSAID)
+        d->answer_recipient++;
+    return d->answer_recipient++;
+}
+
+static void recipient_ok(struct dialogue *d, const struct answer *a)
+{
+    size_t i = recipient_answered(d);
+
+    if (d->recipient_states[i] != RECIPIENT_OPEN)
+        return;
+    d->recipient_states[i] = RECIPIENT_ACCEPTED;
+    d->accepted_count++;
+}
+
+static void recipient_refused(struct dialogue *d, const struct answer *a)
+{
+    size_t i = recipient_answered(d);
+    struct status st = answer_status(a);
+
+    /* RFC 5321 4.5.3.1.10: 552 after others were taken means "too many", not "never". */
+    if (a->code == 552 && d->accepted_count > 0) {
+        st.class = 4;
+        st.subject = 5;
+        st.detail = 3;
+    }
+    result(d, i, &st);
+}
+
+static void content_begins(struct dialogue *d, const struct answer *a)
+{
+    if (d->accepted_count > 0) {
+        d->phase = PHASE_CONTENT;
+        return;
+    }
+    buf_add(&d->out, STR(".\r\n"));
+    expect(d, EXPECT_EMPTY_DOT);
+}
+
+static void data_refused(struct dialogue *d, const struct answer *a)
+{
+    struct status st = answer_status(a);
+
+    result_all(d, &st);
+}
+
+static void content_judged(struct dialogue *d, const struct answer *a)
+{
+    struct status st = answer_status(a);
+
+    d->transaction_open = false;
+    result_all(d, &st);
+}
+
+static void quit_done(struct dialogue *d, const struct answer *a)
+{
+    struct status st = status_make(0, 2, 0, 0, STR("quit"));
+
+    over(d, &st, false);
+}
+
+static const struct step {
+    const char *command;
+    uint16_t timeout_s; /* RFC 5321 4.5.3.2; nobody waits long for the answer to QUIT */
+    answer_fn *on[4];   /* by reply class: 2, 3, 4, 5 */
+} steps[EXPECT_COUNT] = {
+    [EXPECT_GREETING] = {"the greeting", 300, {greeted, nonsense, no_service, no_service}},
+    [EXPECT_EHLO] = {"EHLO", 300, {hello_answered, nonsense, no_service, say_helo}},
+    [EXPECT_HELO] = {"HELO", 300, {session_ready, nonsense, no_service, no_service}},
+    [EXPECT_RSET] = {"RSET", 300, {reset_done, nonsense, nonsense, nonsense}},
+    [EXPECT_MAIL] = {"MAIL FROM", 300, {sender_ok, nonsense, sender_refused, sender_refused}},
+    [EXPECT_RCPT] = {"RCPT TO",
+                     300,
+                     {recipient_ok, nonsense, recipient_refused, recipient_refused}},
+    [EXPECT_DATA] = {"DATA", 120, {nonsense, content_begins, data_refused, data_refused}},
+    [EXPECT_DOT] = {"the message", 600, {content_judged, nonsense, content_judged, content_judged}},
+    [EXPECT_EMPTY_DOT] = {"an empty message",
+                          600,
+                          {content_judged, nonsense, content_judged, content_judged}},
+    [EXPECT_QUIT] = {"QUIT", 10, {quit_done, quit_done, quit_done, quit_done}},
+};
+
+/* ---- saying ---- */
+
+/* Nothing may reach the wire that could end a command: the next line would be ours to answer for. */
+static bool address_sendable(struct str s)
+{
+    if (s.n > DIALOGUE_COMMAND_BYTES_MAX / 2)
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+/* To the next recipient that is to be said, or to DATA. */
+static void say_recipients_from(struct dialogue *d, size_t i)
+{
+    while (i < d->message.recipient_count && d->recipient_states[i] == RECIPIENT_UNSAID)
+        i++;
+    d->say_recipient = i;
+    d->say_next = i < d->message.recipient_count ? SAY_RCPT : SAY_DATA;
+}
+
+static void say_mail(struct dialogue *d)
+{
+    size_t from = d->out.n;
+
+    buf_printf(&d->out, "MAIL FROM:<%.*s>", STR_ARG(d->message.sender));
+    if (d->has_size)
+        buf_printf(&d->out, " SIZE=%llu", (unsigned long long)d->message.size);
+    if (d->has_8bitmime && d->message.body_8bit)
+        buf_add(&d->out, STR(" BODY=8BITMIME"));
+    said(d, from, EXPECT_MAIL);
+    say_recipients_from(d, 0);
+}
+
+static void say_rcpt(struct dialogue *d)
+{
+    size_t from = d->out.n;
+
+    buf_printf(&d->out, "RCPT TO:<%.*s>", STR_ARG(d->message.recipients[d->say_recipient]));
+    said(d, from, EXPECT_RCPT);
+    say_recipients_from(d, d->say_recipient + 1);
+}
+
+static void say_one(struct dialogue *d)
+{
+    switch ((enum say)d->say_next) {
+    case SAY_RSET:
+        say(d, "RSET", STR_NONE, EXPECT_RSET);
+        d->say_next = SAY_MAIL;
+        return;
+    case SAY_MAIL:
+        say_mail(d);
+        return;
+    case SAY_RCPT:
+        say_rcpt(d);
+        return;
+    case SAY_DATA:
+        d->say_next = SAY_NOTHING;
+        if (d->open_count > 0)
+            say(d, "DATA", STR_NONE, EXPECT_DATA);
+        return;
+    case SAY_NOTHING:
+        return;
+    }
+}
+
+/* Says as much as may be said now: all of it with PIPELINING, else one command at a time. */
+static void pump(struct dialogue *d)
+{
+    size_t window = d->pipelining ? DIALOGUE_PIPELINE_MAX : 1;
+
+    while (d->phase == PHASE_ENVELOPE && d->say_next != SAY_NOTHING && d->expected_count < window &&
+           d->out.n + DIALOGUE_COMMAND_BYTES_MAX <= DIALOGUE_OUT_BYTES_MAX)
+        say_one(d);
+}
+
+/* ---- what we refuse ourselves ---- */
+
+static void refuse_unsendable_recipients(struct dialogue *d)
+{
+    struct status st = reply_status(REPLY_RECIPIENT_SYNTAX, STR("address cannot be sent by SMTP"));
+
+    for (size_t i = 0; d->phase != PHASE_OVER && i < d->message.recipient_count; i++) {
+        if (address_sendable(d->message.recipients[i]))
+            continue;
+        result(d, i, &st);
+        d->recipient_states[i] = RECIPIENT_UNSAID;
+    }
+}
+
+static void refuse_unsendable_message(struct dialogue *d)
+{
+    if (!address_sendable(d->message.sender)) {
+        struct status st = reply_status(REPLY_SENDER_SYNTAX, STR("address cannot be sent by SMTP"));
+        result_all(d, &st);
+    }
+    if (d->size_max > 0 && d->message.size > d->size_max) {
+        struct buf text = buf_init(STATUS_TEXT_BYTES_MAX);
+        buf_printf(&text, "message of %llu bytes, the next server takes at most %llu",
+                   (unsigned long long)d->message.size, (unsigned long long)d->size_max);
+        struct status st = status_make(552, 5, 3, 4, buf_str(&text));
+        buf_free(&text);
+        result_all(d, &st);
+    }
+}
+
+/* ---- the doors ---- */
+
+static const char *awaited_name(enum dialogue_expect what)
+{
+    return what < EXPECT_COUNT ? steps[what].command : "nothing we said";
+}
+
+const char *dialogue_awaits(const struct dialogue *d)
+{
+    if (d->phase == PHASE_CONTENT)
+        return "a block of the message";
+    return awaited_name(d->expected_count > 0 ? d->expected[d->expected_first] : EXPECT_COUNT);
+}
+
+uint64_t dialogue_timeout_s(const struct dialogue *d)
+{
+    if (d->phase == PHASE_CONTENT)
+        return 180;
+    return d->expected_count > 0 ? steps[d->expected[d->expected_first]].timeout_s : 0;
+}
+
+void dialogue_init(struct dialogue *d, struct str hostname, const struct dialogue_events *events,
+                   void *arg)
+{
+    *d = (struct dialogue){
+        .events = events,
+        .arg = arg,
+        .hostname = buf_init(DIALOGUE_HOST_BYTES_MAX),
+        .out = buf_init(DIALOGUE_OUT_BYTES_MAX),
+        .greeting = buf_init(DIALOGUE_GREETING_BYTES_MAX),
+        .say_next = SAY_NOTHING,
+    };
+    buf_add(&d->hostname, str_sub(hostname, 0, DIALOGUE_HOST_BYTES_MAX));
+    expect(d, EXPECT_GREETING);
+}
+
+void dialogue_free(struct dialogue *d)
+{
+    buf_free(&d->hostname);
+    buf_free(&d->out);
+    buf_free(&d->greeting);
+    free(d->recipient_states);
+    d->recipient_states = NULL;
+}
+
+/* The server speaks out of turn. While we send content a refusal is believed, an acceptance of
+ * what it has not got is not; and after either nobody knows where the other one stands. */
+static void answer_unexpected(struct dialogue *d, const struct answer *a)
+{
+    if (d->phase != PHASE_CONTENT || a->code < 400) {
+        nonsense(d, a);
+        return;
+    }
+    struct status st = answer_status(a);
+    over(d, &st, false);
+}
+
+void dialogue_reply(struct dialogue *d, uint16_t code, struct str text)
+{
+    struct answer a = {.to = EXPECT_COUNT, .code = code, .text = text};
+
+    check(code >= 200 && code <= 599);
+    if (d->phase == PHASE_OVER)
+        return;
+    if (d->expected_count > 0)
+        a.to = expected_take(d);
+    if (a.to == EXPECT_QUIT)
+        quit_done(d, &a);
+    else if (code == 421)
+        over_closing(d, &a);
+    else if (a.to == EXPECT_COUNT)
+        answer_unexpected(d, &a);
+    else
+        steps[a.to].on[code / 100 - 2](d, &a);
+    pump(d);
+    message_end_when_answered(d);
+}
+
+void dialogue_send(struct dialogue *d, const struct dialogue_message *m)
+{
+    check(d->phase == PHASE_READY && !in_message(d) && m->recipient_count > 0);
+    d->message = *m;
+    d->recipient_states = mem_new(m->recipient_count);
+    d->open_count = m->recipient_count;
+    d->accepted_count = 0;
+    d->answer_recipient = 0;
+    d->touched = false;
+    d->phase = PHASE_ENVELOPE;
+    refuse_unsendable_message(d);
+    refuse_unsendable_recipients(d);
+    d->say_next = d->transaction_open ? SAY_RSET : SAY_MAIL;
+    if (d->open_count == 0)
+        d->say_next = SAY_NOTHING;
+    pump(d);
+    message_end_when_answered(d);
+}
+
+void dialogue_content_sent(struct dialogue *d)
+{
+    check(d->phase == PHASE_CONTENT);
+    d->phase = PHASE_DOT;
+    expect(d, EXPECT_DOT);
+}
+
+void dialogue_quit(struct dialogue *d)
+{
+    struct status st = status_make(0, 2, 0, 0, STR("quit"));
+
+    check(!in_message(d));
+    if (d->phase == PHASE_READY) {
+        d->phase = PHASE_QUITTING;
+        say(d, "QUIT", STR_NONE, EXPECT_QUIT);
+    } else if (d->phase < PHASE_READY) {
+        over(d, &st, false);
+    }
+}
+
+void dialogue_lost(struct dialogue *d, const struct status *st)
+{
+    struct status quit = status_make(0, 2, 0, 0, STR("quit"));
+
+    over(d, d->phase == PHASE_QUITTING ? &quit : st, dialogue_next_hop_failed(d));
+}
+
+static void silent(void *arg) {}
+
+static void silent_result(void *arg, size_t i, const struct status *st) {}
+
+static void silent_over(void *arg, const struct status *st, bool next_hop_failed) {}
+
+void dialogue_stop(struct dialogue *d)
+{
+    static const struct dialogue_events none = {silent, silent_result, silent, silent_over, NULL};
+
+    d->events = &none;
+    d->phase = PHASE_OVER;
+}

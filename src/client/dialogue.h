@@ -1,0 +1,112 @@
+/* client/dialogue.h - what a mail client says next, given what the server answered. Pure.
+ *
+ * No socket and no clock: replies go in, command bytes and events come out. client/session.h is
+ * the shell that connects, streams the content and keeps the time. Commands that were said and
+ * not answered yet stand in a small queue, so a reply is always read as the answer to a known one.
+ *
+ *   GREETING --220--> HELLO --250--> READY --dialogue_send--> ENVELOPE --354--> CONTENT
+ *                                      ^                          |     dialogue_content_sent |
+ *                                      |                    all answered                      v
+ *                                      +--------------------------+-----------------------   DOT
+ *   READY --dialogue_quit--> QUITTING;   any of them --421, nonsense, lost--> OVER
+ */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "base/buf.h"
+#include "mail/status.h"
+
+enum {
+    DIALOGUE_PIPELINE_MAX = 64, /* commands without an answer yet, when PIPELINING is offered */
+    DIALOGUE_COMMAND_BYTES_MAX = 1024,
+    DIALOGUE_OUT_BYTES_MAX = DIALOGUE_PIPELINE_MAX * DIALOGUE_COMMAND_BYTES_MAX,
+    DIALOGUE_HOST_BYTES_MAX = 255,
+    DIALOGUE_GREETING_BYTES_MAX = 512,
+};
+
+enum dialogue_phase {
+    PHASE_GREETING,
+    PHASE_HELLO,
+    PHASE_READY,
+    PHASE_ENVELOPE, /* RSET, MAIL, RCPT, DATA */
+    PHASE_CONTENT,  /* the server waits for the content: the shell sends it and the dot */
+    PHASE_DOT,      /* the verdict is awaited */
+    PHASE_QUITTING,
+    PHASE_OVER,
+};
+
+enum dialogue_expect {
+    EXPECT_GREETING,
+    EXPECT_EHLO,
+    EXPECT_HELO,
+    EXPECT_RSET,
+    EXPECT_MAIL,
+    EXPECT_RCPT,
+    EXPECT_DATA,
+    EXPECT_DOT,
+    EXPECT_EMPTY_DOT, /* 354 came although nobody is to get the message */
+    EXPECT_QUIT,
+    EXPECT_COUNT
+};
+
+struct dialogue_message { /* borrowed until on_message_end */
+    struct str sender;
+    const struct str *recipients;
+    size_t recipient_count;
+    bool body_8bit;
+    uint64_t size;
+};
+
+/* Any of them may stop the dialogue (dialogue_stop); none may free it. */
+struct dialogue_events {
+    void (*on_ready)(void *arg);
+    void (*on_result)(void *arg, size_t recipient_index, const struct status *st);
+    void (*on_message_end)(void *arg);
+    void (*on_over)(void *arg, const struct status *st, bool next_hop_failed); /* once, the last */
+    void (*on_said)(void *arg, struct str line);
+};
+
+struct dialogue {
+    const struct dialogue_events *events;
+    void *arg;
+    struct buf hostname;
+    struct buf out; /* commands to send; the shell takes them away */
+    enum dialogue_phase phase;
+
+    uint8_t expected[DIALOGUE_PIPELINE_MAX]; /* a ring of enum dialogue_expect */
+    size_t expected_first, expected_count;
+
+    struct buf greeting; /* the text of the 220 */
+    bool pipelining, has_size, has_8bitmime;
+    uint64_t size_max; /* 0: no limit was announced */
+    size_t message_count;
+
+    /* the message under way; recipient_states is NULL when there is none */
+    struct dialogue_message message;
+    uint8_t *recipient_states;
+    size_t open_count;     /* recipients without a result */
+    size_t accepted_count; /* of these: taken by the server at RCPT */
+    uint8_t say_next;
+    size_t say_recipient, answer_recipient;
+    bool touched;          /* the server has answered to this message, and not with 421 */
+    bool transaction_open; /* at the server: RSET is needed before the next MAIL */
+};
+
+void dialogue_init(struct dialogue *d, struct str hostname, const struct dialogue_events *events,
+                   void *arg);
+void dialogue_free(struct dialogue *d);
+
+void dialogue_reply(struct dialogue *d, uint16_t code, struct str text);
+void dialogue_send(struct dialogue *d, const struct dialogue_message *m); /* in PHASE_READY only */
+/* In PHASE_CONTENT: content and the final dot have been handed to the stream. */
+void dialogue_content_sent(struct dialogue *d);
+void dialogue_quit(struct dialogue *d); /* no message may be under way */
+/* The connection is gone, or its owner gives it up: st is the outcome of whatever is open. */
+void dialogue_lost(struct dialogue *d, const struct status *st);
+void dialogue_stop(struct dialogue *d); /* no more events */
+
+/* What is awaited, "MAIL FROM", and how long at most, RFC 5321 4.5.3.2. 0: nothing is. */
+uint64_t dialogue_timeout_s(const struct dialogue *d);
+const char *dialogue_awaits(const struct dialogue *d);
+/* Was a session had, and was it the next hop rather than this message that failed? */
+bool dialogue_next_hop_failed(const struct dialogue *d);

@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: ISC
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/check.h"
+#include "client/dialogue.h"
+
+enum { RECIPIENTS = 2, MANY = 500 };
+
+/* ---- what the dialogue told ---- */
+
+struct seen {
+    size_t ready_count, end_count, over_count;
+    size_t result_count[MANY];
+    struct status results[MANY];
+    struct status over;
+    bool next_hop_failed;
+};
+
+static void on_ready(void *arg)
+{
+    struct seen *s = arg;
+    s->ready_count++;
+}
+
+static void on_result(void *arg, size_t i, const struct status *st)
+{
+    struct seen *s = arg;
+    s->result_count[i]++;
+    s->results[i] = *st;
+}
+
+static void on_message_end(void *arg)
+{
+    struct seen *s = arg;
+    s->end_count++;
+}
+
+static void on_over(void *arg, const struct status *st, bool next_hop_failed)
+{
+    struct seen *s = arg;
+    s->over_count++;
+    s->over = *st;
+    s->next_hop_failed = next_hop_failed;
+}
+
+static const struct dialogue_events events = {on_ready, on_result, on_message_end, on_over, NULL};
+
+static const struct str two[RECIPIENTS] = {{"a@example.net", 13}, {"b@example.net", 13}};
+
+static struct dialogue_message message_to(const struct str *recipients, size_t count)
+{
+    return (struct dialogue_message){.sender = STR("me@example.org"),
+                                     .recipients = recipients,
+                                     .recipient_count = count,
+                                     .size = 1000};
+}
+
+/* ---- a server that answers by a list ---- */
+
+struct server {
+    bool pipelining;
+    uint16_t mail, rcpt[RECIPIENTS], data, dot; /* replies */
+};
+
+/* What the server of the test saw. */
+struct record {
+    size_t rcpt_count, mail_count, data_count, reset_count, quit_count;
+    size_t flights; /* times the client had to wait */
+    bool content, accepted, transaction;
+};
+
+static uint16_t server_command(const struct server *s, struct record *r, struct str line)
+{
+    if (str_starts(line, STR("EHLO")) || str_starts(line, STR("HELO")))
+        return 250;
+    if (str_starts(line, STR("RSET"))) {
+        r->reset_count++;
+        r->transaction = false;
+        return 250;
+    }
+    if (str_starts(line, STR("MAIL"))) {
+        r->mail_count++;
+        assert_false(r->transaction);
+        r->transaction = s->mail == 250;
+        r->rcpt_count = 0;
+        return s->mail;
+    }
+    if (str_starts(line, STR("RCPT")))
+        return s->rcpt[r->rcpt_count++ % RECIPIENTS];
+    if (str_starts(line, STR("DATA"))) {
+        r->data_count++;
+        return s->data;
+    }
+    if (str_starts(line, STR("QUIT"))) {
+        r->quit_count++;
+        return 221;
+    }
+    assert_true(str_eq_c(line, "."));
+    r->accepted = s->dot == 250;
+    r->transaction = false;
+    return s->dot;
+}
+
+/* Answers everything the client says until it has nothing more to say. `cut`: connection is lost
+ * after so many replies. */
+static void converse(struct dialogue *d, const struct server *s, struct record *r, size_t cut)
+{
+    static const char hello[] = "mx\nPIPELINING\nSIZE 5000\n8BITMIME";
+    struct status gone = status_make(0, 4, 4, 2, STR("gone"));
+    struct buf heard = buf_init(DIALOGUE_OUT_BYTES_MAX * 2);
+    size_t replies = 0;
+
+    while (d->phase != PHASE_OVER) {
+        buf_add(&heard, buf_str(&d->out));
+        buf_reset(&d->out);
+        if (d->phase == PHASE_CONTENT) {
+            r->content = true;
+            dialogue_content_sent(d);
+            buf_add(&heard, STR(".\r\n"));
+        }
+        if (heard.n == 0)
+            break;
+        r->flights++;
+        while (heard.n > 0 && d->phase != PHASE_OVER) {
+            struct str line = str_sub(buf_str(&heard), 0, str_find(buf_str(&heard), '\r'));
+            bool ehlo = str_starts(line, STR("EHLO"));
+            uint16_t code = server_command(s, r, line);
+
+            buf_drop_front(&heard, line.n + 2);
+            if (replies++ == cut) {
+                dialogue_lost(d, &gone);
+                break;
+            }
+            dialogue_reply(d, code, ehlo && s->pipelining ? STR(hello) : STR("said"));
+        }
+    }
+    buf_free(&heard);
+}
+
+/* ---- every combination of answers ---- */
+
+/* The class each recipient must end in, said the slow way: follow the session as RFC 5321 has it. */
+static unsigned reference_class(const struct server *s, size_t i)
+{
+    uint16_t mail_class = s->mail / 100;
+
+    if (mail_class == 3 || s->mail == 421)
+        return 4;
+    if (mail_class != 2)
+        return mail_class;
+    /* Nonsense or 421 to an earlier or the own RCPT ends the session. */
+    for (size_t k = 0; k <= i; k++) {
+        if (s->rcpt[k] == 421 || s->rcpt[k] / 100 == 3)
+            return 4;
+    }
+    if (s->rcpt[i] == 552 && i == 1 && s->rcpt[0] == 250)
+        return 4;
+    if (s->rcpt[i] != 250)
+        return s->rcpt[i] / 100;
+    for (size_t k = i + 1; k < RECIPIENTS; k++) {
+        if (s->rcpt[k] == 421 || s->rcpt[k] / 100 == 3)
+            return 4;
+    }
+    if (s->data == 421 || s->data / 100 == 2)
+        return 4;
+    if (s->data / 100 != 3)
+        return s->data / 100;
+    if (s->dot == 421 || s->dot / 100 == 3)
+        return 4;
+    return s->dot / 100;
+}
+
+static void check_results(const struct server *s, const struct seen *seen, const struct record *r)
+{
+    for (size_t i = 0; i < RECIPIENTS; i++) {
+        assert_int_equal(seen->result_count[i], 1);
+        assert_int_equal(seen->results[i].class, reference_class(s, i));
+        if (status_done(&seen->results[i]))
+            assert_true(r->content && r->accepted);
+    }
+    assert_int_equal(seen->end_count, 1);
+    assert_true(seen->over_count <= 1);
+    assert_true(seen->over_count == 1 || seen->ready_count == 2);
+}
+
+static void check_second_message(struct dialogue *d, const struct server *s, struct seen *seen,
+                                 struct record *r)
+{
+    static const struct server good = {true, 250, {250, 250}, 354, 250};
+    struct dialogue_message m = message_to(two, RECIPIENTS);
+    bool was_open = r->transaction;
+
+    if (d->phase != PHASE_READY)
+        return;
+    memset(seen->result_count, 0, sizeof seen->result_count);
+    r->content = false;
+    dialogue_send(d, &m);
+    converse(d, &good, r, SIZE_MAX);
+    assert_int_equal(r->reset_count, was_open ? 1 : 0);
+    for (size_t i = 0; i < RECIPIENTS; i++) {
+        assert_int_equal(seen->result_count[i], 1);
+        assert_true(status_done(&seen->results[i]));
+    }
+    dialogue_quit(d);
+    converse(d, &good, r, SIZE_MAX);
+    assert_int_equal(r->quit_count, 1);
+    assert_true(status_done(&seen->over));
+}
+
+static void check_server(const struct server *s, size_t cut)
+{
+    struct dialogue d;
+    struct seen seen = {0};
+    struct record r = {0};
+    struct dialogue_message m = message_to(two, RECIPIENTS);
+
+    dialogue_init(&d, STR("client.example"), &events, &seen);
+    dialogue_reply(&d, 220, STR("mx ESMTP"));
+    converse(&d, s, &r, SIZE_MAX);
+    assert_int_equal(d.phase, PHASE_READY);
+    r.flights = 0;
+    dialogue_send(&d, &m);
+    converse(&d, s, &r, cut);
+    if (cut == SIZE_MAX) {
+        check_results(s, &seen, &r);
+        check_second_message(&d, s, &seen, &r);
+    }
+    for (size_t i = 0; i < RECIPIENTS; i++) {
+        assert_int_equal(seen.result_count[i], 1);
+        assert_true(r.accepted || !status_done(&seen.results[i]));
+    }
+    dialogue_free(&d);
+}
+
+static const uint16_t mail_replies[] = {250, 450, 550, 421, 354};
+static const uint16_t rcpt_replies[] = {250, 450, 550, 552, 421, 354};
+static const uint16_t data_replies[] = {354, 451, 554, 421, 250};
+static const uint16_t dot_replies[] = {250, 452, 554, 421, 354};
+
+static void every_combination_of_answers_is_legal(void **state)
+{
+    struct server s;
+
+    for (size_t p = 0; p < 2; p++)
+        for (size_t m = 0; m < countof(mail_replies); m++)
+            for (size_t a = 0; a < countof(rcpt_replies); a++)
+                for (size_t b = 0; b < countof(rcpt_replies); b++)
+                    for (size_t c = 0; c < countof(data_replies); c++)
+                        for (size_t e = 0; e < countof(dot_replies); e++) {
+                            s = (struct server){p == 1,
+                                                mail_replies[m],
+                                                {rcpt_replies[a], rcpt_replies[b]},
+                                                data_replies[c],
+                                                dot_replies[e]};
+                            check_server(&s, SIZE_MAX);
+                            for (size_t cut = 0; cut < 5; cut++)
+                                check_server(&s, cut);
+                        }
+}
+
+/* ---- single cases ---- */
+
+static void open_session(struct dialogue *d, struct seen *seen, struct str capabilities)
+{
+    *seen = (struct seen){0};
+    dialogue_init(d, STR("client.example"), &events, seen);
+    dialogue_reply(d, 220, STR("mx.example.net ESMTP\nsecond line"));
+    assert_true(str_eq_c(buf_str(&d->out), "EHLO client.example\r\n"));
+    buf_reset(&d->out);
+    dialogue_reply(d, 250, capabilities);
+    assert_int_equal(seen->ready_count, 1);
+}
+
+static void capabilities_are_used(void **state)
+{
+    static const struct {
+        const char *capabilities;
+        bool body_8bit;
+        const char *said;
+    } cases[] = {
+        {"mx", true, "MAIL FROM:<me@example.org>\r\n"},
+        {"PIPELINING", true, "MAIL FROM:<me@example.org>\r\n"}, /* the first line is a name */
+        {"mx\nSIZE", true, "MAIL FROM:<me@example.org> SIZE=1000\r\n"},
+        {"mx\nsize 0", false, "MAIL FROM:<me@example.org> SIZE=1000\r\n"},
+        {"mx\n8bitmime\nSIZE 1000", true, "MAIL FROM:<me@example.org> SIZE=1000 BODY=8BITMIME\r\n"},
+        {"mx\n8BITMIME", false, "MAIL FROM:<me@example.org>\r\n"},
+        {"mx\nPIPELINING", false,
+         "MAIL FROM:<me@example.org>\r\nRCPT TO:<a@example.net>\r\nRCPT TO:<b@example.net>\r\n"
+         "DATA\r\n"},
+    };
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct dialogue d;
+        struct seen seen;
+        struct dialogue_message m = message_to(two, RECIPIENTS);
+
+        m.body_8bit = cases[i].body_8bit;
+        open_session(&d, &seen, str_c(cases[i].capabilities));
+        dialogue_send(&d, &m);
+        assert_true(str_eq_c(buf_str(&d.out), cases[i].said));
+        dialogue_free(&d);
+    }
+}
+
+static void a_message_over_the_announced_size_is_not_sent(void **state)
+{
+    struct dialogue d;
+    struct seen seen;
+    struct dialogue_message m = message_to(two, RECIPIENTS);
+
+    open_session(&d, &seen, STR("mx\nSIZE 999"));
+    dialogue_send(&d, &m);
+    assert_int_equal(d.out.n, 0);
+    assert_int_equal(seen.results[0].code, 552);
+    assert_int_equal(seen.results[1].subject, 3);
+    assert_int_equal(seen.results[1].detail, 4);
+    assert_int_equal(seen.end_count, 1);
+    assert_int_equal(seen.ready_count, 2);
+    dialogue_free(&d);
+}
+
+static void nothing_can_be_injected(void **state)
+{
+    static const struct str recipients[] = {
+        {"a@b\r\nDATA", 9}, {"ok@example.net", 14}, {"nul\0@b", 6}, {"b@example.net", 13}};
+    struct dialogue d;
+    struct seen seen;
+    struct dialogue_message m = message_to(recipients, countof(recipients));
+
+    open_session(&d, &seen, STR("mx\nPIPELINING"));
+    dialogue_send(&d, &m);
+    assert_true(str_eq_c(buf_str(&d.out), "MAIL FROM:<me@example.org>\r\nRCPT TO:<ok@example.net>"
+                                          "\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"));
+    dialogue_reply(&d, 250, STR("ok"));
+    dialogue_reply(&d, 250, STR("ok"));
+    dialogue_reply(&d, 550, STR("5.1.1 no"));
+    dialogue_reply(&d, 354, STR("go"));
+    dialogue_content_sent(&d);
+    dialogue_reply(&d, 250, STR("2.0.0 queued"));
+    static const uint16_t codes[] = {501, 250, 501, 550};
+    for (size_t i = 0; i < countof(recipients); i++) {
+        assert_int_equal(seen.result_count[i], 1);
+        assert_int_equal(seen.results[i].code, codes[i]);
+    }
+    m.sender = STR("x>\r\nRSET");
+    dialogue_send(&d, &m);
+    assert_int_equal(seen.end_count, 2);
+    assert_int_equal(seen.results[1].code, 501);
+    dialogue_free(&d);
+}
+
+static void ehlo_refused_falls_back_to_helo(void **state)
+{
+    struct dialogue d;
+    struct seen seen = {0};
+
+    dialogue_init(&d, STR("client.example"), &events, &seen);
+    dialogue_reply(&d, 220, STR(""));
+    buf_reset(&d.out);
+    dialogue_reply(&d, 502, STR("what?"));
+    assert_true(str_eq_c(buf_str(&d.out), "HELO client.example\r\n"));
+    dialogue_reply(&d, 250, STR("mx\nPIPELINING"));
+    assert_int_equal(seen.ready_count, 1);
+    assert_false(d.pipelining);
+    dialogue_free(&d);
+}
+
+static void no_session_is_never_for_good(void **state)
+{
+    static const uint16_t codes[] = {554, 421, 450, 521, 354};
+
+    for (size_t i = 0; i < countof(codes); i++) {
+        for (size_t step = 0; step < 2; step++) { /* refused at the greeting, at EHLO */
+            struct dialogue d;
+            struct seen seen = {0};
+
+            dialogue_init(&d, STR("client.example"), &events, &seen);
+            if (step == 1)
+                dialogue_reply(&d, 220, STR("mx"));
+            dialogue_reply(&d, codes[i], STR("5.7.1 go away"));
+            if (step == 1 && codes[i] / 100 == 5)
+                dialogue_reply(&d, codes[i], STR("5.7.1 go away")); /* HELO */
+            assert_int_equal(seen.over_count, 1);
+            assert_true(seen.next_hop_failed);
+            assert_true(status_try_later(&seen.over));
+            assert_int_equal(seen.ready_count, 0);
+            dialogue_free(&d);
+        }
+    }
+}
+
+static void early_answers_are_not_believed(void **state)
+{
+    static const struct {
+        uint16_t code;
+        unsigned class;
+    } cases[] = {{250, 4}, {354, 4}, {421, 4}, {452, 4}, {552, 5}};
+
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct dialogue d;
+        struct seen seen;
+        struct dialogue_message m = message_to(two, RECIPIENTS);
+
+        open_session(&d, &seen, STR("mx\nPIPELINING"));
+        dialogue_send(&d, &m);
+        dialogue_reply(&d, 250, STR("ok"));
+        dialogue_reply(&d, 250, STR("ok"));
+        dialogue_reply(&d, 250, STR("ok"));
+        dialogue_reply(&d, 354, STR("go"));
+        dialogue_reply(&d, cases[i].code, STR("early"));
+        assert_int_equal(seen.over_count, 1);
+        assert_false(seen.next_hop_failed);
+        assert_int_equal(seen.results[0].class, cases[i].class);
+        assert_int_equal(seen.results[1].class, cases[i].class);
+        dialogue_free(&d);
+    }
+}
+
+static void an_old_connection_that_ran_out_has_touched_nothing(void **state)
+{
+    struct status gone = status_make(0, 4, 4, 2, STR("gone"));
+
+    for (size_t how = 0; how < 2; how++) {
+        struct dialogue d;
+        struct seen seen;
+        struct dialogue_message m = message_to(two, RECIPIENTS);
+
+        open_session(&d, &seen, STR("mx\nPIPELINING"));
+        dialogue_send(&d, &m);
+        if (how == 0)
+            dialogue_reply(&d, 421, STR("idle too long"));
+        else
+            dialogue_lost(&d, &gone);
+        assert_false(d.touched);
+        assert_true(seen.next_hop_failed);
+        assert_int_equal(seen.result_count[0], 1);
+        assert_true(status_try_later(&seen.results[1]));
+        dialogue_free(&d);
+    }
+}
+
+static void many_recipients_go_in_bounded_flights(void **state)
+{
+    static struct str recipients[MANY];
+    static const struct server good = {true, 250, {250, 550}, 354, 250};
+    struct dialogue d;
+    struct seen seen;
+    struct record r = {0};
+    struct dialogue_message m = message_to(recipients, MANY);
+
+    for (size_t i = 0; i < MANY; i++)
+        recipients[i] = STR("somebody@example.net");
+    open_session(&d, &seen, STR("mx\nPIPELINING"));
+    dialogue_send(&d, &m);
+    assert_int_equal(d.expected_count, DIALOGUE_PIPELINE_MAX);
+    converse(&d, &good, &r, SIZE_MAX);
+    assert_int_equal(r.rcpt_count, MANY);
+    assert_int_equal(r.data_count, 1);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(seen.result_count[i], 1);
+        assert_int_equal(seen.results[i].class, i % 2 == 0 ? 2 : 5);
+    }
+    dialogue_free(&d);
+}
+
+static void the_code_decides_not_the_enhanced_one(void **state)
+{
+    struct dialogue d;
+    struct seen seen;
+    struct dialogue_message m = message_to(two, 1);
+
+    open_session(&d, &seen, STR("mx\nPIPELINING"));
+    dialogue_send(&d, &m);
+    dialogue_reply(&d, 250, STR("ok"));
+    dialogue_reply(&d, 250, STR("ok"));
+    dialogue_reply(&d, 354, STR("go"));
+    dialogue_content_sent(&d);
+    dialogue_reply(&d, 250, STR("5.1.1 no such user, but thank you"));
+    assert_true(status_done(&seen.results[0]));
+    dialogue_free(&d);
+}
+
+static void time_outs_are_those_of_the_rfc(void **state)
+{
+    struct dialogue d;
+    struct seen seen = {0};
+    struct dialogue_message m = message_to(two, 1);
+
+    dialogue_init(&d, STR("client.example"), &events, &seen);
+    assert_int_equal(dialogue_timeout_s(&d), 300);
+    dialogue_reply(&d, 220, STR("mx"));
+    assert_int_equal(dialogue_timeout_s(&d), 300);
+    dialogue_reply(&d, 250, STR("mx\nPIPELINING"));
+    assert_int_equal(dialogue_timeout_s(&d), 0);
+    dialogue_send(&d, &m);
+    assert_string_equal(dialogue_awaits(&d), "MAIL FROM");
+    assert_int_equal(dialogue_timeout_s(&d), 300);
+    dialogue_reply(&d, 250, STR("ok"));
+    assert_int_equal(dialogue_timeout_s(&d), 300);
+    dialogue_reply(&d, 250, STR("ok"));
+    assert_int_equal(dialogue_timeout_s(&d), 120);
+    dialogue_reply(&d, 354, STR("go"));
+    assert_int_equal(dialogue_timeout_s(&d), 180);
+    dialogue_content_sent(&d);
+    assert_int_equal(dialogue_timeout_s(&d), 600);
+    dialogue_free(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_combination_of_answers_is_legal),
+        cmocka_unit_test(capabilities_are_used),
+        cmocka_unit_test(a_message_over_the_announced_size_is_not_sent),
+        cmocka_unit_test(nothing_can_be_injected),
+        cmocka_unit_test(ehlo_refused_falls_back_to_helo),
+        cmocka_unit_test(no_session_is_never_for_good),
+        cmocka_unit_test(early_answers_are_not_believed),
+        cmocka_unit_test(an_old_connection_that_ran_out_has_touched_nothing),
+        cmocka_unit_test(many_recipients_go_in_bounded_flights),
+        cmocka_unit_test(the_code_decides_not_the_enhanced_one),
+        cmocka_unit_test(time_outs_are_those_of_the_rfc),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

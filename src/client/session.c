@@ -1,0 +1,395 @@
+/* client/session.c - the shell around client/dialogue.h: connection, content, time.
+ *
+ * Replies that came together are all read before content is sent, so that a server which answers
+ * in advance is noticed. Content leaves in blocks of 64 KiB, the next one when the kernel has
+ * taken the last: a session holds a few blocks, whatever the size of the message. The timer runs
+ * for the oldest thing that is awaited, not for each byte, so dripping replies do not stretch it. */
+// SPDX-License-Identifier: ISC
+#include "client/session.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "client/dialogue.h"
+#include "io/disk.h"
+#include "io/stream.h"
+#include "mail/reply.h"
+#include "wire/smtp.h"
+
+enum {
+    CONNECT_TIMEOUT_S = 60,
+    BLOCK_BYTES = 64 * 1024,
+    WIRE_BYTES_MAX = 2 * BLOCK_BYTES + 16, /* a block dot-stuffed, and the end */
+    IN_BYTES_MAX = 16 * 1024,
+    OUT_BYTES_MAX = DIALOGUE_OUT_BYTES_MAX + BLOCK_BYTES + WIRE_BYTES_MAX,
+    PEER_BYTES_MAX = 80,
+};
+static_assert(IN_BYTES_MAX > REPLY_LINE_BYTES_MAX + 2, "a reply line must fit");
+
+struct client {
+    struct loop *loop;
+    struct client_events events;
+    void *arg;
+    struct dialogue dialogue;
+    struct stream *stream; /* NULL: closed */
+    bool connected, freed;
+    uint64_t timeout_scale_percent;
+    struct timer timer;
+    struct reply_reader replies;
+    struct buf peer;
+
+    struct client_message message; /* the one under way */
+    struct dot_writer dots;
+    uint64_t prefix_sent, content_sent;
+    struct buf wire; /* one block on its way to the stream */
+    char *block;     /* one block of a file, or NULL */
+};
+
+/* ---- time ---- */
+
+static uint64_t scaled_us(const struct client *c, uint64_t s)
+{
+    return s * US_PER_S * c->timeout_scale_percent / 100;
+}
+
+static void lost(struct client *c, const char *what, const char *why)
+{
+    struct buf about = buf_init(STATUS_TEXT_BYTES_MAX);
+    buf_printf(&about, "%s %s", what, why);
+
+    enum reply_name name = c->connected ? REPLY_CONNECTION_LOST : REPLY_NO_CONNECTION;
+    struct status st = reply_status(name, buf_str(&about));
+    buf_free(&about);
+    dialogue_lost(&c->dialogue, &st);
+}
+
+static void on_timeout(void *arg)
+{
+    struct client *c = arg;
+
+    lost(c, "no answer in time to", dialogue_awaits(&c->dialogue));
+}
+
+static void arm(struct client *c)
+{
+    uint64_t timeout_s = dialogue_timeout_s(&c->dialogue);
+
+    if (timeout_s > 0 && c->stream)
+        timer_set(c->loop, &c->timer, scaled_us(c, timeout_s), on_timeout, c);
+    else
+        timer_stop(&c->timer);
+}
+
+/* ---- content ---- */
+
+static uint64_t content_bytes(const struct client_message *m)
+{
+    return m->content_fd >= 0 ? m->content_bytes : m->content.n;
+}
+
+/* The next piece of the message in *ret, empty at its end; or a negative errno. */
+static int next_block(struct client *c, struct str *ret)
+{
+    const struct client_message *m = &c->message;
+
+    if (c->prefix_sent < m->prefix.n) {
+        *ret = str_sub(m->prefix, c->prefix_sent, c->prefix_sent + BLOCK_BYTES);
+        c->prefix_sent += ret->n;
+        return 0;
+    }
+    size_t n = (size_t)MIN_OF(content_bytes(m) - c->content_sent, (uint64_t)BLOCK_BYTES);
+    uint64_t at = c->content_sent;
+    c->content_sent += n;
+    if (m->content_fd < 0) {
+        *ret = str_sub(m->content, at, at + n);
+        return 0;
+    }
+    if (!c->block)
+        c->block = mem_new(BLOCK_BYTES);
+    *ret = str_n(c->block, n);
+    return disk_read_at(m->content_fd, c->block, n, m->content_offset + at);
+}
+
+/* Only the end of the content may be followed by the dot: a message that cannot be read to its
+ * end is cut off without one, so the server must throw it away. */
+static void content_unreadable(struct client *c, int error)
+{
+    struct buf text = buf_init(STATUS_TEXT_BYTES_MAX);
+    buf_printf(&text, "cannot read the stored message: %s", strerror(-error));
+
+    struct status st = status_make(0, 4, 3, 0, buf_str(&text));
+    buf_free(&text);
+    dialogue_lost(&c->dialogue, &st);
+}
+
+static void send_content(struct client *c)
+{
+    while (c->dialogue.phase == PHASE_CONTENT && stream_unsent(c->stream) < BLOCK_BYTES) {
+        struct str block = STR_NONE;
+        int error = next_block(c, &block);
+
+        if (error < 0) {
+            content_unreadable(c, error);
+            return;
+        }
+        if (block.n > 0)
+            dot_write(&c->dots, block, &c->wire);
+        else
+            dot_write_end(&c->dots, &c->wire);
+        check(!c->wire.full);
+        (void)stream_write(c->stream, buf_str(&c->wire)); /* too much: on_end comes */
+        buf_reset(&c->wire);
+        if (block.n == 0)
+            dialogue_content_sent(&c->dialogue);
+    }
+}
+
+/* ---- the connection ---- */
+
+/* Hands what the dialogue has to say to the stream. */
+static void advance(struct client *c)
+{
+    struct buf *out = &c->dialogue.out;
+
+    if (!c->stream)
+        return;
+    if (out->n > 0)
+        (void)stream_write(c->stream, buf_str(out)); /* too much: on_end comes */
+    buf_reset(out);
+    send_content(c);
+    arm(c);
+}
+
+static void tell_line(struct client *c)
+{
+    struct str text = buf_str(&c->replies.text);
+    struct buf line = buf_init(REPLY_TEXT_BYTES_MAX + 8);
+
+    if (!c->events.on_line || c->freed)
+        return;
+    do {
+        struct str one = str_cut(&text, '\n');
+        buf_reset(&line);
+        buf_printf(&line, "%u%c", c->replies.code, text.n > 0 ? '-' : ' ');
+        buf_add(&line, one);
+        c->events.on_line(c->arg, false, buf_str(&line));
+    } while (text.n > 0 && !c->freed);
+    buf_free(&line);
+}
+
+static void not_smtp(struct client *c, const char *error)
+{
+    struct status st = reply_status(REPLY_BAD_DIALOGUE, str_c(error));
+
+    dialogue_lost(&c->dialogue, &st);
+}
+
+static void on_bytes(void *arg, struct buf *in)
+{
+    struct client *c = arg;
+
+    while (c->stream) {
+        const char *error = NULL;
+        size_t used;
+        enum reply_event event = reply_read(&c->replies, buf_str(in), &used, &error);
+
+        buf_drop_front(in, used);
+        if (event == REPLY_BAD)
+            not_smtp(c, error);
+        if (event != REPLY_READY)
+            break;
+        tell_line(c);
+        dialogue_reply(&c->dialogue, c->replies.code, buf_str(&c->replies.text));
+        reply_reader_next(&c->replies);
+    }
+    advance(c);
+}
+
+static void on_drained(void *arg)
+{
+    struct client *c = arg;
+
+    if (c->dialogue.phase == PHASE_CONTENT)
+        advance(c);
+}
+
+static void on_stream_end(void *arg, enum stream_end why, int error)
+{
+    struct client *c = arg;
+
+    if (!c->connected)
+        lost(c, buf_c(&c->peer), strerror(error));
+    else if (why == STREAM_ERROR)
+        lost(c, strerror(error), "while waiting for an answer");
+    else
+        lost(c, "closed by the other side before it answered", dialogue_awaits(&c->dialogue));
+}
+
+static void on_connected(void *arg)
+{
+    struct client *c = arg;
+
+    c->connected = true;
+    arm(c);
+}
+
+static const struct stream_events stream_events = {on_bytes, on_drained, on_stream_end};
+
+/* ---- what the dialogue tells, to the owner ---- */
+
+static void tell_ready(void *arg)
+{
+    struct client *c = arg;
+
+    c->events.on_ready(c->arg);
+}
+
+static void tell_result(void *arg, size_t i, const struct status *st)
+{
+    struct client *c = arg;
+
+    c->events.on_result(c->arg, i, st);
+}
+
+static void tell_message_end(void *arg)
+{
+    struct client *c = arg;
+
+    buf_free(&c->wire);
+    free(c->block);
+    c->block = NULL;
+    c->events.on_message_end(c->arg);
+}
+
+/* A last QUIT may still be in `out`: it leaves after us. */
+static void tell_end(void *arg, const struct status *st, bool next_hop_failed)
+{
+    struct client *c = arg;
+    struct buf *out = &c->dialogue.out;
+
+    timer_stop(&c->timer);
+    if (c->stream && c->connected && out->n > 0 && stream_write(c->stream, buf_str(out)))
+        stream_finish(&c->stream);
+    stream_free(&c->stream);
+    buf_reset(out);
+    if (!c->freed)
+        c->events.on_end(c->arg, st, next_hop_failed);
+}
+
+static void tell_said(void *arg, struct str line)
+{
+    struct client *c = arg;
+
+    if (c->events.on_line)
+        c->events.on_line(c->arg, true, line);
+}
+
+static const struct dialogue_events dialogue_events = {tell_ready, tell_result, tell_message_end,
+                                                       tell_end, tell_said};
+
+/* ---- the doors ---- */
+
+static void free_memory(void *p)
+{
+    struct client *c = p;
+
+    dialogue_free(&c->dialogue);
+    reply_reader_free(&c->replies);
+    buf_free(&c->peer);
+    buf_free(&c->wire);
+    free(c->block);
+    free(c);
+}
+
+int client_new(struct loop *l, const struct sock_address *to, const struct client_options *o,
+               const struct client_events *events, void *arg, struct client **ret)
+{
+    struct client *c = mem_new(sizeof *c);
+
+    *c = (struct client){
+        .loop = l,
+        .events = *events,
+        .arg = arg,
+        .timeout_scale_percent = o->timeout_scale_percent,
+        .peer = buf_init(PEER_BYTES_MAX),
+        .wire = buf_init(WIRE_BYTES_MAX),
+    };
+    dialogue_init(&c->dialogue, o->hostname, &dialogue_events, c);
+    reply_reader_init(&c->replies);
+    sock_address_print(&c->peer, to);
+    int error = stream_connect(l, (const struct sockaddr *)&to->sa, to->bytes,
+                               scaled_us(c, CONNECT_TIMEOUT_S), on_connected, &stream_events, c,
+                               IN_BYTES_MAX, OUT_BYTES_MAX, &c->stream);
+    if (error < 0) {
+        free_memory(c);
+        return error;
+    }
+    *ret = c;
+    return 0;
+}
+
+void client_send(struct client *c, const struct client_message *m)
+{
+    struct dialogue_message message = {
+        .sender = m->sender,
+        .recipients = m->recipients,
+        .recipient_count = m->recipient_count,
+        .body_8bit = m->body_8bit,
+        .size = m->size,
+    };
+
+    c->message = *m;
+    c->dots = (struct dot_writer){0};
+    c->prefix_sent = c->content_sent = 0;
+    dialogue_send(&c->dialogue, &message);
+    advance(c);
+}
+
+void client_quit(struct client *c)
+{
+    dialogue_quit(&c->dialogue);
+    advance(c);
+}
+
+void client_free(struct client **c)
+{
+    struct client *gone = *c;
+
+    *c = NULL;
+    if (!gone)
+        return;
+    gone->freed = true;
+    dialogue_stop(&gone->dialogue);
+    timer_stop(&gone->timer);
+    stream_free(&gone->stream);
+    loop_bury(gone->loop, free_memory, gone);
+}
+
+struct str client_peer(const struct client *c)
+{
+    return buf_str(&c->peer);
+}
+
+struct str client_greeting(const struct client *c)
+{
+    return buf_str(&c->dialogue.greeting);
+}
+
+struct str client_greeting_host(const struct client *c)
+{
+    struct str greeting = client_greeting(c);
+
+    return str_cut_word(&greeting);
+}
+
+size_t client_message_count(const struct client *c)
+{
+    return c->dialogue.message_count;
+}
+
+bool client_message_touched(const struct client *c)
+{
+    return c->dialogue.touched;
+}
