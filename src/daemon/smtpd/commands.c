@@ -1,0 +1,223 @@
+/* smtpd/commands.c - the commands of SMTP: a row says when one is legal, a handler does its work.
+ * RFC 5321 4.1.1. */
+// SPDX-License-Identifier: ISC
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "daemon/smtpd/state.h"
+
+static struct reply hello(struct session *s, struct str name, bool extended)
+{
+    txn_end(s); /* RFC 5321 4.1.4: like RSET */
+    free(s->helo);
+    s->helo = mem_copy(name.p, name.n);
+    s->extended = extended;
+    s->phase = READY;
+    return (struct reply){.kind = REPLY_LINES, .row = REPLY_HELLO};
+}
+
+static struct reply cmd_helo(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    struct reply r = hello(s, c->text, false);
+
+    r.about = s->config->hostname;
+    return r;
+}
+
+static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    struct reply r = hello(s, c->text, true);
+
+    r.about = arena_printf(scratch,
+                           "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
+                           "ENHANCEDSTATUSCODES\nHELP",
+                           STR_ARG(s->config->hostname), s->helo,
+                           (unsigned long long)s->config->message_bytes_max);
+    return r;
+}
+
+/* ---- MAIL ---- */
+
+struct mail_wish {
+    uint64_t size; /* 0: not said */
+    bool body_8bit;
+};
+
+/* Each returns REPLY_OK or what is wrong. */
+static enum reply_name take_size(struct str value, struct mail_wish *w)
+{
+    size_t digits = 0;
+
+    while (digits < value.n && char_is_digit(value.p[digits]))
+        digits++;
+    if (value.n == 0 || value.n > 20 || digits < value.n)
+        return REPLY_SYNTAX;
+    if (!str_u64(value, &w->size))
+        w->size = UINT64_MAX; /* RFC 1870 3: up to 20 digits are a number */
+    return REPLY_OK;
+}
+
+static enum reply_name take_body(struct str value, struct mail_wish *w)
+{
+    w->body_8bit = str_eq_nocase(value, STR("8BITMIME"));
+    return w->body_8bit || str_eq_nocase(value, STR("7BIT")) ? REPLY_OK : REPLY_BAD_PARAMETER;
+}
+
+static const struct mail_parameter {
+    const char *key;
+    enum reply_name (*take)(struct str value, struct mail_wish *w);
+    const char *form;
+} mail_parameters[] = {
+    {"SIZE", take_size, "SIZE takes the number of bytes: SIZE=12345"},
+    {"BODY", take_body, "BODY is 7BIT or 8BITMIME here"},
+};
+
+static const struct mail_parameter *mail_parameter_find(struct str key)
+{
+    for (size_t i = 0; i < countof(mail_parameters); i++) {
+        if (str_eq_nocase(key, str_c(mail_parameters[i].key)))
+            return &mail_parameters[i];
+    }
+    return NULL;
+}
+
+static struct reply unknown_parameter(const char *command, struct str key, struct arena *scratch)
+{
+    return reply_about(REPLY_BAD_PARAMETER,
+                       arena_printf(scratch, "%s has no parameter %.*s here", command,
+                                    (int)MIN_OF(key.n, (size_t)64), key.p));
+}
+
+static struct reply take_parameters(const struct smtp_command *c, struct mail_wish *w,
+                                    struct arena *scratch)
+{
+    for (size_t i = 0; i < c->parameter_count; i++) {
+        const struct mail_parameter *p = mail_parameter_find(c->parameters[i].key);
+
+        if (!p)
+            return unknown_parameter("MAIL", c->parameters[i].key, scratch);
+
+        enum reply_name r = p->take(c->parameters[i].value, w);
+
+        if (r != REPLY_OK)
+            return reply_about(r, str_c(p->form));
+    }
+    return reply(REPLY_OK);
+}
+
+static struct reply cmd_mail(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    struct mail_wish wish = {0};
+    struct reply r = take_parameters(c, &wish, scratch);
+    struct status *refusal = arena_alloc(scratch, sizeof *refusal);
+
+    if (r.row != REPLY_OK)
+        return r;
+    if (wish.size > s->config->message_bytes_max)
+        return reply_about(
+            REPLY_TOO_LARGE,
+            arena_printf(scratch, "%llu", (unsigned long long)s->config->message_bytes_max));
+    if (s->world->refuses(s->arg, refusal))
+        return (struct reply){.kind = REPLY_STATUS, .status = refusal};
+
+    txn_begin(s, address_text(scratch, &c->path));
+    s->txn->body_8bit = wish.body_8bit;
+    return reply_about(REPLY_SENDER_OK, s->txn->sender);
+}
+
+/* ---- RCPT ---- */
+
+static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    struct txn *t = s->txn;
+    struct address to = c->path;
+
+    if (c->parameter_count > 0)
+        return unknown_parameter("RCPT", c->parameters[0].key, scratch);
+    if (t->accepted_count >= s->config->recipients_max)
+        return reply(REPLY_TOO_MANY_RECIPIENTS);
+    if (s->world->tight(s->arg))
+        return reply(REPLY_BUSY);
+    if (to.domain.n == 0) /* <postmaster> is ours: RFC 5321 4.5.1 */
+        to.domain = s->config->hostname;
+
+    buf_reset(&t->asked);
+    address_print(&t->asked, &to);
+    if (!s->world->route_ask(s->arg, s->may_relay, t->sender, buf_str(&t->asked)))
+        return reply(REPLY_ROUTER_AWAY);
+    s->waiting = FOR_ROUTE;
+    return reply_later();
+}
+
+/* ---- the rest ---- */
+
+static struct reply cmd_data(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    content_begin(s);
+    return reply(REPLY_SEND_CONTENT);
+}
+
+static struct reply cmd_rset(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    txn_end(s);
+    return reply(REPLY_OK);
+}
+
+static struct reply cmd_noop(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    return reply(REPLY_OK);
+}
+
+static struct reply cmd_quit(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    txn_end(s);
+    s->phase = CLOSED;
+    return reply_about(REPLY_BYE, s->config->hostname);
+}
+
+static struct reply cmd_vrfy(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    return reply(REPLY_CANNOT_VERIFY);
+}
+
+static struct reply cmd_expn(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    return reply(REPLY_NOT_IMPLEMENTED);
+}
+
+enum { HELP_BYTES_MAX = 32 * 1024 };
+
+static struct reply cmd_help(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    struct buf text = buf_init(HELP_BYTES_MAX);
+    struct reply r = reply(REPLY_NO_HELP);
+
+    if (help_print(&text, c->text))
+        r = (struct reply){
+            .kind = REPLY_LINES, .row = REPLY_HELP, .about = arena_copy(scratch, buf_str(&text))};
+    buf_free(&text);
+    return r;
+}
+
+const struct command command_table[VERB_COUNT] = {
+    /*             legal in              runs      form, words */
+    [VERB_HELO] = {ANY_COMMAND, cmd_helo, "HELO host.example.org",
+                   "Says who you are, the old way. EHLO also tells what this server can do."},
+    [VERB_EHLO] = {ANY_COMMAND, cmd_ehlo, "EHLO host.example.org",
+                   "Says who you are and asks what this server can do."},
+    [VERB_MAIL] = {READY, cmd_mail, "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME]",
+                   "Starts a message. <> as the sender is for notifications."},
+    [VERB_RCPT] = {SENDER | RECIPIENTS, cmd_rcpt, "RCPT TO:<somebody@some.domain>",
+                   "Adds a recipient. Say it once for each."},
+    [VERB_DATA] = {RECIPIENTS, cmd_data, "DATA",
+                   "Then the message follows: headers, a blank line, the text, a line with a dot."},
+    [VERB_RSET] = {ANY_COMMAND, cmd_rset, "RSET", "Forgets the message that was begun."},
+    [VERB_NOOP] = {ANY_COMMAND, cmd_noop, "NOOP [anything]", "Does nothing."},
+    [VERB_QUIT] = {ANY_COMMAND, cmd_quit, "QUIT", "Ends the session."},
+    [VERB_HELP] = {ANY_COMMAND, cmd_help, "HELP [command or code]",
+                   "Explains a command (HELP MAIL) or an answer (HELP 550, HELP 5.1.1)."},
+    [VERB_VRFY] = {ANY_COMMAND, cmd_vrfy, "VRFY name",
+                   "Asks whether a mailbox exists. RCPT tells; this does not."},
+    [VERB_EXPN] = {ANY_COMMAND, cmd_expn, "EXPN list",
+                   "Asks who is on a list. This server does not tell."},
+};

@@ -1,0 +1,236 @@
+/* smtpd/content.c - from 354 to the final dot: the message streams by.
+ *
+ * Up to one chunk is held here; a small message goes to the queue whole, of a larger one as much
+ * as the queue has credited. Once it is refused nothing more is kept, but everything up to the
+ * dot is read: only there is the answer due. RFC 5321 4.1.1.4. */
+// SPDX-License-Identifier: ISC
+#include "base/check.h"
+#include "base/log.h"
+#include "daemon/smtpd/state.h"
+#include "mail/date.h"
+#include "mail/trace.h"
+
+/* Fed in slices, so that the buffer has a limit that dot_read cannot exceed. */
+enum { SLICE_BYTES = 8192, PREFIX_BYTES_MAX = 8192, ENVELOPE_BYTES_MAX = 64 * 1024 * 1024 };
+
+void content_begin(struct session *s)
+{
+    struct txn *t = s->txn;
+
+    s->phase = CONTENT;
+    t->content = buf_init(PUT_CHUNK_BYTES + 2 * SLICE_BYTES + 2);
+    t->dot = (struct dot_reader){.normalize = s->may_relay};
+    header_scan_init(&t->header);
+}
+
+void content_refuse(struct session *s, const struct status *why)
+{
+    struct txn *t = s->txn;
+
+    if (t->refusal)
+        return;
+    t->refusal = arena_alloc(&t->arena, sizeof *t->refusal);
+    *t->refusal = *why;
+    if (t->begun)
+        s->world->cancel(s->arg);
+    t->begun = false;
+    s->waiting = FOR_CLIENT;
+    buf_reset(&t->content);
+}
+
+static void refuse(struct session *s, enum reply_name row, struct str about)
+{
+    struct status st = reply_status(row, about);
+
+    content_refuse(s, &st);
+}
+
+static void refuse_size(struct session *s)
+{
+    struct buf n = buf_init(32);
+
+    buf_add_u64(&n, s->config->message_bytes_max);
+    refuse(s, REPLY_TOO_LARGE, buf_str(&n));
+    buf_free(&n);
+}
+
+/* ---- what goes with it ---- */
+
+static void client_print(const struct session *s, struct buf *to)
+{
+    line_str(to, "session", session_name(s));
+    line_c(to, "client", s->ip);
+    line_c(to, "helo", s->helo);
+    line_c(to, "with", s->extended ? "ESMTP" : "SMTP");
+}
+
+static void envelope_print(const struct session *s, struct buf *to)
+{
+    const struct txn *t = s->txn;
+    struct buf client = buf_init(LINE_BYTES_MAX);
+
+    client_print(s, &client);
+    envelope_encode(to, &(struct envelope){.sender = t->sender,
+                                           .client = buf_str(&client),
+                                           .body_8bit = t->body_8bit,
+                                           .recipient_count = t->recipient_count,
+                                           .recipients = t->recipients});
+    buf_free(&client);
+}
+
+/* Date and Message-ID are only added for our own clients: a stranger's message stays as it is. */
+static void prefix_add(const struct session *s, struct buf *to)
+{
+    const struct txn *t = s->txn;
+    uint64_t now = clock_now_us(s->world->clock);
+
+    received_print(
+        to, &(struct received){
+                .helo = str_c(s->helo),
+                .client_ip = str_c(s->ip),
+                .by = s->config->hostname,
+                .with = s->extended ? STR("ESMTP") : STR("SMTP"),
+                .only_recipient = t->accepted_count == 1 ? t->recipients[0].address : STR_NONE,
+                .time_us = now,
+            });
+    if (s->may_relay && !t->header.has_date) {
+        buf_add_c(to, "Date: ");
+        date_print(to, now, 0);
+        buf_add_c(to, "\r\n");
+    }
+    if (s->may_relay && !t->header.has_message_id)
+        message_id_print(to, s->config->hostname);
+    if (t->headless) /* or its first line would become a header field */
+        buf_add_c(to, "\r\n");
+}
+
+static bool starts_with_text(struct str content)
+{
+    struct header_field first;
+    struct str rest = content;
+
+    return content.n > 0 && !str_starts(content, STR("\r\n")) && !header_next(&rest, &first);
+}
+
+/* ---- handing on ---- */
+
+static bool put(struct session *s, size_t n, bool end)
+{
+    struct txn *t = s->txn;
+    struct buf envelope = buf_init(ENVELOPE_BYTES_MAX);
+    struct buf prefix = buf_init(PREFIX_BYTES_MAX);
+    struct session_put p = {.begin = !t->begun,
+                            .end = end,
+                            .size = end ? t->content_bytes : 0,
+                            .content = str_sub(buf_str(&t->content), 0, n)};
+
+    if (p.begin) {
+        t->headless = starts_with_text(buf_str(&t->content));
+        envelope_print(s, &envelope);
+        p.envelope = buf_str(&envelope);
+    }
+    if (end) {
+        prefix_add(s, &prefix);
+        p.prefix = buf_str(&prefix);
+    }
+
+    bool put = !envelope.full && !prefix.full && s->world->put(s->arg, &p);
+
+    buf_free(&envelope);
+    buf_free(&prefix);
+    return put;
+}
+
+/* Gives n bytes to the queue. False: not now, or never. */
+static bool hand_on(struct session *s, size_t n, bool end)
+{
+    struct txn *t = s->txn;
+
+    if (t->unacknowledged_bytes + n > PUT_WINDOW_BYTES) {
+        s->waiting = FOR_CREDIT;
+        return false;
+    }
+    if (!put(s, n, end)) {
+        refuse(s, REPLY_NOT_STORED, STR_NONE);
+        return false;
+    }
+    t->begun = true;
+    t->unacknowledged_bytes += n;
+    buf_drop_front(&t->content, n);
+    return true;
+}
+
+static void finish(struct session *s, struct buf *out)
+{
+    struct txn *t = s->txn;
+
+    if (!t->refusal && hand_on(s, t->content.n, true)) {
+        buf_free(&t->content);
+        s->waiting = FOR_STORED;
+    }
+    if (t->refusal) {
+        struct status why = *t->refusal;
+        bool stopping = s->stopping;
+
+        session_say(s, (struct reply){.kind = REPLY_STATUS, .status = &why}, out);
+        txn_end(s);
+        if (stopping)
+            session_close(s, REPLY_SHUTTING_DOWN, out);
+    }
+}
+
+void content_go_on(struct session *s, struct buf *out)
+{
+    struct txn *t = s->txn;
+
+    s->waiting = FOR_CLIENT;
+    while (t->content.n > PUT_CHUNK_BYTES && hand_on(s, PUT_CHUNK_BYTES, false))
+        ;
+    if (t->ended && s->waiting == FOR_CLIENT)
+        finish(s, out);
+}
+
+void session_spill(struct session *s)
+{
+    if (s->phase != CONTENT || s->waiting != FOR_CLIENT || s->txn->content.n == 0)
+        return;
+    if (hand_on(s, MIN_OF(s->txn->content.n, (size_t)PUT_CHUNK_BYTES), false) &&
+        s->txn->content.n == 0)
+        buf_free(&s->txn->content);
+    /* What does not fit the window waits for bytes, not for credit. */
+    if (s->txn->content.n <= PUT_CHUNK_BYTES)
+        s->waiting = FOR_CLIENT;
+    session_check(s);
+}
+
+/* ---- taking ---- */
+
+static void took(struct session *s, struct str bytes)
+{
+    struct txn *t = s->txn;
+
+    t->content_bytes += bytes.n;
+    if (!t->header.ended)
+        header_scan_feed(&t->header, bytes);
+    if (t->content_bytes > s->config->message_bytes_max)
+        refuse_size(s);
+    if (t->header.received_count > s->config->hops_max)
+        refuse(s, REPLY_TOO_MANY_HOPS, STR_NONE);
+    if (t->refusal)
+        buf_reset(&t->content);
+}
+
+size_t content_feed(struct session *s, struct str in, struct buf *out)
+{
+    struct txn *t = s->txn;
+    size_t before = t->content.n;
+    size_t used;
+    enum dot_event e = dot_read(&t->dot, str_sub(in, 0, SLICE_BYTES), &t->content, &used);
+
+    took(s, str_skip(buf_str(&t->content), before));
+    if (e == DOT_BARE_NEWLINE)
+        refuse(s, REPLY_BARE_NEWLINE_IN_DATA, STR_NONE);
+    t->ended = e == DOT_END;
+    content_go_on(s, out);
+    return used;
+}

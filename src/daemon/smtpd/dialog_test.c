@@ -1,0 +1,490 @@
+/* smtpd/dialog_test.c - plays the golden conversations of tests/dialog/smtp, each as it stands
+ * and with what the client sends cut into single bytes. What a line may be:
+ *
+ *   config NAME VALUE   see `settings` below; before the first S: or C:
+ *   C: text             the client says text and CRLF
+ *   C\: text            the client sends exactly text: \r \n \t \0 \\ \xHH, \{1000*text} repeats
+ *   S: pattern          the next line of the server; * stands for anything. What is left of a
+ *                       reply of several lines need not be written
+ *   S\: pattern         the same with escapes
+ *   world: EVENT        see `events` below
+ *   wait: SECONDS       passes
+ *   spool: N            so many messages are stored by now ("empty": none)
+ *   from: to: client: prefix: body:   pattern for the last one stored; body with escapes
+ *   closed:             the server has ended the session */
+// SPDX-License-Identifier: ISC
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/smtpd/fake_world.h"
+#include "io/disk.h"
+
+struct dialog {
+    struct fake_world fake;
+    const char *name;
+    size_t line_number;
+    bool trickled, connected, may_relay;
+    struct str ip;
+    struct arena arena;
+    struct buf out;  /* what the server said and nobody has looked at */
+    struct buf said; /* what the client is about to send: a group of C: lines goes at once */
+    char mark;       /* of the last line matched: '-' while its reply goes on */
+};
+
+static void fail_dialog(const struct dialog *d, const char *what, struct str got)
+{
+    fail_msg("%s:%zu%s: %s\n  got: %.*s", d->name, d->line_number, d->trickled ? " (trickled)" : "",
+             what, STR_ARG(got));
+}
+
+/* ---- text ---- */
+
+static int hex(char c)
+{
+    return char_is_digit(c) ? c - '0' : char_lower(c) - 'a' + 10;
+}
+
+static void unescape(struct dialog *d, struct str s, struct buf *to);
+
+/* {N*text} behind a backslash. */
+static struct str repeat(struct dialog *d, struct str s, struct buf *to)
+{
+    struct str inner = str_sub(s, 1, str_find(s, '}'));
+    struct str rest = str_skip(s, inner.n + 2);
+    struct str count_text = str_cut(&inner, '*');
+    uint64_t count = 0;
+
+    if (!str_u64(count_text, &count))
+        fail_dialog(d, "malformed repetition", s);
+    while (count-- > 0)
+        unescape(d, inner, to);
+    return rest;
+}
+
+static void unescape(struct dialog *d, struct str s, struct buf *to)
+{
+    static const char meant[] = {'\r', '\n', '\t', '\0', '\\'};
+
+    while (s.n > 0) {
+        buf_add(to, str_cut(&s, '\\'));
+        if (s.n == 0)
+            return;
+        if (s.p[0] == '{') {
+            s = repeat(d, s, to);
+        } else if (s.p[0] == 'x' && s.n >= 3) {
+            buf_add_char(to, (char)(hex(s.p[1]) * 16 + hex(s.p[2])));
+            s = str_skip(s, 3);
+        } else {
+            size_t i = str_find(STR("rnt0\\"), s.p[0]);
+
+            if (i >= sizeof meant)
+                fail_dialog(d, "unknown escape", s);
+            buf_add_char(to, meant[i]);
+            s = str_skip(s, 1);
+        }
+    }
+}
+
+static struct str escaped(struct dialog *d, struct str s)
+{
+    struct buf b = buf_init(FAKE_CONTENT_BYTES_MAX);
+
+    unescape(d, s, &b);
+
+    struct str copy = arena_copy(&d->arena, buf_str(&b));
+
+    buf_free(&b);
+    return copy;
+}
+
+/* Only * is special: addresses in brackets must not become character classes. */
+static bool matches(struct str pattern, struct str s)
+{
+    size_t star = str_find(pattern, '*');
+
+    if (star == pattern.n)
+        return str_eq(pattern, s);
+    if (!str_starts(s, str_sub(pattern, 0, star)))
+        return false;
+    for (s = str_skip(s, star);; s = str_skip(s, 1)) {
+        if (matches(str_skip(pattern, star + 1), s))
+            return true;
+        if (s.n == 0)
+            return false;
+    }
+}
+
+/* ---- the two sides ---- */
+
+static void connect_once(struct dialog *d)
+{
+    if (!d->connected)
+        fake_connect(&d->fake, d->ip, d->may_relay, &d->out);
+    d->connected = true;
+}
+
+static void send_said(struct dialog *d)
+{
+    struct str said = buf_str(&d->said);
+    size_t step = d->trickled ? 1 : said.n;
+
+    for (size_t at = 0; at < said.n; at += step)
+        fake_feed(&d->fake, str_sub(said, at, at + step), &d->out);
+    buf_reset(&d->said);
+}
+
+static void client_says(struct dialog *d, struct str bytes)
+{
+    connect_once(d);
+    if (d->said.n == 0) { /* a new group: the server must have been heard out */
+        while (d->mark == '-' && d->out.n > 0) {
+            struct str line = str_sub(buf_str(&d->out), 0, str_find(buf_str(&d->out), '\n') + 1);
+
+            d->mark = line.n > 3 ? line.p[3] : ' ';
+            buf_drop_front(&d->out, line.n);
+        }
+        if (d->out.n > 0)
+            fail_dialog(d, "the server said more than is written", buf_str(&d->out));
+    }
+    buf_add(&d->said, bytes);
+}
+
+static void server_says(struct dialog *d, struct str pattern)
+{
+    connect_once(d);
+    send_said(d);
+
+    struct str all = buf_str(&d->out);
+    struct str line = str_sub(all, 0, str_find_str(all, STR("\r\n")));
+
+    if (line.n == all.n)
+        fail_dialog(d, "the server said nothing more", all);
+    /* The reply before may have lines that nobody wrote down. */
+    if (d->mark == '-' && !matches(pattern, line)) {
+        d->mark = line.n > 3 ? line.p[3] : ' ';
+        buf_drop_front(&d->out, line.n + 2);
+        server_says(d, pattern);
+        return;
+    }
+    if (!matches(pattern, line))
+        fail_dialog(d, "not what is written", line);
+    if (line.n + 2 > 512)
+        fail_dialog(d, "longer than a reply line may be", line);
+    d->mark = line.n > 3 ? line.p[3] : ' ';
+    buf_drop_front(&d->out, line.n + 2);
+}
+
+static void on_client(struct dialog *d, struct str text)
+{
+    struct str line[] = {text, STR("\r\n")};
+
+    client_says(d, line[0]);
+    buf_add(&d->said, line[1]);
+}
+
+static void on_client_raw(struct dialog *d, struct str text)
+{
+    client_says(d, escaped(d, text));
+}
+
+static void on_server_raw(struct dialog *d, struct str text)
+{
+    server_says(d, escaped(d, text));
+}
+
+/* ---- the world ---- */
+
+static void lose_queue(struct dialog *d)
+{
+    d->fake.queue_away = true;
+    if (d->fake.putting) {
+        struct status st = reply_status(REPLY_NOT_STORED, STR_NONE);
+
+        d->fake.putting = d->fake.complete = false;
+        session_stored(d->fake.session, &st, (struct id){0}, &d->out);
+    }
+}
+
+static void router_away(struct dialog *d)
+{
+    d->fake.router_away = true;
+}
+static void queue_full(struct dialog *d)
+{
+    d->fake.queue_full = true;
+}
+static void queue_fails(struct dialog *d)
+{
+    d->fake.queue_fails = true;
+}
+static void tight(struct dialog *d)
+{
+    d->fake.tight = true;
+}
+static void spill(struct dialog *d)
+{
+    session_spill(d->fake.session);
+}
+static void stop(struct dialog *d)
+{
+    session_stop(d->fake.session, &d->out);
+}
+static void well(struct dialog *d)
+{
+    d->fake.router_away = d->fake.queue_full = d->fake.queue_away = false;
+    d->fake.queue_fails = d->fake.tight = false;
+}
+
+static const struct {
+    const char *name;
+    void (*run)(struct dialog *d);
+} events[] = {
+    {"router away", router_away}, /* nobody to ask about recipients */
+    {"queue full", queue_full},   /* says that it takes nothing */
+    {"queue fails", queue_fails}, /* cannot make anything durable */
+    {"queue dies", lose_queue},   /* also in the middle of a message */
+    {"tight", tight},             /* the worker is out of memory for messages */
+    {"spill", spill},             /* the worker wants the memory of this one back */
+    {"stop", stop},               /* the server is being stopped */
+    {"well", well},               /* all of that is over */
+};
+
+static void on_world(struct dialog *d, struct str text)
+{
+    connect_once(d);
+    send_said(d);
+    for (size_t i = 0; i < countof(events); i++) {
+        if (str_eq_c(text, events[i].name)) {
+            events[i].run(d);
+            return;
+        }
+    }
+    fail_dialog(d, "unknown event", text);
+}
+
+static void on_wait(struct dialog *d, struct str text)
+{
+    uint64_t seconds = 0;
+
+    connect_once(d);
+    send_said(d);
+    if (!str_u64(text, &seconds))
+        fail_dialog(d, "no number", text);
+    d->fake.now_us += seconds * US_PER_S;
+    session_tick(d->fake.session, &d->out);
+}
+
+static void on_closed(struct dialog *d, struct str text)
+{
+    if (!session_ended(d->fake.session))
+        fail_dialog(d, "the session goes on", STR_NONE);
+}
+
+/* ---- what was stored ---- */
+
+static void on_spool(struct dialog *d, struct str text)
+{
+    uint64_t count = 0;
+
+    send_said(d);
+    if (!str_eq_c(text, "empty") && !str_u64(text, &count))
+        fail_dialog(d, "no number", text);
+    if (d->fake.stored_count != count)
+        fail_dialog(d, "not so many messages", STR_NONE);
+}
+
+static void expect(struct dialog *d, struct str pattern, struct str got)
+{
+    if (!matches(pattern, got))
+        fail_dialog(d, "the message is another one", got);
+}
+
+static struct envelope stored_envelope(struct dialog *d)
+{
+    struct envelope e = {0};
+
+    if (!envelope_decode(buf_str(&d->fake.stored_envelope), &d->arena, &e))
+        fail_dialog(d, "no envelope", STR_NONE);
+    return e;
+}
+
+static void on_from(struct dialog *d, struct str text)
+{
+    expect(d, text, stored_envelope(d).sender);
+}
+
+static void on_to(struct dialog *d, struct str text)
+{
+    struct envelope e = stored_envelope(d);
+    struct buf all = buf_init(64 * KIB);
+
+    for (size_t i = 0; i < e.recipient_count; i++) {
+        struct recipient *r = &e.recipients[i];
+
+        buf_printf(&all, "%s%.*s=%s", i ? " " : "", STR_ARG(r->address),
+                   transport_name(r->target.transport));
+    }
+    expect(d, text, arena_copy(&d->arena, buf_str(&all)));
+    buf_free(&all);
+}
+
+static void on_envelope_client(struct dialog *d, struct str text)
+{
+    expect(d, text, stored_envelope(d).client);
+}
+
+static void on_prefix(struct dialog *d, struct str text)
+{
+    expect(d, escaped(d, text), buf_str(&d->fake.stored_prefix));
+}
+
+static void on_body(struct dialog *d, struct str text)
+{
+    expect(d, escaped(d, text), buf_str(&d->fake.stored_content));
+}
+
+/* ---- settings ---- */
+
+struct setting {
+    const char *name;
+    size_t offset; /* in struct config, of a uint64_t */
+    uint64_t unit;
+};
+
+#define FIELD(name) offsetof(struct config, name)
+static const struct setting settings[] = {
+    {"message-size", FIELD(message_bytes_max), 1},
+    {"recipients", FIELD(recipients_max), 1},
+    {"errors", FIELD(errors_max), 1},
+    {"hops", FIELD(hops_max), 1},
+    {"idle-timeout", FIELD(idle_timeout_us), US_PER_S},
+    {"session-timeout", FIELD(session_timeout_us), US_PER_S},
+};
+
+static void on_config(struct dialog *d, struct str text)
+{
+    struct str name = str_cut_word(&text);
+    uint64_t value = 0;
+
+    if (str_eq_c(name, "strict")) {
+        d->fake.config.strict = str_eq_c(text, "yes");
+        return;
+    }
+    if (str_eq_c(name, "own-client")) { /* it is in relay-for */
+        d->may_relay = str_eq_c(text, "yes");
+        return;
+    }
+    if (str_eq_c(name, "client")) {
+        d->ip = text;
+        return;
+    }
+    for (size_t i = 0; i < countof(settings); i++) {
+        if (str_eq_c(name, settings[i].name) && str_u64(text, &value)) {
+            *(uint64_t *)(void *)((char *)&d->fake.config + settings[i].offset) =
+                value * settings[i].unit;
+            return;
+        }
+    }
+    fail_dialog(d, "unknown setting", name);
+}
+
+/* ---- a file ---- */
+
+static const struct {
+    const char *word;
+    void (*run)(struct dialog *d, struct str text);
+} directives[] = {
+    {"config ", on_config}, {"C:", on_client},       {"C\\:", on_client_raw},
+    {"S:", server_says},    {"S\\:", on_server_raw}, {"world:", on_world},
+    {"wait:", on_wait},     {"closed:", on_closed},  {"spool:", on_spool},
+    {"from:", on_from},     {"to:", on_to},          {"client:", on_envelope_client},
+    {"prefix:", on_prefix}, {"body:", on_body},
+};
+
+static void dialog_line(struct dialog *d, struct str line)
+{
+    if (line.n == 0 || line.p[0] == '#')
+        return;
+    for (size_t i = 0; i < countof(directives); i++) {
+        struct str word = str_c(directives[i].word);
+
+        if (str_starts(line, word)) {
+            struct str text = str_skip(line, word.n);
+
+            directives[i].run(d, str_starts(text, STR(" ")) ? str_skip(text, 1) : text);
+            return;
+        }
+    }
+    fail_dialog(d, "unknown line", line);
+}
+
+static void play(const char *name, struct str text, bool trickled)
+{
+    struct dialog d = {.name = name,
+                       .trickled = trickled,
+                       .ip = STR("192.0.2.1"),
+                       .out = buf_init(MIB),
+                       .said = buf_init(FAKE_CONTENT_BYTES_MAX)};
+
+    fake_init(&d.fake);
+    while (text.n > 0) {
+        d.line_number++;
+        dialog_line(&d, str_cut(&text, '\n'));
+    }
+    client_says(&d, STR_NONE); /* the server must have been heard out */
+    fake_done(&d.fake);
+    arena_free(&d.arena);
+    buf_free(&d.out);
+    buf_free(&d.said);
+}
+
+static int open_folder(void)
+{
+    const char *source = getenv("TROIKA_SOURCE");
+    int source_fd = open(source ? source : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(source_fd, "tests/dialog/smtp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        fail_msg("no tests/dialog/smtp here; set TROIKA_SOURCE");
+    close(source_fd);
+    return fd;
+}
+
+static void golden_conversations(void **state)
+{
+    int fd = open_folder();
+    DIR *folder = fdopendir(dup(fd));
+    size_t count = 0;
+
+    for (struct dirent *e = readdir(folder); e; e = readdir(folder)) {
+        struct buf text = buf_init(MIB);
+
+        if (!str_ends(str_c(e->d_name), STR(".dialog")))
+            continue;
+        assert_int_equal(file_read(fd, e->d_name, MIB, &text), 0);
+        play(e->d_name, buf_str(&text), false);
+        play(e->d_name, buf_str(&text), true);
+        buf_free(&text);
+        count++;
+    }
+    closedir(folder);
+    close(fd);
+    print_message("%zu dialogs\n", count);
+    assert_true(count > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(golden_conversations)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

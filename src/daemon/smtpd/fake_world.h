@@ -1,0 +1,270 @@
+/* smtpd/fake_world.h - router, queue and clock for tests of the session; a header only, because a
+ * test program is one file.
+ *
+ * Local mailboxes: alice, bob and postmaster at local.example (and postmaster at the host itself);
+ * "later@local.example" cannot be looked up now; everything else is elsewhere. It check()s what
+ * the session promises its world. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include <string.h>
+
+#include "base/check.h"
+#include "daemon/smtpd/session.h"
+#include "ipc/message.h"
+#include "mail/envelope.h"
+
+enum { FAKE_CONTENT_BYTES_MAX = 4 * 1024 * 1024 };
+
+struct fake_world {
+    struct clock clock; /* first: the clock functions find the rest behind it */
+    uint64_t now_us;
+    struct session_world world;
+    struct config config;
+    struct session *session;
+
+    bool asked, may_relay; /* a question to the router is open */
+    struct buf recipient;
+    bool router_away;
+
+    bool putting, complete; /* a message is on its way in */
+    struct buf envelope, prefix, content;
+    uint64_t unacknowledged_bytes;
+    bool queue_away, queue_full, queue_fails, credits_late, tight;
+
+    size_t stored_count, note_count, abort_count; /* of the last stored: */
+    struct buf stored_envelope, stored_prefix, stored_content;
+    struct buf in; /* what the client has sent and the session has not taken */
+};
+
+static uint64_t fake_now(const struct clock *c)
+{
+    const struct fake_world *f = (const void *)c;
+    return f->now_us;
+}
+
+static bool fake_route_ask(void *arg, bool may_relay, struct str sender, struct str recipient)
+{
+    struct fake_world *f = arg;
+
+    check(!f->asked && !f->putting);
+    if (f->router_away)
+        return false;
+    f->asked = true;
+    f->may_relay = may_relay;
+    buf_reset(&f->recipient);
+    buf_add(&f->recipient, recipient);
+    return true;
+}
+
+static bool fake_put(void *arg, const struct session_put *p)
+{
+    struct fake_world *f = arg;
+
+    check(!f->asked && !f->complete && p->begin == !f->putting);
+    check(p->content.n <= PUT_CHUNK_BYTES && (p->envelope.n > 0) == p->begin);
+    check((p->prefix.n > 0) == p->end);
+    if (f->queue_away)
+        return false;
+    if (p->begin) {
+        buf_reset(&f->content);
+        buf_reset(&f->envelope);
+        buf_add(&f->envelope, p->envelope);
+        f->unacknowledged_bytes = 0;
+    }
+    buf_add(&f->content, p->content);
+    f->unacknowledged_bytes += p->content.n;
+    check(f->unacknowledged_bytes <= PUT_WINDOW_BYTES && !f->content.full);
+    f->putting = true;
+    f->complete = p->end;
+    if (p->end) {
+        check(p->size == f->content.n);
+        buf_reset(&f->prefix);
+        buf_add(&f->prefix, p->prefix);
+    }
+    return true;
+}
+
+static void fake_cancel(void *arg)
+{
+    struct fake_world *f = arg;
+
+    f->abort_count += f->putting;
+    f->asked = f->putting = f->complete = false;
+}
+
+static bool fake_refuses(void *arg, struct status *ret)
+{
+    struct fake_world *f = arg;
+
+    if (f->queue_full)
+        *ret = reply_status(REPLY_DISK_FULL, STR_NONE);
+    else if (f->queue_away)
+        *ret = reply_status(REPLY_NOT_STORED, STR_NONE);
+    return f->queue_full || f->queue_away;
+}
+
+static bool fake_tight(void *arg)
+{
+    return ((struct fake_world *)arg)->tight;
+}
+
+static void fake_note(void *arg, struct str line)
+{
+    struct fake_world *f = arg;
+
+    check(line.n > 0 && str_find(line, '\n') == line.n);
+    f->note_count++;
+}
+
+static void fake_init(struct fake_world *f)
+{
+    *f = (struct fake_world){
+        .clock = {.now_us = fake_now, .monotonic_us = fake_now},
+        .now_us = UINT64_C(1795197850000000), /* 2026-11-20T18:04:10Z */
+        .world = {.route_ask = fake_route_ask,
+                  .put = fake_put,
+                  .cancel = fake_cancel,
+                  .refuses = fake_refuses,
+                  .tight = fake_tight,
+                  .note = fake_note},
+        .config = {.hostname = STR("mx.local.example"),
+                   .message_bytes_max = 1000000,
+                   .recipients_max = 100,
+                   .errors_max = 10,
+                   .hops_max = 50,
+                   .idle_timeout_us = 300 * US_PER_S,
+                   .session_timeout_us = 3600 * US_PER_S},
+        .recipient = buf_init(KIB),
+        .envelope = buf_init(MIB),
+        .prefix = buf_init(16 * KIB),
+        .content = buf_init(FAKE_CONTENT_BYTES_MAX),
+        .stored_envelope = buf_init(MIB),
+        .stored_prefix = buf_init(16 * KIB),
+        .stored_content = buf_init(FAKE_CONTENT_BYTES_MAX),
+        .in = buf_init(FAKE_CONTENT_BYTES_MAX),
+    };
+    f->world.clock = &f->clock;
+}
+
+static void fake_connect(struct fake_world *f, struct str ip, bool may_relay, struct buf *out)
+{
+    f->session = session_new(&f->world, f, &f->config,
+                             &(struct session_client){.ip = ip, .may_relay = may_relay});
+    session_greet(f->session, out);
+}
+
+static void fake_done(struct fake_world *f)
+{
+    session_free(&f->session);
+    check(!f->asked && !f->putting); /* freeing cancels what is open */
+
+    struct buf *all[] = {&f->recipient,       &f->envelope,      &f->prefix,         &f->content,
+                         &f->stored_envelope, &f->stored_prefix, &f->stored_content, &f->in};
+    for (size_t i = 0; i < countof(all); i++)
+        buf_free(all[i]);
+}
+
+/* ---- answers ---- */
+
+static bool fake_is_mailbox(struct str recipient)
+{
+    static const char *const mailboxes[] = {"alice@local.example", "bob@local.example",
+                                            "postmaster@local.example",
+                                            "postmaster@mx.local.example"};
+
+    for (size_t i = 0; i < countof(mailboxes); i++) {
+        if (str_eq_nocase(recipient, str_c(mailboxes[i])))
+            return true;
+    }
+    return false;
+}
+
+static enum reply_name fake_route(struct str recipient, bool may_relay, struct target *ret)
+{
+    struct str local = str_sub(recipient, 0, str_find_last(recipient, '@'));
+    bool ours = str_ends_nocase(recipient, STR("@local.example"));
+
+    *ret = (struct target){TRANSPORT_LOCAL, recipient, recipient, STR("test")};
+    if (fake_is_mailbox(recipient))
+        return REPLY_OK;
+    if (str_eq_c(recipient, "later@local.example"))
+        return REPLY_ROUTER_AWAY;
+    if (str_find(local, '%') < local.n || str_find(local, '!') < local.n ||
+        str_find(local, '@') < local.n)
+        return REPLY_ROUTING_SYNTAX;
+    if (ours)
+        return REPLY_NO_SUCH_USER;
+    if (!may_relay)
+        return REPLY_RELAY_DENIED;
+    ret->transport = TRANSPORT_RELAY;
+    ret->next_hop = STR("next.example:25");
+    return REPLY_OK;
+}
+
+static void fake_answer_route(struct fake_world *f, struct buf *out)
+{
+    struct buf targets = buf_init(4 * KIB);
+    struct target target;
+    enum reply_name r = fake_route(buf_str(&f->recipient), f->may_relay, &target);
+    struct status st = reply_status(r, buf_str(&f->recipient));
+
+    target_encode(&targets, &target);
+    f->asked = false;
+    session_routed(f->session, &st, r == REPLY_OK ? buf_str(&targets) : STR_NONE, out);
+    buf_free(&targets);
+}
+
+static void fake_answer_put(struct fake_world *f, struct buf *out)
+{
+    struct status st = reply_status(f->queue_fails ? REPLY_NOT_STORED : REPLY_OK, STR_NONE);
+    struct id id = {.key = 1000 + f->stored_count, .node = 7};
+
+    f->putting = f->complete = false;
+    if (!f->queue_fails) {
+        f->stored_count++;
+        buf_reset(&f->stored_envelope);
+        buf_reset(&f->stored_prefix);
+        buf_reset(&f->stored_content);
+        buf_add(&f->stored_envelope, buf_str(&f->envelope));
+        buf_add(&f->stored_prefix, buf_str(&f->prefix));
+        buf_add(&f->stored_content, buf_str(&f->content));
+    }
+    session_stored(f->session, &st, id, out);
+}
+
+/* Answers one open question. False: there is none. */
+static bool fake_answer(struct fake_world *f, struct buf *out)
+{
+    if (f->asked)
+        fake_answer_route(f, out);
+    else if (f->complete)
+        fake_answer_put(f, out);
+    else if (f->putting && session_waits(f->session)) {
+        uint64_t bytes = f->unacknowledged_bytes;
+
+        check(bytes > 0);
+        f->unacknowledged_bytes = 0;
+        session_put_credit(f->session, bytes, out);
+    } else
+        return false;
+    return true;
+}
+
+/* Lets the session take what it can, without answering anything. */
+static void fake_take(struct fake_world *f, struct buf *out)
+{
+    size_t used = session_feed(f->session, buf_str(&f->in), out);
+
+    check(used <= f->in.n);
+    buf_drop_front(&f->in, used);
+}
+
+/* The client sends bytes; every question is answered at once. */
+static void fake_feed(struct fake_world *f, struct str bytes, struct buf *out)
+{
+    check(buf_add(&f->in, bytes));
+    do
+        fake_take(f, out);
+    while (fake_answer(f, out));
+}

@@ -1,0 +1,446 @@
+/* smtpd/session.c - one SMTP conversation, from greeting to goodbye.
+ *
+ *   FRESH --EHLO--> READY --MAIL--> SENDER --RCPT--> RECIPIENTS --DATA--> CONTENT
+ *                     ^               |                  |                   |
+ *                     +---- RSET, EHLO, stored, refused: txn_end() ----------+
+ *   any of them --QUIT, 421--> CLOSED
+ *
+ * The facts of each phase are in session_check(). Waiting is apart from the phase: FOR_ROUTE in
+ * SENDER and RECIPIENTS; FOR_CREDIT and FOR_STORED in CONTENT. */
+// SPDX-License-Identifier: ISC
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/codec.h"
+#include "base/log.h"
+#include "daemon/smtpd/state.h"
+
+enum { COMMAND_BYTES_MAX = 2048, NAME_DIGITS = 13, ASKED_BYTES_MAX = 1024 };
+
+/* What each phase promises; run after every step. */
+void session_check(const struct session *s)
+{
+    bool in_txn = s->phase & IN_TXN;
+
+    check(in_txn == (s->txn != NULL));
+    if (s->phase == FRESH)
+        check(!s->helo);
+    if (in_txn)
+        check(s->helo);
+    if (s->phase == SENDER)
+        check(s->txn->accepted_count == 0);
+    if (s->phase & (RECIPIENTS | CONTENT))
+        check(s->txn->accepted_count > 0 && s->txn->recipient_count > 0);
+    if (s->phase & (SENDER | RECIPIENTS))
+        check(!s->txn->begun && !s->txn->ended && s->txn->content_bytes == 0);
+    if (s->waiting == FOR_ROUTE)
+        check(s->phase & (SENDER | RECIPIENTS));
+    if (s->waiting == FOR_CREDIT)
+        check(s->phase == CONTENT && s->txn->begun && s->txn->unacknowledged_bytes > 0);
+    if (s->waiting == FOR_STORED)
+        check(s->phase == CONTENT && s->txn->begun && s->txn->ended);
+    if (s->phase == CONTENT && s->txn->refusal)
+        check(!s->txn->begun && s->txn->content.n == 0);
+}
+
+/* ---- life ---- */
+
+struct session *session_new(const struct session_world *world, void *arg,
+                            const struct config *config, const struct session_client *client)
+{
+    struct session *s = mem_new(sizeof *s);
+    size_t n = MIN_OF(client->ip.n, sizeof s->ip - 1);
+
+    *s = (struct session){.world = world,
+                          .arg = arg,
+                          .config = config,
+                          .lines = {.bytes_max = COMMAND_BYTES_MAX},
+                          .phase = FRESH,
+                          .may_relay = client->may_relay,
+                          .started_us = clock_monotonic_us(world->clock)};
+    s->active_us = s->started_us;
+    for (size_t i = 0; i < n; i++)
+        s->ip[i] = client->ip.p[i];
+    base32_put(s->name, NAME_DIGITS, client->number);
+    return s;
+}
+
+void session_free(struct session **s)
+{
+    if (!*s)
+        return;
+    txn_end(*s);
+    free((*s)->helo);
+    free(*s);
+    *s = NULL;
+}
+
+void txn_begin(struct session *s, struct str sender)
+{
+    s->txn = mem_new(sizeof *s->txn);
+    s->txn->content = buf_init(0);
+    s->txn->asked = buf_init(ASKED_BYTES_MAX);
+    s->txn->sender = arena_copy(&s->txn->arena, sender);
+    s->phase = SENDER;
+}
+
+void txn_end(struct session *s)
+{
+    if (!s->txn)
+        return;
+    if (s->txn->begun || s->waiting != FOR_CLIENT)
+        s->world->cancel(s->arg);
+    s->waiting = FOR_CLIENT;
+    buf_free(&s->txn->content);
+    buf_free(&s->txn->asked);
+    free(s->txn->recipients);
+    arena_free(&s->txn->arena);
+    free(s->txn);
+    s->txn = NULL;
+    if (s->phase & IN_TXN)
+        s->phase = READY;
+}
+
+bool session_waits(const struct session *s)
+{
+    return s->waiting != FOR_CLIENT;
+}
+
+bool session_ended(const struct session *s)
+{
+    return s->phase == CLOSED;
+}
+
+size_t session_bytes(const struct session *s)
+{
+    return s->txn ? s->txn->content.room + s->txn->arena.bytes +
+                        s->txn->recipient_room * sizeof *s->txn->recipients
+                  : 0;
+}
+
+struct str session_name(const struct session *s)
+{
+    return str_n(s->name, NAME_DIGITS);
+}
+
+const char *session_why_ended(const struct session *s)
+{
+    return s->phase == CLOSED ? reply_table[s->last_reply].name : "";
+}
+
+/* ---- saying things ---- */
+
+static void note_refusal(struct session *s, const struct status *st)
+{
+    struct buf line = buf_init(LINE_BYTES_MAX);
+    struct buf said = buf_init(STATUS_TEXT_BYTES_MAX + 32);
+
+    line_c(&line, "event", "refused");
+    line_str(&line, "session", session_name(s));
+    line_c(&line, "client", s->ip);
+    if (s->helo)
+        line_c(&line, "helo", s->helo);
+    if (s->txn)
+        line_address(&line, "from", s->txn->sender);
+    if (s->waiting == FOR_ROUTE)
+        line_address(&line, "to", buf_str(&s->txn->asked));
+    buf_printf(&said, "%u ", st->code);
+    if (st->class != 0) {
+        status_print_enhanced(&said, st);
+        buf_add_char(&said, ' ');
+    }
+    buf_add_c(&said, st->text);
+    line_str(&line, "reply", buf_str(&said));
+    s->world->note(s->arg, buf_str(&line));
+    buf_free(&said);
+    buf_free(&line);
+}
+
+static void say_row(struct session *s, enum reply_name row, struct str about, struct buf *out)
+{
+    struct status st = reply_status(row, about);
+
+    s->last_reply = row;
+    if (st.code >= 400 && row != REPLY_SHUTTING_DOWN)
+        note_refusal(s, &st);
+    reply_print(out, &st, reply_table[row].enhanced[0] != '\0');
+}
+
+/* Counted whatever the mistake is: who only sends garbage, or tries names, is cut off too. */
+static bool one_error_too_many(struct session *s, unsigned code)
+{
+    if (code < 500)
+        return false;
+    s->errors++;
+    return s->errors > s->config->errors_max;
+}
+
+static void say_status(struct session *s, const struct status *st, bool enhanced, struct buf *out)
+{
+    if (st->code >= 400)
+        note_refusal(s, st);
+    if (one_error_too_many(s, st->code))
+        session_close(s, REPLY_TOO_MANY_ERRORS, out);
+    else
+        reply_print(out, st, enhanced);
+}
+
+/* Several lines under the code of a row; see buf limits in help.c. */
+static void say_lines(enum reply_name row, struct str lines, struct buf *out)
+{
+    const struct reply_row *r = &reply_table[row];
+
+    while (lines.n > 0) {
+        struct str line = str_cut(&lines, '\n');
+
+        buf_printf(out, "%u%c%s%s%.*s\r\n", r->code, lines.n > 0 ? '-' : ' ', r->enhanced,
+                   r->enhanced[0] ? " " : "", STR_ARG(line));
+    }
+}
+
+void session_say(struct session *s, struct reply r, struct buf *out)
+{
+    if (r.kind == REPLY_LATER)
+        return;
+    if (r.kind == REPLY_STATUS) {
+        say_status(s, r.status, true, out);
+    } else if (r.kind == REPLY_LINES) {
+        s->last_reply = r.row;
+        say_lines(r.row, r.about, out);
+    } else if (one_error_too_many(s, reply_table[r.row].code)) {
+        session_close(s, REPLY_TOO_MANY_ERRORS, out);
+    } else {
+        say_row(s, r.row, r.about, out);
+    }
+}
+
+void session_greet(struct session *s, struct buf *out)
+{
+    say_row(s, REPLY_GREETING, s->config->hostname, out);
+}
+
+void session_close(struct session *s, enum reply_name why, struct buf *out)
+{
+    struct str about = why == REPLY_TOO_MANY_FROM_YOU ? str_c(s->ip) : s->config->hostname;
+
+    if (s->phase == CLOSED)
+        return;
+    say_row(s, why, about, out);
+    txn_end(s);
+    s->phase = CLOSED;
+    session_check(s);
+}
+
+void session_stop(struct session *s, struct buf *out)
+{
+    s->stopping = true;
+    if (s->phase != CONTENT)
+        session_close(s, REPLY_SHUTTING_DOWN, out);
+}
+
+void session_tick(struct session *s, struct buf *out)
+{
+    uint64_t now = clock_monotonic_us(s->world->clock);
+
+    if (s->waiting != FOR_CLIENT)
+        return; /* it is we who are slow */
+    if (now - s->started_us > s->config->session_timeout_us)
+        session_close(s, REPLY_SESSION_TIMEOUT, out);
+    else if (now - s->active_us > s->config->idle_timeout_us)
+        session_close(s, REPLY_IDLE_TIMEOUT, out);
+}
+
+/* ---- commands ---- */
+
+static const enum reply_name syntax_replies[] = {
+    [SYNTAX_UNKNOWN_COMMAND] = REPLY_UNKNOWN_COMMAND,
+    [SYNTAX_ARGUMENTS] = REPLY_SYNTAX,
+    [SYNTAX_SENDER] = REPLY_SENDER_SYNTAX,
+    [SYNTAX_RECIPIENT] = REPLY_RECIPIENT_SYNTAX,
+    [SYNTAX_PARAMETERS] = REPLY_SYNTAX,
+};
+
+/* The step that is missing before a command that is not legal now. */
+static enum reply_name what_is_missing(enum phase phase, enum smtp_verb verb)
+{
+    if (phase == FRESH)
+        return REPLY_SAY_HELLO;
+    if (phase == READY)
+        return REPLY_NEED_MAIL;
+    return verb == VERB_MAIL ? REPLY_NESTED_MAIL : REPLY_NEED_RCPT;
+}
+
+static struct reply command_run(struct session *s, struct str line, struct smtp_command *c,
+                                struct arena *scratch)
+{
+    struct parse_error error = {.text = ""};
+    enum smtp_syntax syntax = smtp_command_parse(line, s->config->strict, scratch, c, &error);
+
+    if (syntax != SYNTAX_OK)
+        return reply_about(syntax_replies[syntax], str_c(error.text));
+    if (!(command_table[c->verb].phases & s->phase))
+        return reply(what_is_missing(s->phase, c->verb));
+    return command_table[c->verb].run(s, c, scratch);
+}
+
+static void command(struct session *s, struct str line, struct buf *out)
+{
+    struct arena scratch = ARENA_INIT;
+    struct smtp_command c;
+    struct reply r = command_run(s, line, &c, &scratch);
+    bool hello = c.verb == VERB_HELO || c.verb == VERB_EHLO;
+
+    /* RFC 2034 3: no enhanced code in answers to HELO and EHLO, mistakes included. */
+    if (hello && r.kind == REPLY_ROW) {
+        struct status st = reply_status(r.row, r.about);
+
+        say_status(s, &st, false, out);
+    } else {
+        session_say(s, r, out);
+    }
+    arena_free(&scratch);
+}
+
+static size_t line_feed(struct session *s, struct str in, struct buf *out)
+{
+    struct str line;
+    size_t used;
+
+    switch (line_read(&s->lines, in, &line, &used)) {
+    case LINE_MORE:
+        break;
+    case LINE_READY:
+        command(s, line, out);
+        break;
+    case LINE_BARE_NEWLINE:
+        session_say(s, reply(REPLY_BARE_NEWLINE), out);
+        break;
+    case LINE_TOO_LONG:
+        session_say(s, reply(REPLY_LINE_TOO_LONG), out);
+        break;
+    }
+    return used;
+}
+
+size_t session_feed(struct session *s, struct str in, struct buf *out)
+{
+    size_t total = 0;
+
+    s->active_us = clock_monotonic_us(s->world->clock);
+    while (total < in.n && s->waiting == FOR_CLIENT && s->phase != CLOSED) {
+        struct str rest = str_skip(in, total);
+        size_t used = s->phase == CONTENT ? content_feed(s, rest, out) : line_feed(s, rest, out);
+
+        session_check(s);
+        total += used;
+        if (used == 0)
+            break;
+    }
+    return s->phase == CLOSED ? in.n : total;
+}
+
+/* ---- answers ---- */
+
+/* Adds a row for each place the recipient goes to. False: the answer makes no sense. */
+static bool add_targets(struct txn *t, struct str targets)
+{
+    struct reader r = reader_init(targets);
+    struct str address = arena_copy(&t->arena, buf_str(&t->asked));
+    size_t before = t->recipient_count;
+
+    while (r.rest.n > 0) {
+        struct target target;
+
+        if (!target_decode(&r, &target)) {
+            t->recipient_count = before;
+            return false;
+        }
+        if (t->recipient_count == t->recipient_room) {
+            t->recipient_room = t->recipient_room ? 2 * t->recipient_room : 1;
+            t->recipients = mem_resize(t->recipients, t->recipient_room * sizeof *t->recipients);
+        }
+        t->recipients[t->recipient_count++] = (struct recipient){
+            .address = address,
+            .target = {.transport = target.transport,
+                       .next_hop = arena_copy(&t->arena, target.next_hop),
+                       .address = arena_copy(&t->arena, target.address),
+                       .why = arena_copy(&t->arena, target.why)},
+        };
+    }
+    return t->recipient_count > before;
+}
+
+/* Another process has said what to answer; were it no refusal it must not look like a 250. */
+static struct reply reply_refusal(const struct status *st, enum reply_name otherwise)
+{
+    if (st->code < 400 || st->code > 599)
+        return reply(otherwise);
+    return (struct reply){.kind = REPLY_STATUS, .status = st};
+}
+
+static struct reply routed(struct session *s, const struct status *st, struct str targets)
+{
+    if (!status_done(st))
+        return reply_refusal(st, REPLY_ROUTER_AWAY);
+    if (!add_targets(s->txn, targets))
+        return reply(REPLY_ROUTER_AWAY);
+    s->txn->accepted_count++;
+    s->phase = RECIPIENTS;
+    return reply_about(REPLY_RECIPIENT_OK, buf_str(&s->txn->asked));
+}
+
+void session_routed(struct session *s, const struct status *st, struct str targets, struct buf *out)
+{
+    if (s->waiting != FOR_ROUTE)
+        return;
+    s->active_us = clock_monotonic_us(s->world->clock);
+    session_say(s, routed(s, st, targets), out);
+    s->waiting = FOR_CLIENT;
+    session_check(s);
+}
+
+/* The answer to a message, or the end of a session that only lived for it. */
+static void answer_message(struct session *s, struct reply r, struct buf *out)
+{
+    session_say(s, r, out);
+    txn_end(s);
+    if (s->stopping)
+        session_close(s, REPLY_SHUTTING_DOWN, out);
+    session_check(s);
+}
+
+void session_stored(struct session *s, const struct status *st, struct id id, struct buf *out)
+{
+    if (s->phase != CONTENT || !s->txn->begun)
+        return;
+    if (s->waiting == FOR_STORED) {
+        struct id_text text = id_print(id);
+
+        s->waiting = FOR_CLIENT;
+        s->txn->begun = false; /* there is nothing left to cancel */
+        s->active_us = clock_monotonic_us(s->world->clock);
+        if (status_done(st))
+            answer_message(s, reply_about(REPLY_ACCEPTED, str_c(text.p)), out);
+        else
+            answer_message(s, reply_refusal(st, REPLY_NOT_STORED), out);
+        return;
+    }
+    /* It failed before its end, so its end is still to be read. A success that early is none. */
+    struct status lost = reply_status(REPLY_NOT_STORED, STR_NONE);
+
+    s->txn->begun = false;
+    content_refuse(s, status_done(st) ? &lost : st);
+    content_go_on(s, out);
+}
+
+void session_put_credit(struct session *s, uint64_t bytes, struct buf *out)
+{
+    if (s->phase != CONTENT)
+        return;
+    s->txn->unacknowledged_bytes -= MIN_OF(bytes, s->txn->unacknowledged_bytes);
+    if (s->waiting == FOR_CREDIT) {
+        s->active_us = clock_monotonic_us(s->world->clock);
+        content_go_on(s, out);
+    }
+    session_check(s);
+}

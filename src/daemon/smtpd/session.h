@@ -1,0 +1,74 @@
+/* smtpd/session.h - one SMTP conversation, from greeting to goodbye, as a pure machine.
+ *
+ * Bytes in, replies out; no socket, no loop, the clock is an argument. What the session cannot
+ * know it asks through a struct session_world; while a question is open it takes no bytes, so
+ * pipelining is only buffering. An answer never comes from within the call that asks. Freeing the
+ * session cancels what is open. The phases and their facts: session.c. RFC 5321, 1870, 2034,
+ * 2920, 6152. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "mail/id.h"
+#include "mail/reply.h"
+
+struct session;
+
+/* What goes to the queue: see PUT in ipc/messages.def. The strings live for the call. */
+struct session_put {
+    bool begin, end;
+    uint64_t size;       /* of the whole content, once it is known (end); else 0 */
+    struct str envelope; /* with begin; of any length */
+    struct str prefix;   /* with end */
+    struct str content;  /* at most PUT_CHUNK_BYTES */
+};
+
+/* arg is what session_new was given. */
+struct session_world {
+    const struct clock *clock;
+    /* Answered by session_routed. False: the router is away. */
+    bool (*route_ask)(void *arg, bool may_relay, struct str sender, struct str recipient);
+    /* Credited by session_put_credit, answered by session_stored. False: the queue is away. */
+    bool (*put)(void *arg, const struct session_put *put);
+    void (*cancel)(void *arg); /* no answer is wanted; a message half put is forgotten */
+    /* Is new mail refused now (no room, no queue)? Then with which status. */
+    bool (*refuses)(void *arg, struct status *ret);
+    bool (*tight)(void *arg);                 /* the worker holds as many bytes as it may */
+    void (*note)(void *arg, struct str line); /* a refusal, as a log line */
+};
+
+struct session_client {
+    struct str ip;   /* "192.0.2.1" */
+    bool may_relay;  /* in relay-for: one of our own */
+    uint64_t number; /* names the session in logs */
+};
+
+/* world and config are borrowed for the life of the session. */
+struct session *session_new(const struct session_world *world, void *arg,
+                            const struct config *config, const struct session_client *client);
+void session_free(struct session **s); /* NULL is fine */
+
+void session_greet(struct session *s, struct buf *out);
+/* Returns how much of in was used; the rest is to come again, with more or after the answer. */
+size_t session_feed(struct session *s, struct str in, struct buf *out);
+bool session_waits(const struct session *s); /* for an answer: feeding it is of no use */
+bool session_ended(const struct session *s); /* what is in out is the last word */
+
+/* Answers. targets: encoded (mail/envelope.h) when st is of class 2. */
+void session_routed(struct session *s, const struct status *st, struct str targets,
+                    struct buf *out);
+void session_put_credit(struct session *s, uint64_t bytes, struct buf *out);
+void session_stored(struct session *s, const struct status *st, struct id id, struct buf *out);
+
+/* Hands what it holds of a message to the queue early, to get its memory back. */
+void session_spill(struct session *s);
+/* Ends the conversation: a 421. */
+void session_close(struct session *s, enum reply_name why, struct buf *out);
+/* Ends it now, or after the answer to the message that is under way. */
+void session_stop(struct session *s, struct buf *out);
+void session_tick(struct session *s, struct buf *out); /* looks at the clock: time-outs */
+
+size_t session_bytes(const struct session *s); /* held for the message under way */
+struct str session_name(const struct session *s);
+const char *session_why_ended(const struct session *s); /* name of the last reply */

@@ -1,0 +1,106 @@
+/* smtpd/state.h - what session.c, commands.c and content.c share; nobody else includes it. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "daemon/smtpd/session.h"
+#include "ipc/message.h"
+#include "mail/envelope.h"
+#include "mail/header.h"
+#include "wire/smtp.h"
+
+enum phase {
+    FRESH = 1,      /* connected, nobody has said who they are */
+    READY = 2,      /* EHLO or HELO was said */
+    SENDER = 4,     /* MAIL */
+    RECIPIENTS = 8, /* at least one RCPT was accepted */
+    CONTENT = 16,   /* after DATA, until the answer to the message */
+    CLOSED = 32,    /* the last word is said */
+    ANY_COMMAND = FRESH | READY | SENDER | RECIPIENTS,
+    IN_TXN = SENDER | RECIPIENTS | CONTENT,
+};
+
+enum waiting { FOR_CLIENT, FOR_ROUTE, FOR_CREDIT, FOR_STORED };
+
+/* One mail transaction: MAIL .. the answer to the message. Ended by txn_end and nothing else, so
+ * that a new field cannot be forgotten in a reset. */
+struct txn {
+    struct arena arena; /* owns every string below */
+    struct str sender;
+    bool body_8bit;
+    struct buf asked;             /* the recipient that the router is asked about */
+    struct recipient *recipients; /* one for each place an accepted recipient goes to */
+    size_t recipient_count, recipient_room;
+    size_t accepted_count; /* RCPTs answered with 250 */
+
+    struct dot_reader dot;
+    struct header_scan header;
+    struct buf content;     /* not yet given to the queue */
+    uint64_t content_bytes; /* all of it so far */
+    uint64_t unacknowledged_bytes;
+    bool begun;             /* the queue has heard of it */
+    bool ended;             /* the final dot was read */
+    bool headless;          /* it starts with no header field */
+    struct status *refusal; /* what it will be answered with; the rest is thrown away */
+};
+
+struct session {
+    const struct session_world *world;
+    void *arg;
+    const struct config *config;
+    struct txn *txn;
+    char *helo;
+    struct line_reader lines;
+    enum phase phase;
+    enum waiting waiting;
+    bool extended, may_relay, stopping;
+    uint64_t errors;
+    uint64_t started_us, active_us; /* monotonic */
+    enum reply_name last_reply;
+    char ip[46];
+    char name[14];
+};
+
+/* What a handler wants to be said. */
+struct reply {
+    enum { REPLY_ROW, REPLY_STATUS, REPLY_LINES, REPLY_LATER } kind;
+    enum reply_name row;
+    struct str about;            /* REPLY_ROW: borrowed until it is said; REPLY_LINES: the lines */
+    const struct status *status; /* REPLY_STATUS: borrowed likewise */
+};
+
+static inline struct reply reply_about(enum reply_name row, struct str about)
+{
+    return (struct reply){.kind = REPLY_ROW, .row = row, .about = about};
+}
+static inline struct reply reply(enum reply_name row)
+{
+    return reply_about(row, STR_NONE);
+}
+static inline struct reply reply_later(void)
+{
+    return (struct reply){.kind = REPLY_LATER};
+}
+
+/* session.c */
+void session_say(struct session *s, struct reply r, struct buf *out);
+void session_check(const struct session *s); /* the facts of each phase */
+void txn_begin(struct session *s, struct str sender);
+void txn_end(struct session *s); /* the only way out of a transaction; harmless without one */
+
+/* content.c */
+void content_begin(struct session *s);
+size_t content_feed(struct session *s, struct str in, struct buf *out);
+void content_go_on(struct session *s, struct buf *out); /* credit has come */
+void content_refuse(struct session *s, const struct status *why);
+
+/* commands.c: the commands as rows */
+struct command {
+    unsigned phases; /* in which it is legal */
+    struct reply (*run)(struct session *s, const struct smtp_command *c, struct arena *scratch);
+    const char *form, *words; /* for HELP */
+};
+extern const struct command command_table[VERB_COUNT];
+
+/* help.c: lines about a topic (a command, a reply code, an enhanced code; empty: all commands),
+ * separated by '\n'. False: there is no such topic. */
+bool help_print(struct buf *to, struct str topic);
