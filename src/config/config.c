@@ -1,0 +1,353 @@
+/* config/config.c - reading a file in a child process, and the life of a struct config.
+ *
+ * libconfuse may exit() or abort() on bad input, so whoever calls survives it: a child reads, with
+ * bounds on time and memory, and leaves the snapshot in a memfd it was given. */
+// SPDX-License-Identifier: ISC
+#include "config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <linux/magic.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/codec.h"
+#include "config/parse.h"
+#include "config/snapshot.h"
+
+enum {
+    FILE_BYTES_MAX = 4 << 20,
+    ERROR_BYTES_MAX = 256 << 10,
+    READING_SECONDS_MAX = 10,
+    READING_MEMORY_MAX = 512 << 20,
+    INTERFACES_MAX = 256,
+};
+
+/* What the child says last, after all errors. */
+enum verdict { VERDICT_GOOD = 'G', VERDICT_WRONG = 'W', VERDICT_UNREADABLE = 'U' };
+
+struct config *config_new(void)
+{
+    struct config *c = mem_new(sizeof *c);
+    c->references = 1;
+    return c;
+}
+
+struct config *config_hold(struct config *c)
+{
+    c->references++;
+    return c;
+}
+
+void config_drop(struct config **c)
+{
+    struct config *old = *c;
+    *c = NULL;
+    if (!old || --old->references > 0)
+        return;
+    arena_free(&old->arena);
+    free(old);
+}
+
+/* Each part with its length behind it, so that no two lists of parts look the same. */
+static uint64_t hash_part(uint64_t seed, struct str s)
+{
+    uint64_t n = s.n;
+    return hash_bytes(hash_bytes(seed, s), str_n((const char *)&n, sizeof n));
+}
+
+uint64_t config_fingerprint(const struct config *c)
+{
+    uint64_t h = hash_part(1, c->hostname);
+    for (size_t i = 0; i < c->domain_count; i++) {
+        h = hash_part(h, c->domains[i].name);
+        h = hash_part(h, c->domains[i].accounts ? STR("accounts") : STR("none"));
+    }
+    h = hash_part(h, STR("routes"));
+    for (size_t i = 0; i < c->route_count; i++) {
+        h = hash_part(h, c->routes[i].domain);
+        h = hash_part(h, c->routes[i].via);
+    }
+    return hash_part(h, c->smarthost);
+}
+
+const char *config_default_path(void)
+{
+    const char *path = getenv("TROIKA_CONF");
+    if (path && path[0])
+        return path;
+    /* A system-wide program keeps its configuration in /etc, others below their prefix. */
+    static const char prefix[] = TROIKA_PREFIX;
+    bool system_wide = strcmp(prefix, "/usr") == 0 || strcmp(prefix, "/usr/local") == 0;
+    return system_wide ? "/etc/troika/troika.conf" : TROIKA_PREFIX "/etc/troika/troika.conf";
+}
+
+/* ---- in the child ---- */
+
+static void reading_limits(void)
+{
+    struct rlimit cpu = {READING_SECONDS_MAX, READING_SECONDS_MAX};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setrlimit(RLIMIT_CPU, &cpu);
+    struct rlimit core = {0, 0};
+    setrlimit(RLIMIT_CORE, &core);
+#ifndef TROIKA_UNJAILED /* sanitizers need terabytes of addresses */
+    struct rlimit memory = {READING_MEMORY_MAX, READING_MEMORY_MAX};
+    setrlimit(RLIMIT_AS, &memory);
+#endif
+}
+
+static int read_all(const char *path, struct buf *text)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    struct stat st;
+    int rc = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
+    while (rc == 0) {
+        char *room = buf_room(text, 64 * KIB);
+        if (!room) {
+            rc = -EFBIG;
+            break;
+        }
+        ssize_t n = read(fd, room, 64 * KIB);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            rc = n < 0 ? -errno : 0;
+            break;
+        }
+        buf_added(text, (size_t)n);
+    }
+    close(fd);
+    return rc;
+}
+
+/* The full name of this system: from /etc/hosts or DNS when the kernel only knows a short one. */
+static struct str system_name(struct arena *a)
+{
+    char name[256] = "";
+    gethostname(name, sizeof name - 1);
+    if (strchr(name, '.'))
+        return arena_copy(a, str_c(name));
+    struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    struct str full = str_c(name);
+    if (getaddrinfo(name, NULL, &hints, &found) == 0) {
+        if (found->ai_canonname && strchr(found->ai_canonname, '.'))
+            full = str_c(found->ai_canonname);
+    }
+    full = arena_copy(a, full);
+    if (found)
+        freeaddrinfo(found);
+    return full;
+}
+
+static void machine_addresses(struct arena *a, struct machine *ret)
+{
+    struct ifaddrs *list = NULL;
+    struct sock_address *addresses = arena_alloc(a, INTERFACES_MAX * sizeof *addresses);
+    ret->addresses = addresses;
+    if (getifaddrs(&list) < 0)
+        return;
+    for (struct ifaddrs *i = list; i && ret->address_count < INTERFACES_MAX; i = i->ifa_next) {
+        int family = i->ifa_addr ? i->ifa_addr->sa_family : AF_UNSPEC;
+        if (family != AF_INET && family != AF_INET6)
+            continue;
+        struct sock_address *one = &addresses[ret->address_count++];
+        one->bytes = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+        memcpy(&one->sa, i->ifa_addr, one->bytes);
+    }
+    freeifaddrs(list);
+}
+
+/* Locks and syncs of a network file system are not to be trusted with mail. */
+static bool is_remote(const char *path)
+{
+    static const long remote[] = {NFS_SUPER_MAGIC,  SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC,
+                                  SMB2_SUPER_MAGIC, AFS_SUPER_MAGIC, CODA_SUPER_MAGIC};
+    struct statfs fs;
+    if (statfs(path, &fs) < 0)
+        return false;
+    for (size_t i = 0; i < countof(remote); i++)
+        if ((long)fs.f_type == remote[i])
+            return true;
+    return false;
+}
+
+static bool write_all(int fd, struct str s)
+{
+    while (s.n > 0) {
+        ssize_t n = write(fd, s.p, s.n);
+        if (n < 0 && errno != EINTR)
+            return false;
+        s = str_skip(s, n > 0 ? (size_t)n : 0);
+    }
+    return true;
+}
+
+static enum verdict check_text(struct arena *a, struct str text, struct str path, int memory_fd,
+                               struct buf *errors)
+{
+    struct machine machine = {.hostname = system_name(a)};
+    machine_addresses(a, &machine);
+    struct config *c = NULL;
+    if (!config_parse(text, path, &machine, &c, errors))
+        return VERDICT_WRONG;
+    if (is_remote(arena_c(a, c->state))) {
+        buf_printf(errors,
+                   "%.*s: state: %.*s is on a network file system, which cannot keep mail safe; "
+                   "name a folder on a local disk\n",
+                   STR_ARG(path), STR_ARG(c->state));
+        return VERDICT_WRONG;
+    }
+    struct buf snapshot = buf_init(SNAPSHOT_BYTES_MAX);
+    snapshot_encode(&snapshot, c);
+    bool written = !snapshot.full && write_all(memory_fd, buf_str(&snapshot));
+    buf_free(&snapshot);
+    config_drop(&c);
+    if (!written)
+        buf_printf(errors, "%.*s: the configuration is too large\n", STR_ARG(path));
+    return written ? VERDICT_GOOD : VERDICT_WRONG;
+}
+
+static _Noreturn void child(const char *path, int memory_fd, int pipe_fd)
+{
+    struct arena a = ARENA_INIT;
+    struct buf text = buf_init(FILE_BYTES_MAX), errors = buf_init(ERROR_BYTES_MAX);
+    enum verdict verdict = VERDICT_UNREADABLE;
+    reading_limits();
+    int rc = read_all(path, &text);
+    char *real = realpath(path, NULL);
+    if (rc == 0)
+        verdict = check_text(&a, buf_str(&text), str_c(real ? real : path), memory_fd, &errors);
+    else if (rc == -EFBIG)
+        buf_printf(&errors, "%s: larger than 4 MiB, so hardly a configuration file\n", path);
+    else if (rc == -EINVAL)
+        buf_printf(&errors, "%s: not a file; name the configuration with -c FILE\n", path);
+    else
+        buf_printf(&errors, "%s: cannot be read: %s; `troika init` writes a first one\n", path,
+                   strerror(-rc));
+    char last[2] = {(char)verdict, (char)(rc < 0 ? -rc : 0)};
+    write_all(pipe_fd, buf_str(&errors));
+    write_all(pipe_fd, str_n(last, sizeof last));
+    _exit(0);
+}
+
+/* ---- in the caller ---- */
+
+/* Everything the child says until it ends, or until its time is over. */
+static bool listen_to_child(int fd, struct buf *said)
+{
+    uint64_t end_us = clock_monotonic_us(&clock_system) + (READING_SECONDS_MAX + 1) * US_PER_S;
+    for (;;) {
+        uint64_t now_us = clock_monotonic_us(&clock_system);
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (now_us >= end_us || poll(&p, 1, (int)((end_us - now_us) / 1000) + 1) == 0)
+            return false;
+        char *room = buf_room(said, 4 * KIB);
+        if (!room)
+            return false;
+        ssize_t n = read(fd, room, 4 * KIB);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0;
+        buf_added(said, (size_t)n);
+    }
+}
+
+static int judge(struct buf *said, bool ended, struct buf *errors, const char *path)
+{
+    char verdict = '\0';
+    int error = 0;
+    if (ended && said->n >= 2) {
+        verdict = said->p[said->n - 2];
+        error = (unsigned char)said->p[said->n - 1];
+        buf_cut(said, said->n - 2);
+    }
+    if (verdict == VERDICT_GOOD || verdict == VERDICT_WRONG || verdict == VERDICT_UNREADABLE)
+        buf_add(errors, buf_str(said));
+    if (verdict == VERDICT_GOOD)
+        return 0;
+    if (verdict == VERDICT_WRONG)
+        return -EINVAL;
+    if (verdict == VERDICT_UNREADABLE && error > 0)
+        return -error;
+    buf_printf(errors, "%s: reading it %s; nothing is known about what is wrong\n", path,
+               ended ? "ended in the middle" : "took longer than 10 seconds");
+    return -EINVAL;
+}
+
+int config_check_file(const char *path, int *ret_snapshot_fd, struct buf *errors)
+{
+    int pipe_fds[2];
+    int memory_fd = memfd_create("troika-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (memory_fd < 0)
+        return -errno;
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
+        close(memory_fd);
+        return -EMFILE;
+    }
+    /* What stdio holds would be written twice if libconfuse called exit(). */
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        child(path, memory_fd, pipe_fds[1]);
+    int rc = pid < 0 ? -errno : 0;
+    close(pipe_fds[1]);
+
+    struct buf said = buf_init(ERROR_BYTES_MAX + 8 * KIB);
+    if (pid > 0) {
+        bool ended = listen_to_child(pipe_fds[0], &said);
+        kill(pid, SIGKILL); /* a child that has ended is a zombie until waited for */
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+        rc = judge(&said, ended, errors, path);
+    }
+    buf_free(&said);
+    close(pipe_fds[0]);
+    /* The child is gone, so nothing can write any more: from here on the bytes are fixed. */
+    if (rc == 0 &&
+        fcntl(memory_fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        rc = -errno;
+    if (rc < 0)
+        close(memory_fd);
+    else
+        *ret_snapshot_fd = memory_fd;
+    return rc;
+}
+
+int config_load(int snapshot_fd, struct config **ret)
+{
+    struct stat st;
+    if (fstat(snapshot_fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_size > SNAPSHOT_BYTES_MAX)
+        return -EBADMSG;
+    /* Read, not mapped: a file that shrinks must not become a signal. */
+    char *bytes = mem_new((size_t)st.st_size);
+    size_t have = 0;
+    ssize_t n = 1;
+    while (have < (size_t)st.st_size && n > 0) {
+        n = pread(snapshot_fd, bytes + have, (size_t)st.st_size - have, (off_t)have);
+        have += n > 0 ? (size_t)n : 0;
+    }
+    int rc = have == (size_t)st.st_size ? snapshot_decode(str_n(bytes, have), ret) : -EBADMSG;
+    free(bytes);
+    return rc;
+}

@@ -1,0 +1,210 @@
+/* config/parse.c - see parse.h. */
+// SPDX-License-Identifier: ISC
+#include "config/parse.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "config/verify.h"
+
+struct parse {
+    struct config *config;
+    struct arena arena; /* of the syntax */
+    struct problems problems;
+    struct syntax syntax;
+    struct str file; /* its last part */
+};
+
+static struct str base_name(struct str path)
+{
+    size_t slash = str_find_last(path, '/');
+    return slash < path.n ? str_skip(path, slash + 1) : path;
+}
+
+static struct str place(struct parse *p, unsigned line)
+{
+    return arena_printf(&p->config->arena, "%.*s:%u", STR_ARG(p->file), line);
+}
+
+static void problem(struct parse *p, unsigned line, const char *statement, const struct buf *why)
+{
+    if (!syntax_spoiled(&p->syntax, &p->problems, line))
+        problem_add(&p->problems, line, str_c(statement), buf_str(why));
+}
+
+/* Sections of one scope: their titles, places and defaults. */
+static void take_sections(struct parse *p, enum scope scope)
+{
+    const struct section *row = &sections[scope];
+    size_t count = 0, index = 0;
+    for (size_t i = 0; i < p->syntax.section_count; i++)
+        count += p->syntax.sections[i].scope == scope;
+    section_room(p->config, scope, count);
+    for (size_t i = 0; i < p->syntax.section_count; i++) {
+        const struct said_section *said = &p->syntax.sections[i];
+        if (said->scope != scope)
+            continue;
+        if (row->single && index > 0) {
+            problem_printf(&p->problems, said->line, str_c(row->name),
+                           "there is one already in line %u; there can be only one",
+                           verify_section_line(&p->syntax, scope, 0));
+            continue;
+        }
+        void *section = section_at(p->config, scope, index++);
+        struct buf why = buf_init(1 * KIB);
+        if (!value_parse(row->title, NULL, said->title, &p->config->arena,
+                         section_title(scope, section), &why))
+            problem(p, said->line, row->name, &why);
+        buf_free(&why);
+        *section_place(scope, section) = place(p, said->line);
+    }
+}
+
+/* The struct that a statement of the file is about, or NULL (a second smarthost). */
+static void *base_of(const struct parse *p, const struct said *said)
+{
+    enum scope scope = said->statement->scope;
+    if (scope == SCOPE_TOP)
+        return p->config;
+    size_t index = 0;
+    for (size_t i = 0; i < said->section && i < p->syntax.section_count; i++)
+        index += p->syntax.sections[i].scope == scope;
+    return index < section_count(p->config, scope) ? section_at(p->config, scope, index) : NULL;
+}
+
+static bool same_place(const struct said *a, const struct said *b)
+{
+    return a->statement == b->statement &&
+           (a->statement->scope == SCOPE_TOP || a->section == b->section);
+}
+
+/* Statements of one section stand together, and top-level ones are few: the search is short. */
+static const struct said *said_before(const struct parse *p, const struct said *said)
+{
+    enum scope scope = said->statement->scope;
+    for (const struct said *s = said; s-- > p->syntax.statements;) {
+        if (same_place(s, said))
+            return s;
+        if (scope != SCOPE_TOP && s->section != said->section)
+            break;
+    }
+    return NULL;
+}
+
+static void take_statement(struct parse *p, const struct said *said)
+{
+    const struct statement *s = said->statement;
+    void *base = base_of(p, said);
+    const struct said *before = said_before(p, said);
+    if (before) {
+        problem_printf(&p->problems, said->line, str_c(s->name),
+                       "was already said in line %u; write it once%s", before->line,
+                       value_form(s->kind)->list ? ", as { ONE, ANOTHER }" : "");
+        return;
+    }
+    struct buf why = buf_init(1 * KIB);
+    if (base && !statement_set(s, said->values, said->value_count, &p->config->arena, base, &why))
+        problem(p, said->line, s->name, &why);
+    buf_free(&why);
+    if (s->scope == SCOPE_TOP && s->offset == offsetof(struct config, relay_for))
+        p->config->relay_for_at = place(p, said->line);
+}
+
+/* Every field has a value before the file is looked at, so that checks may look at all. */
+static void take_defaults(struct parse *p)
+{
+    for (size_t i = 0; i < statement_count; i++) {
+        const struct statement *s = &statements[i];
+        if (!s->text)
+            continue;
+        size_t count = s->scope == SCOPE_TOP ? 1 : section_count(p->config, s->scope);
+        for (size_t j = 0; j < count; j++)
+            statement_set_default(s, &p->config->arena,
+                                  s->scope == SCOPE_TOP ? p->config
+                                                        : section_at(p->config, s->scope, j));
+    }
+}
+
+/* Statements without a default must have been said in each of their sections. */
+static void check_needed(struct parse *p)
+{
+    bool *said_in = arena_alloc(&p->arena, p->syntax.section_count + 1);
+    for (size_t i = 0; i < statement_count; i++) {
+        const struct statement *s = &statements[i];
+        if (s->text || s->scope == SCOPE_TOP)
+            continue;
+        memset(said_in, 0, p->syntax.section_count);
+        for (size_t j = 0; j < p->syntax.statement_count; j++)
+            if (p->syntax.statements[j].statement == s &&
+                p->syntax.statements[j].section < p->syntax.section_count)
+                said_in[p->syntax.statements[j].section] = true;
+        for (size_t j = 0; j < p->syntax.section_count; j++) {
+            const struct said_section *section = &p->syntax.sections[j];
+            if (section->scope != s->scope || said_in[j] ||
+                syntax_spoiled(&p->syntax, &p->problems, section->line))
+                continue;
+            problem_printf(&p->problems, section->line, str_c(sections[s->scope].name),
+                           "\"%.*s\" has no %s; write %s \"%.*s\" { %s = ... }",
+                           STR_ARG(section->title), s->name, sections[s->scope].name,
+                           STR_ARG(section->title), s->name);
+        }
+    }
+}
+
+/* A server without a name of its own takes that of the system. */
+static void take_hostname(struct parse *p, const struct machine *machine)
+{
+    const struct statement *s = statement_find(SCOPE_TOP, STR("hostname"));
+    for (size_t i = 0; i < p->syntax.statement_count; i++)
+        if (p->syntax.statements[i].statement == s)
+            return;
+    struct buf why = buf_init(1 * KIB);
+    if (!statement_set(s, &machine->hostname, 1, &p->config->arena, p->config, &why))
+        problem_printf(&p->problems, 0, str_c(s->name),
+                       "the name of this system, \"%.*s\", is no full domain name; write "
+                       "hostname = \"mail.example.org\"",
+                       STR_ARG(str_sub(machine->hostname, 0, 80)));
+    buf_free(&why);
+}
+
+static void take_all(struct parse *p, struct str text, const struct machine *machine)
+{
+    /* libconfuse wants it terminated; scan_text changes it. */
+    char *copy = arena_c(&p->arena, text);
+    syntax_read(copy, text.n, &p->arena, &p->problems, &p->syntax);
+    for (size_t i = SCOPE_TOP + 1; i < SCOPE_COUNT; i++)
+        take_sections(p, (enum scope)i);
+    take_defaults(p);
+    for (size_t i = 0; i < p->syntax.statement_count; i++)
+        take_statement(p, &p->syntax.statements[i]);
+    if (!p->syntax.complete)
+        return;
+    take_hostname(p, machine);
+    check_needed(p);
+    verify_config(&(struct verify){
+        .config = p->config, .machine = machine, .syntax = &p->syntax, .problems = &p->problems});
+}
+
+bool config_parse(struct str text, struct str file, const struct machine *machine,
+                  struct config **ret, struct buf *errors)
+{
+    struct parse *p = mem_new(sizeof *p);
+    p->config = config_new();
+    p->problems.arena = &p->arena;
+    p->config->file = arena_copy(&p->config->arena, file);
+    p->file = arena_copy(&p->config->arena, base_name(file));
+    take_all(p, text, machine);
+
+    bool good = p->syntax.complete && !problems_are_errors(&p->problems);
+    problems_print(&p->problems, p->file, errors);
+    if (!p->syntax.complete)
+        buf_printf(errors, "%.*s: the rest of the file was not checked\n", STR_ARG(p->file));
+    p->config->routing_fingerprint = config_fingerprint(p->config);
+    if (good)
+        *ret = config_hold(p->config);
+    config_drop(&p->config);
+    arena_free(&p->arena);
+    free(p);
+    return good;
+}

@@ -1,0 +1,19 @@
+/* config/parse.h - from the text of a configuration file to a struct config, or to everything that
+ * is wrong with it. Nothing is read or asked of the system: what the machine is comes in. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "config/config.h"
+
+struct machine {
+    struct str hostname; /* full name of the system, or as much of it as it knows */
+    const struct sock_address *addresses; /* of its interfaces, any port */
+    size_t address_count;
+};
+
+/* file: the absolute path, for messages by its last part. The errors and warnings are lines in
+ * *errors; false when there are errors. Not reentrant. */
+bool config_parse(struct str text, struct str file, const struct machine *machine,
+                  struct config **ret, struct buf *errors);
+struct config *config_new(void); /* referenced once, nothing set */
+uint64_t config_fingerprint(const struct config *c);

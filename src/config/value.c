@@ -1,0 +1,418 @@
+/* config/value.c - see value.h. */
+// SPDX-License-Identifier: ISC
+#include "config/value.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "io/socket.h"
+#include "mail/address.h"
+
+enum { SHOWN_BYTES_MAX = 80, NAME_BYTES_MAX = 32, FOLDER_BYTES_MAX = 900 };
+
+typedef bool value_parse_fn(const struct value_range *range, struct str text, struct arena *a,
+                            void *ret, struct buf *why);
+
+struct unit {
+    char name;
+    uint64_t factor;
+};
+static const struct unit byte_units[] = {
+    {'K', UINT64_C(1) << 10},
+    {'M', UINT64_C(1) << 20},
+    {'G', UINT64_C(1) << 30},
+    {'T', UINT64_C(1) << 40},
+};
+static const struct unit duration_units[] = {
+    {'s', US_PER_S},
+    {'m', 60 * US_PER_S},
+    {'h', 3600 * US_PER_S},
+    {'d', 86400 * US_PER_S},
+};
+
+static bool wrong(struct buf *why, struct str text, const char *what)
+{
+    bool cut = text.n > SHOWN_BYTES_MAX;
+    buf_printf(why, "\"%.*s%s\" %s", STR_ARG(str_sub(text, 0, SHOWN_BYTES_MAX)), cut ? "..." : "",
+               what);
+    return false;
+}
+
+static bool flag_parse(const struct value_range *range, struct str text, struct arena *a, void *ret,
+                       struct buf *why)
+{
+    static const struct {
+        const char *word;
+        bool value;
+    } words[] = {
+        {"yes", true},    {"no", false}, {"true", true},
+        {"false", false}, {"on", true},  {"off", false},
+    };
+    for (size_t i = 0; i < countof(words); i++)
+        if (str_eq_nocase(text, str_c(words[i].word))) {
+            *(bool *)ret = words[i].value;
+            return true;
+        }
+    return wrong(why, text, "is neither yes nor no");
+}
+
+/* A number, then maybe the letter of a unit. */
+static bool number_parse(struct str text, const struct unit *units, size_t unit_count,
+                         bool unit_needed, uint64_t *ret)
+{
+    uint64_t factor = 1;
+    bool found = false;
+    for (size_t i = 0; i < unit_count && text.n > 0 && !found; i++)
+        if (char_lower(text.p[text.n - 1]) == char_lower(units[i].name)) {
+            factor = units[i].factor;
+            found = true;
+        }
+    uint64_t v;
+    if (unit_needed && !found && !str_eq(text, STR("0")))
+        return false;
+    if (!str_u64(str_sub(text, 0, text.n - found), &v) || v > UINT64_MAX / factor)
+        return false;
+    *ret = v * factor;
+    return true;
+}
+
+static bool bytes_read(struct str text, uint64_t *ret)
+{
+    return number_parse(text, byte_units, countof(byte_units), false, ret);
+}
+
+static bool duration_read(struct str text, uint64_t *ret)
+{
+    return number_parse(text, duration_units, countof(duration_units), true, ret);
+}
+
+/* The same for counts, sizes and durations: read, then compared with the range. */
+static bool ranged(const struct value_range *range, bool (*read)(struct str, uint64_t *),
+                   const char *shape, struct str text, uint64_t *ret, struct buf *why)
+{
+    uint64_t v, min = 0, max = UINT64_MAX;
+    if (!read(text, &v))
+        return wrong(why, text, shape);
+    bool has_range = range && range->max[0];
+    if (has_range && !(read(str_c(range->min), &min) && read(str_c(range->max), &max)))
+        check(!"range in statements.def");
+    if (v < min || v > max) {
+        wrong(why, text, "is out of range");
+        return buf_printf(why, "; it goes from %s to %s", range->min, range->max) && false;
+    }
+    *ret = v;
+    return true;
+}
+
+static bool count_parse(const struct value_range *range, struct str text, struct arena *a,
+                        void *ret, struct buf *why)
+{
+    return ranged(range, str_u64, "is no number; write digits only", text, ret, why);
+}
+
+static bool bytes_parse(const struct value_range *range, struct str text, struct arena *a,
+                        void *ret, struct buf *why)
+{
+    return ranged(range, bytes_read, "is no size; write a number with K, M, G or T, as in 50M",
+                  text, ret, why);
+}
+
+static bool duration_parse(const struct value_range *range, struct str text, struct arena *a,
+                           void *ret, struct buf *why)
+{
+    return ranged(range, duration_read,
+                  "is no duration; write a number with s, m, h or d, as in 5m", text, ret, why);
+}
+
+static struct str lower(struct arena *a, struct str s)
+{
+    char *p = arena_c(a, s);
+    for (size_t i = 0; i < s.n; i++)
+        p[i] = char_lower(p[i]);
+    return str_n(p, s.n);
+}
+
+static bool domain_like(struct str text, bool lenient)
+{
+    return text.n > 0 && text.p[0] != '[' && domain_valid(text, lenient);
+}
+
+static bool domain_parse(const struct value_range *range, struct str text, struct arena *a,
+                         void *ret, struct buf *why)
+{
+    /* Without a dot other servers would refuse our EHLO. */
+    if (!domain_like(text, false) || str_find(text, '.') == text.n)
+        return wrong(why, text, "is no full domain name; write one such as \"mail.example.org\"");
+    *(struct str *)ret = lower(a, text);
+    return true;
+}
+
+static bool mail_domain_parse(const struct value_range *range, struct str text, struct arena *a,
+                              void *ret, struct buf *why)
+{
+    if (!domain_like(text, true))
+        return wrong(why, text, "is no domain name; write one such as \"example.org\"");
+    /* Its folder would be the mailbox of postmaster (mailbox/maildir.h). */
+    if (str_eq_nocase(text, STR("postmaster")))
+        return wrong(why, text, "cannot be a domain: a mailbox has this name");
+    *(struct str *)ret = lower(a, text);
+    return true;
+}
+
+static bool route_domain_parse(const struct value_range *range, struct str text, struct arena *a,
+                               void *ret, struct buf *why)
+{
+    if (!domain_like(str_skip(text, str_starts(text, STR("."))), true))
+        return wrong(why, text,
+                     "is no domain name; write \"example.org\", or \".example.org\" for "
+                     "everything below it");
+    *(struct str *)ret = lower(a, text);
+    return true;
+}
+
+static bool folder_safe(struct str text)
+{
+    if (text.n == 0 || text.p[0] != '/')
+        return false;
+    for (struct str rest = text; rest.n > 0;)
+        if (str_eq(str_cut(&rest, '/'), STR("..")))
+            return false;
+    return true;
+}
+
+static bool folder_parse(const struct value_range *range, struct str text, struct arena *a,
+                         void *ret, struct buf *why)
+{
+    if (!folder_safe(text))
+        return wrong(why, text,
+                     "is no absolute path; write one that begins with / and has no .. in it");
+    if (text.n > FOLDER_BYTES_MAX)
+        return wrong(why, text, "is too long a path");
+    while (text.n > 1 && text.p[text.n - 1] == '/')
+        text.n--;
+    if (text.n == 1)
+        return wrong(why, text, "would fill the root folder; give Troika a folder of its own");
+    *(struct str *)ret = arena_copy(a, text);
+    return true;
+}
+
+static bool choice_parse(const struct value_range *range, struct str text, struct arena *a,
+                         void *ret, struct buf *why)
+{
+    struct str words = str_c(range->min);
+    while (words.n > 0) {
+        struct str word = str_cut_word(&words);
+        if (str_eq_nocase(word, text)) {
+            *(struct str *)ret = arena_copy(a, word);
+            return true;
+        }
+    }
+    wrong(why, text, "is not known here");
+    return buf_printf(why, "; write one of: %s", range->min) && false;
+}
+
+static bool network_value_parse(const struct value_range *range, struct str text, struct arena *a,
+                                void *ret, struct buf *why)
+{
+    struct network n = {0};
+    if (!network_parse(text, &n))
+        return wrong(why, text,
+                     "is no network; write one such as \"192.0.2.0/24\", \"2001:db8::/32\" or "
+                     "a single address");
+    memcpy(ret, &n, sizeof n);
+    return true;
+}
+
+static bool address_value_parse(const struct value_range *range, struct str text, struct arena *a,
+                                void *ret, struct buf *why)
+{
+    uint64_t port;
+    size_t colon = str_find_last(text, ':');
+    if (colon < text.n && str_u64(str_skip(text, colon + 1), &port) && (port < 1 || port > 65535)) {
+        wrong(why, text, "");
+        return buf_printf(why, "has port %llu, which is out of range; ports go from 1 to 65535",
+                          (unsigned long long)port) &&
+               false;
+    }
+    struct sock_address parsed[2];
+    size_t count = sock_address_parse(text, parsed);
+    if (count == 0 || sock_address_port(&parsed[0]) == 0)
+        return wrong(why, text,
+                     "is no address to listen on; write \"*:25\", \"127.0.0.1:2525\" or "
+                     "\"[::1]:25\"");
+    *(struct str *)ret = arena_copy(a, text);
+    return true;
+}
+
+/* Where host and port are cut: the colon behind a bracket or the only colon; text.n: none. */
+static size_t port_colon(struct str text)
+{
+    if (text.n > 0 && text.p[0] == '[') {
+        size_t end = str_find(text, ']');
+        return end + 1 < text.n && text.p[end + 1] == ':' ? end + 1 : text.n;
+    }
+    return str_find_last(text, ':');
+}
+
+bool host_port_split(struct str s, struct str *host, uint64_t *port)
+{
+    size_t colon = port_colon(s);
+    if (colon == s.n || !str_u64(str_skip(s, colon + 1), port) || *port < 1 || *port > 65535)
+        return false;
+    struct str h = str_sub(s, 0, colon);
+    bool bracketed = h.n > 2 && h.p[0] == '[' && h.p[h.n - 1] == ']';
+    *host = bracketed ? str_sub(h, 1, h.n - 1) : h;
+    return h.n > 0;
+}
+
+/* Is this a host to connect to: an IPv4 address, an IPv6 address in brackets, a name? */
+static bool host_valid(struct str host)
+{
+    char text[64];
+    uint8_t bytes[16];
+    bool bracketed = host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']';
+    if (bracketed)
+        host = str_sub(host, 1, host.n - 1);
+    if (bracketed && host.n < sizeof text) {
+        memcpy(text, host.p, host.n);
+        text[host.n] = '\0';
+        return inet_pton(AF_INET6, text, bytes) == 1;
+    }
+    /* A last label of digits only is an IPv4 address or nothing (RFC 1123 2.1). */
+    size_t dot = str_find_last(host, '.');
+    struct str last = dot < host.n ? str_skip(host, dot + 1) : host;
+    uint64_t v;
+    if (str_u64(last, &v)) {
+        struct network n;
+        return str_find(host, '/') == host.n && network_parse(host, &n) && n.family == AF_INET;
+    }
+    return domain_like(host, true);
+}
+
+static bool host_port_parse(const struct value_range *range, struct str text, struct arena *a,
+                            void *ret, struct buf *why)
+{
+    size_t colon = port_colon(text);
+    uint64_t port = 25;
+    bool port_ok = colon == text.n ||
+                   (str_u64(str_skip(text, colon + 1), &port) && port >= 1 && port <= 65535);
+    if (!port_ok)
+        return wrong(why, text, "has no valid port; ports go from 1 to 65535");
+    struct str host = lower(a, str_sub(text, 0, colon));
+    if (!host_valid(host))
+        return wrong(why, text,
+                     "is no server; write host and port, as in \"mx.example.org:25\", "
+                     "\"192.0.2.1:25\" or \"[2001:db8::1]:25\"");
+    *(struct str *)ret = arena_printf(a, "%.*s:%u", STR_ARG(host), (unsigned)port);
+    return true;
+}
+
+static bool name_parse(const struct value_range *range, struct str text, struct arena *a, void *ret,
+                       struct buf *why)
+{
+    bool good = text.n > 0 && text.n <= NAME_BYTES_MAX;
+    for (size_t i = 0; i < text.n && good; i++)
+        good = char_is_alpha(text.p[i]) || char_is_digit(text.p[i]) || text.p[i] == '-';
+    if (!good)
+        return wrong(why, text, "is no name; write up to 32 letters, digits and -");
+    *(struct str *)ret = arena_copy(a, text);
+    return true;
+}
+
+static void flag_print(const void *value, struct buf *to)
+{
+    buf_add_c(to, *(const bool *)value ? "yes" : "no");
+}
+
+static void count_print(const void *value, struct buf *to)
+{
+    buf_add_u64(to, *(const uint64_t *)value);
+}
+
+/* With the largest unit that is exact. */
+static void units_print(uint64_t v, const struct unit *units, size_t count, struct buf *to)
+{
+    size_t i = count;
+    while (i > 0 && (v == 0 || v % units[i - 1].factor != 0))
+        i--;
+    buf_add_u64(to, i > 0 ? v / units[i - 1].factor : v);
+    if (i > 0)
+        buf_add_char(to, units[i - 1].name);
+}
+
+static void bytes_print(const void *value, struct buf *to)
+{
+    units_print(*(const uint64_t *)value, byte_units, countof(byte_units), to);
+}
+
+static void duration_value_print(const void *value, struct buf *to)
+{
+    units_print(*(const uint64_t *)value, duration_units, countof(duration_units), to);
+}
+
+static void text_print(const void *value, struct buf *to)
+{
+    buf_add(to, *(const struct str *)value);
+}
+
+static void network_value_print(const void *value, struct buf *to)
+{
+    struct network n;
+    memcpy(&n, value, sizeof n);
+    char text[INET6_ADDRSTRLEN] = "";
+    inet_ntop(n.family, n.bytes, text, sizeof text);
+    buf_printf(to, "%s/%u", text, n.bits);
+}
+
+static const struct kind {
+    struct value_form form;
+    value_parse_fn *parse;
+    void (*print)(const void *value, struct buf *to);
+} kinds[VALUE_KIND_COUNT] = {
+    [VALUE_FLAG] = {{"yes | no", false, true, sizeof(bool)}, flag_parse, flag_print},
+    [VALUE_COUNT] = {{"number", false, true, sizeof(uint64_t)}, count_parse, count_print},
+    [VALUE_BYTES] = {{"size", false, true, sizeof(uint64_t)}, bytes_parse, bytes_print},
+    [VALUE_DURATION] = {{"duration", false, true, sizeof(uint64_t)},
+                        duration_parse,
+                        duration_value_print},
+    [VALUE_DURATIONS] = {{"duration", true, true, sizeof(uint64_t)},
+                         duration_parse,
+                         duration_value_print},
+    [VALUE_DOMAIN] = {{"domain", false, false, sizeof(struct str)}, domain_parse, text_print},
+    [VALUE_FOLDER] = {{"folder", false, false, sizeof(struct str)}, folder_parse, text_print},
+    [VALUE_CHOICE] = {{"word", false, true, sizeof(struct str)}, choice_parse, text_print},
+    [VALUE_NETWORKS] = {{"network", true, false, sizeof(struct network)},
+                        network_value_parse,
+                        network_value_print},
+    [VALUE_ADDRESSES] = {{"address:port", true, false, sizeof(struct str)},
+                         address_value_parse,
+                         text_print},
+    [VALUE_HOST_PORT] = {{"host:port", false, false, sizeof(struct str)},
+                         host_port_parse,
+                         text_print},
+    [VALUE_NAME] = {{"name", false, true, sizeof(struct str)}, name_parse, text_print},
+    [VALUE_MAIL_DOMAIN] = {{"domain", false, false, sizeof(struct str)},
+                           mail_domain_parse,
+                           text_print},
+    [VALUE_ROUTE_DOMAIN] = {{"domain", false, false, sizeof(struct str)},
+                            route_domain_parse,
+                            text_print},
+};
+
+const struct value_form *value_form(enum value_kind kind)
+{
+    return &kinds[kind].form;
+}
+
+bool value_parse(enum value_kind kind, const struct value_range *range, struct str text,
+                 struct arena *a, void *ret, struct buf *why)
+{
+    return kinds[kind].parse(range, text, a, ret, why);
+}
+
+void value_print(enum value_kind kind, const void *value, struct buf *to)
+{
+    kinds[kind].print(value, to);
+}

@@ -1,0 +1,47 @@
+/* config/value.h - the kinds of values a statement can have: read from text, checked, printed.
+ *
+ * What value_parse takes, value_print gives back as a text that parses to the same value. Pure. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+enum value_kind {
+    VALUE_FLAG,         /* bool: yes, no */
+    VALUE_COUNT,        /* uint64_t */
+    VALUE_BYTES,        /* uint64_t: 4096, 64K, 50M, 2G, 1T */
+    VALUE_DURATION,     /* uint64_t, microseconds: 30s, 5m, 2h, 5d */
+    VALUE_DURATIONS,    /* a list of them */
+    VALUE_DOMAIN,       /* struct str, lower case: a full domain name */
+    VALUE_FOLDER,       /* struct str: an absolute path */
+    VALUE_CHOICE,       /* struct str: one of the words in min */
+    VALUE_NETWORKS,     /* a list of struct network */
+    VALUE_ADDRESSES,    /* a list of struct str: *:25, 127.0.0.1:2525 */
+    VALUE_HOST_PORT,    /* struct str: host:port */
+    VALUE_NAME,         /* struct str: a title of letters, digits and - */
+    VALUE_MAIL_DOMAIN,  /* struct str, lower case: also one label, as localhost */
+    VALUE_ROUTE_DOMAIN, /* the same, maybe with a dot in front */
+    VALUE_KIND_COUNT
+};
+
+struct value_range {
+    const char *min, *max; /* as written; "" is none */
+};
+
+struct value_form {
+    const char *form; /* for the manual */
+    bool list;        /* of `bytes` each */
+    bool bare;        /* is printed without quotes */
+    size_t bytes;
+};
+
+const struct value_form *value_form(enum value_kind kind);
+/* Reads one value (a member of a list) into ret. False: why says what is wrong and what would be
+ * right; ret is untouched. */
+bool value_parse(enum value_kind kind, const struct value_range *range, struct str text,
+                 struct arena *a, void *ret, struct buf *why);
+void value_print(enum value_kind kind, const void *value, struct buf *to);
+
+/* "host:port" cut in two; an IPv6 host is without its brackets. */
+bool host_port_split(struct str s, struct str *host, uint64_t *port);
