@@ -163,20 +163,6 @@ const struct reply_row *reply_row_of(const struct status *st)
     return NULL;
 }
 
-static bool topic_names(struct str topic, const struct reply_row *row)
-{
-    struct str first = str_cut_word(&topic);
-    struct str second = str_cut_word(&topic);
-    uint64_t code;
-
-    if (topic.n > 0)
-        return false;
-    if (second.n == 0 && (str_eq_nocase(first, str_c(row->name)) || str_eq_c(first, row->enhanced)))
-        return true;
-    return str_u64(first, &code) && code == row->code &&
-           (second.n == 0 || str_eq_c(second, row->enhanced));
-}
-
 static void add_row_head(struct buf *to, const struct reply_row *row)
 {
     (void)buf_add_u64(to, row->code);
@@ -184,40 +170,6 @@ static void add_row_head(struct buf *to, const struct reply_row *row)
     (void)buf_add_c(to, row->enhanced);
     (void)buf_add_c(to, row->enhanced[0] ? " " : "");
     add_text(to, row, STR("..."));
-}
-
-static void add_row_help(struct buf *to, const struct reply_row *row, bool in_full)
-{
-    if (to->n > 0)
-        (void)buf_add_char(to, '\n');
-    if (!in_full) {
-        (void)buf_add_c(to, row->name);
-        (void)buf_add_char(to, ' ');
-    }
-    add_row_head(to, row);
-    if (in_full)
-        (void)buf_printf(to, "\n  %s\n  What to do: %s", row->cause, row->remedy);
-}
-
-/* In full while it fits the text of a status, else one line for each row. */
-bool reply_help(struct buf *to, struct str topic)
-{
-    struct buf help = buf_init(STATUS_TEXT_BYTES_MAX - 1);
-    size_t count = 0;
-
-    for (size_t i = 0; i < REPLY_COUNT && topic.n > 0; i++)
-        count += topic_names(topic, &reply_table[i]);
-    for (int in_full = 1; in_full >= 0; in_full--) {
-        buf_reset(&help);
-        for (size_t i = 0; i < REPLY_COUNT && count > 0; i++)
-            if (topic_names(topic, &reply_table[i]))
-                add_row_help(&help, &reply_table[i], in_full);
-        if (!help.full)
-            break;
-    }
-    (void)buf_add(to, buf_str(&help));
-    buf_free(&help);
-    return count > 0;
 }
 
 /* Markdown takes < for a tag, except between backticks, and | for the next column. */

@@ -36,9 +36,5 @@ void reply_print(struct buf *to, const struct status *st, bool enhanced);
 
 /* The row a status was made from: same codes and its text around the %s. NULL: none of ours. */
 const struct reply_row *reply_row_of(const struct status *st);
-/* HELP about replies: appends '\n'-separated lines about every row that a topic names ("550",
- * "5.1.1", "550 5.1.1" or a row's name without case). They fit the text of one status. False:
- * no row is called that. */
-bool reply_help(struct buf *to, struct str topic);
 /* docs/replies.md: all rows in Markdown, by code, with cause and remedy. */
 void reply_manual(struct buf *to);

@@ -2,39 +2,9 @@
 #include "mail/trace.h"
 
 #include "mail/date.h"
+#include "mail/fold.h"
 
-enum { LINE_BYTES_WANTED = 78, NAME_BYTES_MAX = 255 }; /* RFC 5322 2.1.1, RFC 5321 4.5.3.1.2 */
-
-/* A field being written word by word; it folds before a word that would make the line too long. */
-struct folder {
-    struct buf *to;
-    size_t column;
-};
-
-static void new_line(struct folder *f)
-{
-    (void)buf_add(f->to, STR("\r\n\t"));
-    f->column = 8;
-}
-
-static void add_word(struct folder *f, struct str word, size_t width)
-{
-    bool at_start = f->column == 8;
-
-    if (!at_start && f->column + 1 + width > LINE_BYTES_WANTED) {
-        new_line(f);
-        at_start = true;
-    }
-    if (!at_start)
-        (void)buf_add_char(f->to, ' ');
-    (void)buf_add(f->to, word);
-    f->column += width + !at_start;
-}
-
-static void add_text(struct folder *f, struct str word)
-{
-    add_word(f, word, word.n);
-}
+enum { NAME_BYTES_MAX = 255 }; /* RFC 5321 4.5.3.1.2 */
 
 /* The client's words are only let through as what a host name or address literal is made of: no
  * blank, no comment, no mark, whatever they contained. */
@@ -63,62 +33,62 @@ static void add_literal(struct buf *to, struct str ip)
 }
 
 /* from HELO (NAME [IP]): RFC 5321 4.4 Extended-Domain and TCP-info */
-static void add_from(struct folder *f, const struct received *r, struct buf *word)
+static void add_from(struct fold *f, const struct received *r, struct buf *word)
 {
     struct str helo = str_sub(r->helo, 0, NAME_BYTES_MAX);
     struct str name = str_sub(r->client_name, 0, NAME_BYTES_MAX);
 
     if (helo.n == 0 && r->client_ip.n == 0)
         return;
-    add_text(f, STR("from"));
+    fold_word(f, STR("from"));
     buf_reset(word);
     if (helo.n)
         add_clean(word, helo, is_host_char);
     else
         add_literal(word, r->client_ip);
-    add_text(f, buf_str(word));
-    if (r->client_ip.n == 0)
+    fold_word(f, buf_str(word));
+    if (r->client_ip.n == 0) {
+        fold_line(f);
         return;
+    }
 
     buf_reset(word);
     (void)buf_add_char(word, '(');
     if (name.n) {
         add_clean(word, name, is_host_char);
-        add_text(f, buf_str(word));
+        fold_word(f, buf_str(word));
         buf_reset(word);
     }
     add_literal(word, r->client_ip);
     (void)buf_add_char(word, ')');
-    add_text(f, buf_str(word));
+    fold_word(f, buf_str(word));
+    fold_line(f);
 }
 
 void received_print(struct buf *to, const struct received *r)
 {
     static const char mark = PREFIX_ID_MARK;
-    struct folder f = {.to = to, .column = sizeof("Received:") - 1};
+    struct fold f = fold_field(to, "Received");
     struct buf word = buf_init(4 * NAME_BYTES_MAX);
 
-    (void)buf_add(to, STR("Received:"));
     add_from(&f, r, &word);
-    if (f.column > sizeof("Received:"))
-        new_line(&f);
-    add_text(&f, STR("by"));
-    add_text(&f, r->by);
-    add_text(&f, STR("with"));
-    add_text(&f, r->with);
-    add_text(&f, STR("id"));
-    add_word(&f, str_n(&mark, 1), ID_TEXT_BYTES);
+    fold_word(&f, STR("by"));
+    fold_word(&f, r->by);
+    fold_word(&f, STR("with"));
+    fold_word(&f, r->with);
+    fold_word(&f, STR("id"));
+    fold_wide_word(&f, str_n(&mark, 1), ID_TEXT_BYTES);
     if (r->only_recipient.n) {
         buf_reset(&word);
         (void)buf_add_char(&word, '<');
         add_clean(&word, r->only_recipient, is_path_char);
         (void)buf_add_char(&word, '>');
-        new_line(&f);
-        add_text(&f, STR("for"));
-        add_text(&f, buf_str(&word));
+        fold_line(&f);
+        fold_word(&f, STR("for"));
+        fold_word(&f, buf_str(&word));
     }
     (void)buf_add_char(to, ';');
-    new_line(&f);
+    fold_line(&f);
     date_print(to, r->time_us, 0);
     (void)buf_add(to, STR("\r\n"));
     buf_free(&word);

@@ -1,0 +1,389 @@
+/* mail/dsn.c - three parts: words, fields, the original's header.
+ *
+ * The boundary starts with "=_", which quoted-printable never contains; the header is sent as it
+ * is only when no line of it starts with "--". All other lines are ours and start with a blank, a
+ * letter or nothing. So the boundary occurs where it is meant to, whatever the mail said. */
+// SPDX-License-Identifier: ISC
+#include "mail/dsn.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "mail/date.h"
+#include "mail/fold.h"
+#include "mail/header.h"
+#include "mail/reply.h"
+#include "mail/trace.h"
+
+enum { HEADER_BYTES_MAX = 64 * 1024, MESSAGE_ID_BYTES_MAX = 250 };
+enum { TEXT_LINE_BYTES_MAX = 998 }; /* without CRLF: RFC 5322 2.1.1 */
+
+/* What a remote server's refusal means, by subject and detail (RFC 3463); detail 0 stands for all
+ * other details of its subject. Our own refusals have their words in replies.def. */
+static const struct meaning {
+    uint8_t subject, detail;
+    const char *cause, *remedy;
+} meanings[] = {
+    {0, 0, "The other server refused the message.", "Read its answer below."},
+    {1, 0, "The other server does not accept this address.",
+     "Check the spelling of the address, or ask the recipient another way."},
+    {1, 1, "The other server has no such mailbox.",
+     "Check the spelling of the address, or ask the recipient another way."},
+    {1, 2, "The other server does not know this domain.", "Check what stands after the @."},
+    {1, 6, "The recipient has moved.", "Ask the recipient for the new address."},
+    {1, 7, "The other server does not accept your address as a sender.",
+     "Show this report to the administrator of your mail server."},
+    {1, 8, "The other server does not accept your address as a sender.",
+     "Show this report to the administrator of your mail server."},
+    {1, 10, "This domain does not take any mail.", "Ask the recipient for another address."},
+    {2, 0, "The mailbox of the recipient cannot be used.",
+     "Try again later, or reach the recipient another way."},
+    {2, 1, "The mailbox of the recipient is closed.", "Reach the recipient another way."},
+    {2, 2, "The mailbox of the recipient is full.",
+     "Try again later, or tell the recipient another way."},
+    {2, 3, "The message is too large for the recipient.",
+     "Send less, or put the file elsewhere and send a link."},
+    {3, 0, "The other server has trouble of its own.", "Try again later."},
+    {3, 4, "The message is too large for the other server.",
+     "Send less, or put the file elsewhere and send a link."},
+    {4, 0, "The other server could not be reached.", "Try again later."},
+    {4, 6, "The message went round in a circle between servers.",
+     "Show this report to the administrators of both mail servers."},
+    {5, 0, "The two servers did not understand each other.",
+     "Show this report to the administrator of your mail server."},
+    {6, 0, "The other server does not accept the form of the message.",
+     "Send it in a simpler form, for example as plain text."},
+    {7, 0, "The rules of the other server forbid this message.",
+     "Read its answer below; its postmaster can say which rule it was."},
+};
+
+static const struct meaning *find_meaning(const struct status *st)
+{
+    const struct meaning *best = &meanings[0];
+
+    for (size_t i = 0; i < countof(meanings); i++)
+        if (meanings[i].subject == st->subject &&
+            (meanings[i].detail == st->detail || meanings[i].detail == 0))
+            best = &meanings[i];
+    return best;
+}
+
+static void add_line(struct buf *to, const char *text)
+{
+    (void)buf_add_c(to, text);
+    (void)buf_add(to, STR("\r\n"));
+}
+
+static void add_paragraph(struct buf *to, const char *indent, struct str text)
+{
+    struct fold f = fold_paragraph(to, indent);
+
+    fold_text(&f, text);
+    fold_end(&f);
+}
+
+static void add_date_field(struct buf *to, const char *name, uint64_t us)
+{
+    (void)buf_printf(to, "%s: ", name);
+    date_print(to, us, 0);
+    (void)buf_add(to, STR("\r\n"));
+}
+
+static void add_text_field(struct buf *to, const char *name, const char *type, struct str text)
+{
+    struct fold f = fold_field(to, name);
+
+    if (type)
+        fold_word(&f, str_c(type));
+    fold_text(&f, text);
+    fold_end(&f);
+}
+
+static void add_address_field(struct buf *to, const char *name, struct str address)
+{
+    struct fold f = fold_field(to, name);
+
+    fold_word(&f, STR("rfc822;"));
+    fold_token(&f, address);
+    fold_end(&f);
+}
+
+/* "=_" and the name of the message it is about and the time: two reports differ. */
+static void add_boundary(struct buf *to, const struct dsn *d)
+{
+    (void)buf_printf(to, "=_%s.%llx", id_print(d->original_id).p, (unsigned long long)d->now_us);
+}
+
+static void add_part(struct buf *to, const struct dsn *d, const char *type)
+{
+    (void)buf_add(to, STR("\r\n--"));
+    add_boundary(to, d);
+    (void)buf_printf(to, "\r\nContent-Type: %s\r\n", type);
+}
+
+/* The original's Message-ID, if it is a plain one: threads the report to the message. */
+static struct str original_message_id(const struct dsn *d)
+{
+    struct header_field field;
+
+    if (!header_find(d->original_header, "Message-ID", &field))
+        return STR_NONE;
+    struct str id = str_trim(field.body);
+    if (id.n < 3 || id.n > MESSAGE_ID_BYTES_MAX || id.p[0] != '<' || id.p[id.n - 1] != '>')
+        return STR_NONE;
+    for (size_t i = 0; i < id.n; i++)
+        if (id.p[i] <= ' ' || id.p[i] > '~')
+            return STR_NONE;
+    return id;
+}
+
+static void add_header(struct buf *to, const struct dsn *d)
+{
+    struct str about = original_message_id(d);
+    struct fold f;
+
+    (void)buf_printf(to, "From: Mail server <postmaster@%.*s>\r\n", STR_ARG(d->reporting_host));
+    f = fold_field(to, "To");
+    fold_token(&f, d->to);
+    fold_end(&f);
+    add_line(to, "Subject: Your message could not be delivered");
+    add_date_field(to, "Date", d->now_us);
+    message_id_print(to, d->reporting_host);
+    if (about.n) {
+        add_text_field(to, "In-Reply-To", NULL, about);
+        add_text_field(to, "References", NULL, about);
+    }
+    add_line(to, "Auto-Submitted: auto-replied");
+    add_line(to, "MIME-Version: 1.0");
+    (void)buf_add(to, STR("Content-Type: multipart/report; report-type=delivery-status;\r\n"
+                          "\tboundary=\""));
+    add_boundary(to, d);
+    (void)buf_add(to, STR("\"\r\n"));
+}
+
+static void add_reply_text(struct buf *text, const struct status *st)
+{
+    if (st->code)
+        (void)buf_printf(text, "%u ", st->code);
+    status_print_enhanced(text, st);
+    (void)buf_add_char(text, ' ');
+    (void)buf_add_c(text, st->text);
+}
+
+static void add_recipient_name(struct buf *to, const struct dsn_recipient *r)
+{
+    struct fold f = fold_paragraph(to, "  ");
+
+    fold_token(&f, r->final);
+    if (r->original.n && !str_eq(r->original, r->final)) {
+        fold_word(&f, STR("(you wrote"));
+        fold_token(&f, r->original);
+        (void)buf_add_char(to, ')');
+    }
+    fold_end(&f);
+}
+
+static void add_answer(struct buf *to, const struct dsn_recipient *r, bool ours)
+{
+    struct buf text = buf_init(2 * STATUS_TEXT_BYTES_MAX);
+
+    if (r->remote.n)
+        (void)buf_printf(&text, "%s %.*s", ours ? "Last tried with" : "Answer of",
+                         STR_ARG(r->remote));
+    else
+        (void)buf_add(&text, STR("Noted"));
+    if (r->last_attempt_us) {
+        (void)buf_add(&text, STR(" on "));
+        date_print(&text, r->last_attempt_us, 0);
+    }
+    (void)buf_add_char(&text, ':');
+    add_paragraph(to, "    ", buf_str(&text));
+    buf_reset(&text);
+    add_reply_text(&text, &r->status);
+    add_paragraph(to, "      ", buf_str(&text));
+    buf_free(&text);
+}
+
+static void add_recipient_words(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
+{
+    const struct meaning *meaning = find_meaning(&r->status);
+    const struct reply_row *row = reply_row_of(&r->status);
+    struct buf text = buf_init(2 * STATUS_TEXT_BYTES_MAX);
+
+    /* What another server says in our words, being a Troika itself, is still its own matter. */
+    bool ours = row && (r->remote.n == 0 || row == &reply_table[REPLY_EXPIRED]);
+    (void)buf_add(to, STR("\r\n"));
+    add_recipient_name(to, r);
+    add_paragraph(to, "    ", str_c(ours ? row->cause : meaning->cause));
+    add_answer(to, r, ours);
+    if (d->expired && r->attempt_count > 1)
+        (void)buf_printf(&text, "It was tried %u times and will not be tried again. ",
+                         r->attempt_count);
+    (void)buf_printf(&text, "What to do: %s", ours ? row->remedy : meaning->remedy);
+    add_paragraph(to, "    ", buf_str(&text));
+    buf_free(&text);
+}
+
+static void add_words(struct buf *to, const struct dsn *d)
+{
+    struct buf text = buf_init(1024);
+
+    add_part(to, d, "text/plain; charset=us-ascii");
+    (void)buf_printf(&text, "This is the mail server %.*s. Your message",
+                     STR_ARG(d->reporting_host));
+    if (d->arrival_us) {
+        (void)buf_add(&text, STR(" of "));
+        date_print(&text, d->arrival_us, 0);
+    }
+    (void)buf_printf(&text, " could not be delivered to %s:",
+                     d->recipient_count == 1 ? "this recipient" : "these recipients");
+    (void)buf_add(to, STR("\r\n"));
+    add_paragraph(to, "", buf_str(&text));
+    for (size_t i = 0; i < d->recipient_count; i++)
+        add_recipient_words(to, d, &d->recipients[i]);
+
+    buf_reset(&text);
+    (void)buf_add(to, STR("\r\n"));
+    if (d->original_id.key)
+        (void)buf_printf(&text, "If you ask for help, give this number: %s. ",
+                         id_print(d->original_id).p);
+    (void)buf_add(&text, STR("Below are the same facts for programs, and the header of your "
+                             "message."));
+    add_paragraph(to, "", buf_str(&text));
+    buf_free(&text);
+}
+
+/* RFC 3464 2.3 */
+static void add_recipient_fields(struct buf *to, const struct dsn_recipient *r)
+{
+    struct buf text = buf_init(2 * STATUS_TEXT_BYTES_MAX);
+
+    (void)buf_add(to, STR("\r\n"));
+    if (r->original.n)
+        add_address_field(to, "Original-Recipient", r->original);
+    add_address_field(to, "Final-Recipient", r->final);
+    add_line(to, "Action: failed");
+    status_print_enhanced(&text, &r->status);
+    add_text_field(to, "Status", NULL, buf_str(&text));
+    if (r->remote.n)
+        add_text_field(to, "Remote-MTA", "dns;", r->remote);
+    buf_reset(&text);
+    add_reply_text(&text, &r->status);
+    /* Without a reply code it was no SMTP: an error of a disk, say. */
+    add_text_field(to, "Diagnostic-Code", r->status.code ? "smtp;" : "x-troika;", buf_str(&text));
+    if (r->last_attempt_us)
+        add_date_field(to, "Last-Attempt-Date", r->last_attempt_us);
+    buf_free(&text);
+}
+
+/* RFC 3464 2.2 */
+static void add_fields(struct buf *to, const struct dsn *d)
+{
+    add_part(to, d, "message/delivery-status");
+    (void)buf_add(to, STR("\r\n"));
+    add_text_field(to, "Reporting-MTA", "dns;", d->reporting_host);
+    if (d->original_id.key)
+        add_text_field(to, "X-Troika-ID", NULL, str_c(id_print(d->original_id).p));
+    if (d->arrival_us)
+        add_date_field(to, "Arrival-Date", d->arrival_us);
+    for (size_t i = 0; i < d->recipient_count; i++)
+        add_recipient_fields(to, &d->recipients[i]);
+}
+
+static struct str cut_header_line(struct str *rest)
+{
+    struct str line = str_cut(rest, '\n');
+
+    return str_ends(line, STR("\r")) ? str_sub(line, 0, line.n - 1) : line;
+}
+
+static bool is_plain_text(char c)
+{
+    return (c >= ' ' && c <= '~') || c == '\t';
+}
+
+static bool line_is_plain(struct str line)
+{
+    if (line.n > TEXT_LINE_BYTES_MAX || str_starts(line, STR("--")))
+        return false;
+    for (size_t i = 0; i < line.n; i++)
+        if (!is_plain_text(line.p[i]))
+            return false;
+    return true;
+}
+
+static bool header_is_plain(struct str header)
+{
+    while (header.n > 0)
+        if (!line_is_plain(cut_header_line(&header)))
+            return false;
+    return true;
+}
+
+/* RFC 2045 6.7 */
+static void add_quoted_printable(struct buf *to, struct str line)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t column = 0;
+
+    for (size_t i = 0; i < line.n; i++) {
+        uint8_t c = (uint8_t)line.p[i];
+        bool at_end = i + 1 == line.n;
+        bool plain = is_plain_text(line.p[i]) && c != '=' && !(char_is_blank(line.p[i]) && at_end);
+
+        if (column + (plain ? 1 : 3) > 75) {
+            (void)buf_add(to, STR("=\r\n"));
+            column = 0;
+        }
+        /* A line that starts with a hyphen could be taken for a boundary. */
+        if (plain && !(c == '-' && column == 0)) {
+            (void)buf_add_char(to, line.p[i]);
+            column++;
+            continue;
+        }
+        char code[] = {'=', hex[c >> 4], hex[c & 15]};
+        (void)buf_add(to, str_n(code, sizeof(code)));
+        column += sizeof(code);
+    }
+}
+
+/* Whole lines, at most so many bytes. */
+static struct str quoted_header(struct str header)
+{
+    header = str_sub(header, 0, header_bytes(header));
+    if (header.n <= HEADER_BYTES_MAX)
+        return header;
+    header = str_sub(header, 0, HEADER_BYTES_MAX);
+    size_t last = str_find_last(header, '\n');
+    return last < header.n ? str_sub(header, 0, last + 1) : header;
+}
+
+static void add_original_header(struct buf *to, const struct dsn *d)
+{
+    struct str header = quoted_header(d->original_header);
+    bool plain = header_is_plain(header);
+
+    add_part(to, d, "text/rfc822-headers");
+    if (!plain)
+        add_line(to, "Content-Transfer-Encoding: quoted-printable");
+    (void)buf_add(to, STR("\r\n"));
+    while (header.n > 0) {
+        struct str line = cut_header_line(&header);
+        if (plain)
+            (void)buf_add(to, line);
+        else
+            add_quoted_printable(to, line);
+        (void)buf_add(to, STR("\r\n"));
+    }
+}
+
+void dsn_print(struct buf *to, const struct dsn *d)
+{
+    add_header(to, d);
+    add_words(to, d);
+    add_fields(to, d);
+    if (d->original_header.n)
+        add_original_header(to, d);
+    (void)buf_add(to, STR("\r\n--"));
+    add_boundary(to, d);
+    (void)buf_add(to, STR("--\r\n"));
+}
