@@ -10,6 +10,7 @@ static enum line_event skip_rest(struct line_reader *r, struct str in, size_t *u
 
     r->skipping = end == in.n;
     if (!r->skipping) {
+        r->spoiled = false;
         *used = end + 2;
         return LINE_TOO_LONG;
     }
@@ -21,6 +22,25 @@ static enum line_event skip_rest(struct line_reader *r, struct str in, size_t *u
 static size_t find_newline(struct str in)
 {
     return MIN_OF(str_find(in, '\r'), str_find(in, '\n'));
+}
+
+/* A line ends properly behind *line; what was spoiled before it is over. */
+static enum line_event ended(struct line_reader *r, struct str in, struct str *line, size_t *used)
+{
+    bool spoiled = r->spoiled;
+    size_t end = line->n + 2;
+
+    r->spoiled = false;
+    *used = end;
+    if (!spoiled)
+        return LINE_READY;
+    if (line->n > 0)
+        return LINE_BARE_NEWLINE;
+
+    enum line_event e = line_read(r, str_skip(in, end), line, used);
+
+    *used += end;
+    return e;
 }
 
 enum line_event line_read(struct line_reader *r, struct str in, struct str *line, size_t *used)
@@ -41,10 +61,10 @@ enum line_event line_read(struct line_reader *r, struct str in, struct str *line
         return LINE_MORE;
 
     *line = str_sub(in, 0, end);
-    if (in.p[end] == '\r' && in.p[end + 1] == '\n') {
-        *used = end + 2;
-        return LINE_READY;
+    if (in.p[end] == '\n' || in.p[end + 1] != '\n') {
+        r->spoiled = true;
+        *used = end + 1;
+        return LINE_BARE_NEWLINE;
     }
-    *used = end + 1;
-    return LINE_BARE_NEWLINE;
+    return ended(r, in, line, used);
 }

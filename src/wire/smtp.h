@@ -13,12 +13,13 @@
 enum line_event {
     LINE_MORE,         /* no whole line yet */
     LINE_READY,        /* *line is one, without CRLF */
-    LINE_BARE_NEWLINE, /* a CR or LF alone: *used is up to and with it; *line is what came before */
+    LINE_BARE_NEWLINE, /* a CR or LF alone: told at once, *line is what came before it; and told
+                          again for what follows up to CRLF, so nothing of such a line is run */
     LINE_TOO_LONG,     /* over bytes_max: everything up to its end is skipped, then this once */
 };
 struct line_reader {
     size_t bytes_max; /* without CRLF; RFC 5321 4.5.3.1.4 asks for 510, we take 2048 */
-    bool skipping;
+    bool skipping, spoiled; /* private */
 };
 /* Looks at `in` from its start; *used says how much to drop. A NUL in a line is left to the command parser (bad). */
 enum line_event line_read(struct line_reader *r, struct str in, struct str *line, size_t *used);

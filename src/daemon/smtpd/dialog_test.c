@@ -37,7 +37,7 @@ struct dialog {
     struct arena arena;
     struct buf out;  /* what the server said and nobody has looked at */
     struct buf said; /* what the client is about to send: a group of C: lines goes at once */
-    char mark;       /* of the last line matched: '-' while its reply goes on */
+    char mark;       /* of the last line matched: '-' while its reply goes on; 0 before it */
 };
 
 static void fail_dialog(const struct dialog *d, const char *what, struct str got)
@@ -142,19 +142,38 @@ static void send_said(struct dialog *d)
     buf_reset(&d->said);
 }
 
+static struct str next_line(struct dialog *d)
+{
+    struct str all = buf_str(&d->out);
+    struct str line = str_sub(all, 0, str_find_str(all, STR("\r\n")));
+
+    if (line.n == all.n)
+        fail_dialog(d, "the server said nothing more", all);
+    if (line.n + 2 > 512)
+        fail_dialog(d, "longer than a reply line may be", line);
+    return line;
+}
+
+static void take_line(struct dialog *d, struct str line)
+{
+    d->mark = line.n > 3 ? line.p[3] : ' ';
+    buf_drop_front(&d->out, line.n + 2);
+}
+
+/* Lines of a reply that nobody wrote down are skipped, anything else is one line too many. */
+static void hear_out(struct dialog *d)
+{
+    while (d->mark == '-')
+        take_line(d, next_line(d));
+    if (d->out.n > 0)
+        fail_dialog(d, "the server said more than is written", buf_str(&d->out));
+}
+
 static void client_says(struct dialog *d, struct str bytes)
 {
     connect_once(d);
-    if (d->said.n == 0) { /* a new group: the server must have been heard out */
-        while (d->mark == '-' && d->out.n > 0) {
-            struct str line = str_sub(buf_str(&d->out), 0, str_find(buf_str(&d->out), '\n') + 1);
-
-            d->mark = line.n > 3 ? line.p[3] : ' ';
-            buf_drop_front(&d->out, line.n);
-        }
-        if (d->out.n > 0)
-            fail_dialog(d, "the server said more than is written", buf_str(&d->out));
-    }
+    if (d->said.n == 0 && d->mark)
+        hear_out(d);
     buf_add(&d->said, bytes);
 }
 
@@ -163,24 +182,15 @@ static void server_says(struct dialog *d, struct str pattern)
     connect_once(d);
     send_said(d);
 
-    struct str all = buf_str(&d->out);
-    struct str line = str_sub(all, 0, str_find_str(all, STR("\r\n")));
+    struct str line = next_line(d);
 
-    if (line.n == all.n)
-        fail_dialog(d, "the server said nothing more", all);
-    /* The reply before may have lines that nobody wrote down. */
-    if (d->mark == '-' && !matches(pattern, line)) {
-        d->mark = line.n > 3 ? line.p[3] : ' ';
-        buf_drop_front(&d->out, line.n + 2);
-        server_says(d, pattern);
-        return;
+    while (d->mark == '-' && !matches(pattern, line)) {
+        take_line(d, line);
+        line = next_line(d);
     }
     if (!matches(pattern, line))
         fail_dialog(d, "not what is written", line);
-    if (line.n + 2 > 512)
-        fail_dialog(d, "longer than a reply line may be", line);
-    d->mark = line.n > 3 ? line.p[3] : ' ';
-    buf_drop_front(&d->out, line.n + 2);
+    take_line(d, line);
 }
 
 static void on_client(struct dialog *d, struct str text)
@@ -440,7 +450,7 @@ static void play(const char *name, struct str text, bool trickled)
         d.line_number++;
         dialog_line(&d, str_cut(&text, '\n'));
     }
-    client_says(&d, STR_NONE); /* the server must have been heard out */
+    hear_out(&d);
     fake_done(&d.fake);
     arena_free(&d.arena);
     buf_free(&d.out);
