@@ -2,9 +2,12 @@
  *
  * jail_enter is the only place that changes uid, root directory, seccomp and Landlock. As root:
  * chroot, groups dropped, uid changed, all of them checked to be irreversible. Always:
- * no_new_privs, not dumpable, Landlock (file system and, with ABI 4, TCP), seccomp: a system call
- * outside the list fails with EPERM. As a plain user chroot and uid are left out; `ret` says in
- * words which protections are on, for the log. Built with sanitizers or coverage it only changes uid and says so. */
+ * no_new_privs, not dumpable, Landlock (file system; with ABI 4 TCP; with ABI 6 signals), seccomp: a
+ * system call outside the list (jail_seccomp.c) fails with EPERM. As a plain user chroot and uid are
+ * left out. Built with sanitizers or coverage it only changes the uid.
+ *
+ * What must be done before: opening files elsewhere, looking up users and names, listening,
+ * starting threads. Afterwards fstat works for everybody, stat only with files. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
@@ -23,9 +26,11 @@ struct jail {
     const char *user; /* system user when started by root; NULL: stay */
     int root_fd; /* directory that becomes / and the only one Landlock allows; -1: none, an empty one */
     unsigned may;
-    const char *const
-        *also_read; /* further paths to open for reading (Landlock, plain user only), or NULL */
+    /* further paths to open for reading (plain user only: a chroot hides them), NULL-terminated, or
+     * NULL */
+    const char *const *also_read;
 };
 
-/* 0, or a negative errno with what failed in *ret: the process must not go on. */
+/* 0, with the protections that are on in *ret ("chroot uid=_troika-smtpd no_new_privs landlock=7
+ * seccomp"); or a negative errno with what failed in *ret: the process must not go on. */
 int jail_enter(const struct jail *j, struct buf *ret);
