@@ -23,6 +23,7 @@
 #include "base/log.h"
 
 enum { PARENT_FD = 3, ASK_CHANNEL_FD = 3, ASK_CONFIG_FD = 4 };
+enum { LOCK_FD = 4 }; /* only held: it keeps STATE/lock while we live */
 enum { CONTROL_CLIENTS_MAX = 32, PEERS_MAX = WORKERS_MAX + 1, KEPT_MAX = 1024, GROUPS_MAX = 256 };
 #define ALIVE_US (5 * US_PER_S)
 #define ACCEPT_REST_US US_PER_S
@@ -470,7 +471,7 @@ static void on_start(struct life *f, union message *m)
 static void on_stop(struct life *f, union message *m)
 {
     (void)m;
-    if (f->w.spec->stop)
+    if (f->started && f->w.spec->stop)
         f->w.spec->stop(&f->w);
     else
         worker_done(&f->w);
@@ -563,6 +564,7 @@ static void serve_parent(struct life *f)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* a second net: the channel ends, too */
     (void)fcntl(PARENT_FD, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(LOCK_FD, F_SETFD, FD_CLOEXEC);
     f->w.parent = channel_new(f->w.loop, PARENT_FD, f->w.spec->role, PARENT, &parent_events, f);
     say_alive(f);
 }

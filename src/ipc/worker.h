@@ -23,7 +23,7 @@ struct worker;
  * reports the client as a peer of role CONTROL. */
 #define LISTEN_CONTROL UINT32_MAX
 
-enum { WORKERS_MAX = 63 }; /* of one role; they are numbered from 1 */
+enum { WORKERS_MAX = 64 }; /* of one role; they are numbered from 1 */
 
 struct role_handler {
     enum message_kind kind;

@@ -1,0 +1,25 @@
+/* daemon/parent/listeners.h - the listening sockets of one configuration.
+ *
+ * A new set takes over the sockets of the old one where the address stayed, so that no connection
+ * is refused while it changes; and if one address cannot be had, there is no new set at all. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "config/config.h"
+
+struct listener {
+    uint32_t listen_index; /* of config->listens */
+    struct sock_address at;
+    int fd;
+};
+
+struct listeners {
+    struct listener *list;
+    size_t count;
+    uint32_t generation; /* of this set; rises */
+};
+
+/* False: *error says which address and what to do, one line each; *ret is untouched. */
+bool listeners_open(const struct config *c, const struct listeners *old, struct listeners *ret,
+                    struct buf *error);
+void listeners_close(struct listeners *l);

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: ISC
+#include "daemon/parent/parent.h"
+
+int main(int argc, char **argv)
+{
+    return parent_main(argc, argv);
+}

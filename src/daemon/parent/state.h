@@ -1,0 +1,26 @@
+/* daemon/parent/state.h - STATE: its folders, who owns them, and the lock of the one server.
+ *
+ * All functions return EX_OK or what the parent should exit with, and say in *error what is wrong
+ * and what to do. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/buf.h"
+
+struct state {
+    int dir_fd;
+    int lock_fd; /* held until this and every worker that shares it is gone */
+    char *path;
+    gid_t control_gid; /* of the control sockets as root, or (gid_t)-1 */
+};
+
+/* As root: all users of worker_rows exist. */
+int state_check_users(struct buf *error);
+int state_open(const char *path, struct state *ret, struct buf *error);
+/* A folder of worker_rows for handing out, or a negative errno. */
+int state_folder(const struct state *s, const char *name);
+int state_control_socket(const struct state *s, const char *role, int *ret_fd, struct buf *error);
+/* Removes control sockets and the pid; closes. */
+void state_close(struct state *s);

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: ISC
+#include "daemon/parent/worker_row.h"
+
+#include <unistd.h>
+
+#include "base/check.h"
+
+static uint32_t one(const struct config *c)
+{
+    (void)c;
+    return 1;
+}
+
+static uint32_t count_or_cores(uint64_t wanted)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (wanted == 0)
+        wanted = cores < 1 ? 1 : (uint64_t)cores;
+    return (uint32_t)MIN_OF(wanted, (uint64_t)WORKERS_MAX);
+}
+
+static uint32_t smtpd_count(const struct config *c)
+{
+    return count_or_cores(c->smtpd_count);
+}
+
+static uint32_t relay_count(const struct config *c)
+{
+    return count_or_cores(c->relay_count);
+}
+
+/* Started in this order, and all but the outside ones stopped last. */
+const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
+    {
+        .role = HISTORY,
+        .user = "_troika-history",
+        .folder = "history",
+        .peers = SMTPD | QUEUE,
+        .control = true,
+        .owns_state = true,
+        .count = one,
+    },
+    {
+        .role = ROUTER,
+        .user = "_troika-router",
+        .folder = "accounts",
+        .peers = SMTPD | QUEUE,
+        .control = true,
+        .count = one,
+    },
+    {
+        .role = QUEUE,
+        .user = "_troika-queue",
+        .folder = "spool",
+        .peers = SMTPD | ROUTER | RELAY | LOCAL | HISTORY,
+        .control = true,
+        .owns_state = true,
+        .count = one,
+    },
+    {
+        .role = LOCAL,
+        .user = "_troika-local",
+        .folder = "mail",
+        .peers = QUEUE,
+        .owns_state = true,
+        .outside = true,
+        .count = one,
+    },
+    {
+        .role = RELAY,
+        .user = "_troika-relay",
+        .folder = "empty",
+        .peers = QUEUE,
+        .outside = true,
+        .count = relay_count,
+    },
+    {
+        .role = SMTPD,
+        .user = "_troika-smtpd",
+        .folder = "empty",
+        .peers = ROUTER | QUEUE | HISTORY,
+        .outside = true,
+        .count = smtpd_count,
+    },
+};
