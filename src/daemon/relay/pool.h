@@ -1,0 +1,30 @@
+/* daemon/relay/pool.h - sessions to next hops, kept for a moment and used again.
+ *
+ *   job --pool_deliver--> an idle session to its next hop, or a new one (127.0.0.1, then ::1 for
+ *   localhost) --client_send--> results --on_done--> the session waits IDLE_S for another job
+ *
+ * A session that was used before and ends without having answered to a message had just run out:
+ * the job starts again over a new connection, once, and the queue never hears of it. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "config/config.h"
+#include "daemon/relay/job.h"
+#include "daemon/relay/own.h"
+
+enum { POOL_IDLE_S = 5, POOL_MESSAGES_MAX = 100, POOL_STOP_S = 10 };
+
+struct pool;
+
+struct pool_events {
+    void (*on_done)(void *arg, struct job *j); /* every recipient has its result */
+    void (*on_stopped)(void *arg);
+};
+
+struct pool *pool_new(struct loop *l, const struct own *own, const struct pool_events *events,
+                      void *arg);
+void pool_free(struct pool **p);
+void pool_config(struct pool *p, struct config *c); /* holds it */
+void pool_deliver(struct pool *p, struct job *j);   /* on_done may come before it returns */
+/* Idle sessions say QUIT, the others get POOL_STOP_S; then on_stopped. */
+void pool_stop(struct pool *p);
