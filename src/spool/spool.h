@@ -26,14 +26,18 @@ struct spool_options {
     const struct clock *clock;
     uint64_t free_floor_bytes; /* below it nothing is taken in (spool_accepts) */
     uint64_t reserve_bytes;    /* preallocated, given up so that results can still be committed */
+    const char *sqlite_vfs;    /* whose files queue.db is made of; NULL: the system's */
 };
 
 enum {
     SPOOL_INLINE_BYTES_MAX = 64 * 1024
 }; /* up to here in a segment, above in a file of its own */
 
+/* dir_fd must stay open as long as the spool. Afterwards the process may make dir_fd its root and
+ * lock itself up: nothing outside dir_fd is needed. Threads start when they are first wanted. */
 int spool_open(int dir_fd, const struct spool_options *o, struct spool **ret);
-void spool_close(struct spool **s); /* what was not committed is lost */
+/* What was not committed is lost. All entries must have been added or aborted. */
+void spool_close(struct spool **s);
 uint32_t spool_node(const struct spool *s);
 /* Is there room for new mail? False below the free-space floor (asks the disk at most once a second). */
 bool spool_accepts(struct spool *s);
@@ -56,9 +60,11 @@ int spool_add(struct spool_entry **m, struct str prefix, const struct spool_term
               struct id *ret);
 void spool_abort(struct spool_entry **m); /* NULL is fine; also while a sync runs */
 
-/* ---- what became of it; each joins the current batch ---- */
+/* ---- what became of it; each joins the current batch ----
+ * -ENOENT: no such row has been committed. Two changes of a row in one batch are made in order; a
+ * change of what an earlier one has ended does nothing. */
 /* The recipient is done with (delivered, bounced, discarded, removed): its row goes, and with the
- * last one the message and, when nothing else is in it, the segment. -ENOENT: no such row. */
+ * last one the message and, when nothing else is in it, the segment. */
 int spool_end_recipient(struct spool *s, uint64_t key, uint32_t number);
 /* Not now: another try at due_us; st is kept for people to see. */
 int spool_defer_recipient(struct spool *s, uint64_t key, uint32_t number, uint64_t due_us,
@@ -71,7 +77,12 @@ int spool_move_recipient(struct spool *s, uint64_t key, uint32_t number,
 /* Destinations: back-off lives in their row, never in the recipients'. until_us 0: none. */
 int spool_destination_back_off(struct spool *s, uint64_t destination, uint64_t until_us,
                                uint32_t failures, const struct status *st);
-/* Lines for history (see log.h), separated by '\n': kept until spool_events_taken. */
+/* After the clock went back: due and back-off times later than now + longest become that. Works
+ * through a bounded piece: 1 means "once more after the next commit", 0: all done. */
+int spool_pull_back(struct spool *s, uint64_t now_us, uint64_t longest_us);
+/* Lines for history (see log.h), each ended by '\n' when read back: kept until
+ * spool_events_taken. Those of a batch become one row, or several of at most 64 KiB.
+ * -ENOBUFS: too many in one batch, commit first. */
 int spool_event(struct spool *s, struct str line);
 int spool_events_taken(struct spool *s, uint64_t number); /* all up to this batch number */
 /* Small facts by name that must survive (the fingerprint of the routing configuration…). */
@@ -80,7 +91,8 @@ bool spool_fact(struct spool *s, const char *name, struct buf *ret);
 
 bool spool_dirty(const struct spool *s); /* is there something to commit? */
 int spool_commit(struct spool *s); /* the order: segment bytes → their sync → rows → COMMIT */
-/* Starts a checkpoint in a thread of its own when the log has grown; call now and then. */
+/* Starts a checkpoint in a thread of its own when the log has grown (spool_commit looks, too) and
+ * forgets destinations that have long had nothing to do; call now and then. */
 void spool_checkpoint(struct spool *s);
 
 /* ---- reading: committed state only; strings live in the arena ---- */
@@ -90,13 +102,20 @@ struct spool_destination {
     struct str next_hop;
     uint64_t back_off_until_us; /* 0: none */
     uint32_t failures;          /* in a row */
-    uint64_t due_us;            /* the earliest recipient that is queued and not held */
+    uint64_t due_us; /* the earliest recipient that is queued and not held; UINT64_MAX: none */
     struct status last;
 };
 /* Destinations with something due at or before now and not backing off, longest-waiting first;
- * at most count. Returns how many. *next_us: when the next one will be due (UINT64_MAX: never). */
+ * at most count. Returns how many. *next_us: when the next one will be due (UINT64_MAX: never;
+ * not after now: ask again after the next commit). */
 int spool_due_destinations(struct spool *s, uint64_t now_us, struct arena *a,
                            struct spool_destination *ret, size_t count, uint64_t *next_us);
+/* The same in pages, so that destinations which are busy already can be skipped: start with a
+ * zero cursor (its key is a destination); the next page begins behind the last one returned. */
+struct spool_cursor;
+int spool_due_destinations_page(struct spool *s, uint64_t now_us, struct spool_cursor *cursor,
+                                struct arena *a, struct spool_destination *ret, size_t count,
+                                uint64_t *next_us);
 int spool_destination(struct spool *s, uint64_t id, struct arena *a, struct spool_destination *ret);
 int spool_destination_find(struct spool *s, enum transport t, struct str next_hop, struct arena *a,
                            struct spool_destination *ret);
@@ -122,11 +141,12 @@ struct spool_cursor {
 int spool_due_recipients(struct spool *s, uint64_t destination, uint64_t now_us,
                          struct spool_cursor *cursor, struct arena *a, struct spool_recipient *ret,
                          size_t count);
-/* Those of a destination whose time is over, due or not. */
+/* Those of a destination whose time is over, due or not, and not held; by expiry, which is what
+ * the cursor's due_us means here. */
 int spool_expired_recipients(struct spool *s, uint64_t destination, uint64_t now_us,
                              struct spool_cursor *cursor, struct arena *a,
                              struct spool_recipient *ret, size_t count);
-/* All recipients of a message, by number. */
+/* All recipients of a message, by number (from 1). */
 int spool_recipients(struct spool *s, uint64_t key, uint32_t after_number, struct arena *a,
                      struct spool_recipient *ret, size_t count);
 
@@ -147,7 +167,8 @@ int spool_content_fd(struct spool *s, uint64_t key, int *ret_fd);
 /* Everything, paged by (key, number): for listings of any length. */
 int spool_list(struct spool *s, struct spool_cursor *after, struct arena *a,
                struct spool_recipient *ret, size_t count);
-/* Events of batches after `after_number` not yet taken, oldest first; *ret_number is their batch. 1, or 0 at the end. */
+/* Events of batches after `after_number` not yet taken, oldest first; *ret_number is their batch.
+ * 1, or 0 at the end; -ENOBUFS: ret_lines is too small. */
 int spool_events(struct spool *s, uint64_t after_number, struct buf *ret_lines,
                  uint64_t *ret_number);
 

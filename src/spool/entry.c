@@ -1,0 +1,372 @@
+/* spool/entry.c - a message being taken in.
+ *
+ *   spool_begin -> HELD (bytes in memory) --more than fits--> FILED (bytes in large/new-N)
+ *   FILED --spool_sync--> the thread syncs the file --> SYNCED --spool_write--> FILED
+ *   HELD or SYNCED --spool_add--> in the batch; a file has got its name, large/KEY
+ *
+ * A file that loses its entry (spool_abort, a crash) is unlinked, or swept at the next start. */
+// SPDX-License-Identifier: ISC
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "mail/trace.h"
+#include "spool/internal.h"
+
+enum {
+    WRITE_BACK_BYTES = 1024 * 1024, /* of a large file, as it arrives: then the sync is short */
+    PREFIX_BYTES_MAX = 256 * 1024,
+};
+
+enum sync_state { NOT_SYNCED, SYNCING, SYNCED };
+
+struct spool_entry {
+    struct spool *spool;
+    struct arena arena;
+    struct envelope envelope;
+    int error; /* of a write: the entry is good for nothing but spool_abort */
+    uint64_t size;
+    struct buf held;
+
+    int fd;                /* of the file; -1: held */
+    uint64_t file_number;  /* in its temporary name */
+    uint64_t written_back; /* bytes the kernel was asked to write */
+    struct background_job job;
+    enum sync_state sync_state;
+    int sync_error;
+    bool abandoned; /* freed when the sync is over */
+    void (*done)(void *arg, int error);
+    void *arg;
+
+    struct spool_terms terms; /* from spool_add on */
+    struct str prefix;
+    uint64_t key, received_us;
+    struct segment_place place;
+};
+
+static void new_name(char name[LARGE_NAME_BYTES], uint64_t number)
+{
+    (void)snprintf(name, LARGE_NAME_BYTES, "new-%llu", (unsigned long long)number);
+}
+
+void large_name(char name[LARGE_NAME_BYTES], uint64_t key)
+{
+    (void)snprintf(name, LARGE_NAME_BYTES, "%llu", (unsigned long long)key);
+}
+
+static void drop_file(struct spool_entry *e)
+{
+    const struct disk *d = e->spool->o.disk;
+    char name[LARGE_NAME_BYTES];
+
+    if (e->fd < 0)
+        return;
+    d->close(d, e->fd);
+    e->fd = -1;
+    new_name(name, e->file_number);
+    (void)d->unlink(d, e->spool->large_fd, name); /* else swept at the next start */
+}
+
+void entry_free(struct spool_entry *e)
+{
+    drop_file(e);
+    buf_free(&e->held);
+    arena_free(&e->arena);
+    free(e);
+}
+
+static void copy_envelope(struct spool_entry *e, const struct envelope *from)
+{
+    struct arena *a = &e->arena;
+    struct recipient *list = arena_alloc(a, from->recipient_count * sizeof(*list));
+
+    for (size_t i = 0; i < from->recipient_count; i++) {
+        const struct recipient *r = &from->recipients[i];
+        list[i] = (struct recipient){
+            .address = arena_copy(a, r->address),
+            .target = {.transport = r->target.transport,
+                       .next_hop = arena_copy(a, r->target.next_hop),
+                       .address = arena_copy(a, r->target.address),
+                       .why = arena_copy(a, r->target.why)},
+        };
+    }
+    e->envelope = (struct envelope){
+        .sender = arena_copy(a, from->sender),
+        .client = arena_copy(a, from->client),
+        .body_8bit = from->body_8bit,
+        .recipient_count = from->recipient_count,
+        .recipients = list,
+    };
+}
+
+/* A temporary name and a rename, not O_TMPFILE and a link: a link to a nameless file needs /proc,
+ * and our root directory is the spool. */
+static int open_file(struct spool_entry *e)
+{
+    struct spool *s = e->spool;
+    char name[LARGE_NAME_BYTES];
+
+    e->file_number = ++s->large_last;
+    new_name(name, e->file_number);
+    int fd = s->o.disk->open(s->o.disk, s->large_fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (fd < 0)
+        return fd;
+    e->fd = fd;
+    return 0;
+}
+
+static int write_file(struct spool_entry *e, struct str content)
+{
+    int r = disk_write_at(e->spool->o.disk, e->fd, content, e->size);
+
+    if (r < 0)
+        return r;
+    e->size += content.n;
+    e->sync_state = NOT_SYNCED;
+    if (e->size - e->written_back < WRITE_BACK_BYTES)
+        return 0;
+    /* Only a hint: what counts is the sync. */
+    (void)sync_file_range(e->fd, (off_t)e->written_back, (off_t)(e->size - e->written_back),
+                          SYNC_FILE_RANGE_WRITE);
+    e->written_back = e->size;
+    return 0;
+}
+
+static int hold_or_file(struct spool_entry *e, struct str content)
+{
+    if (e->fd < 0 && buf_add(&e->held, content)) {
+        e->size += content.n;
+        return 0;
+    }
+    if (e->fd < 0) {
+        int r = open_file(e);
+        if (r < 0)
+            return r;
+        e->size = 0;
+        r = write_file(e, str_n(e->held.p, e->held.n));
+        if (r < 0)
+            return r;
+        buf_free(&e->held);
+    }
+    return write_file(e, content);
+}
+
+int spool_begin(struct spool *s, const struct envelope *from, uint64_t size,
+                struct spool_entry **ret)
+{
+    if (s->broken)
+        return -EIO;
+    if (from->recipient_count == 0 || from->recipient_count >= UINT32_MAX)
+        return -EINVAL;
+    struct spool_entry *e = mem_new(sizeof(*e));
+
+    e->spool = s;
+    e->fd = -1;
+    e->held = buf_init(SPOOL_INLINE_BYTES_MAX);
+    int r = size > SPOOL_INLINE_BYTES_MAX ? open_file(e) : 0;
+    if (r < 0) {
+        entry_free(e);
+        return r;
+    }
+    if (size > 0 && e->fd < 0)
+        (void)buf_room(&e->held, (size_t)size);
+    copy_envelope(e, from);
+    *ret = e;
+    return 0;
+}
+
+int spool_write(struct spool_entry *e, struct str content)
+{
+    check(e->sync_state != SYNCING);
+    if (e->spool->broken)
+        return -EIO;
+    if (e->error == 0)
+        e->error = hold_or_file(e, content);
+    return e->error;
+}
+
+static void sync_work(struct background_job *job)
+{
+    struct spool_entry *e = list_of(job, struct spool_entry, job);
+    const struct disk *d = e->spool->o.disk;
+
+    e->sync_error = d->sync(d, e->fd);
+}
+
+/* A full disk is this message's trouble. After any other failure nobody knows what else the disk
+ * has lost. */
+static void sync_finished(struct background_job *job)
+{
+    struct spool_entry *e = list_of(job, struct spool_entry, job);
+
+    e->sync_state = e->sync_error == 0 ? SYNCED : NOT_SYNCED;
+    e->error = e->sync_error;
+    if (e->error < 0 && e->error != -ENOSPC && e->error != -EDQUOT)
+        e->spool->broken = true;
+    if (e->abandoned)
+        entry_free(e);
+    else if (!e->spool->closing)
+        e->done(e->arg, -e->error);
+}
+
+int spool_sync(struct spool_entry *e, struct loop *l, void (*done)(void *arg, int error), void *arg)
+{
+    check(e->sync_state != SYNCING);
+    if (e->spool->broken)
+        return -EIO;
+    if (e->error < 0 || e->fd < 0 || e->sync_state == SYNCED)
+        return e->error;
+    e->sync_state = SYNCING;
+    e->done = done;
+    e->arg = arg;
+    e->job.work = sync_work;
+    e->job.finished = sync_finished;
+    background_start(e->spool->syncs, l, &e->job);
+    return -EAGAIN;
+}
+
+void spool_abort(struct spool_entry **m)
+{
+    struct spool_entry *e = *m;
+
+    *m = NULL;
+    if (!e)
+        return;
+    if (e->sync_state == SYNCING)
+        e->abandoned = true;
+    else
+        entry_free(e);
+}
+
+static int name_file(struct spool_entry *e)
+{
+    struct spool *s = e->spool;
+    char from[LARGE_NAME_BYTES];
+    char to[LARGE_NAME_BYTES];
+
+    check(e->sync_state == SYNCED);
+    new_name(from, e->file_number);
+    large_name(to, e->key);
+    int r = s->o.disk->rename(s->o.disk, s->large_fd, from, s->large_fd, to);
+    if (r < 0)
+        return r;
+    s->batch.large_names_changed = true;
+    s->o.disk->close(s->o.disk, e->fd);
+    e->fd = -1;
+    e->place = (struct segment_place){0};
+    return 0;
+}
+
+static int put_prefix(struct spool_entry *e, struct str prefix)
+{
+    struct buf b = buf_init(PREFIX_BYTES_MAX);
+
+    prefix_print(&b, prefix, (struct id){.key = e->key, .node = e->spool->node});
+    if (!b.full)
+        e->prefix = arena_copy(&e->arena, buf_str(&b));
+    int r = b.full ? -EMSGSIZE : 0;
+    buf_free(&b);
+    return r;
+}
+
+static int entry_place(struct spool_entry *e, struct str prefix)
+{
+    struct spool *s = e->spool;
+
+    if (s->broken)
+        return -EIO;
+    if (e->error < 0)
+        return e->error;
+    e->key = spool_next_key(s);
+    e->received_us = clock_now_us(s->o.clock);
+    int r = put_prefix(e, prefix);
+    if (r < 0)
+        return r;
+    if (e->fd >= 0)
+        return name_file(e);
+    r = segments_append(s->segments, e->key, buf_str(&e->held), &e->place);
+    buf_free(&e->held);
+    return r;
+}
+
+int spool_add(struct spool_entry **m, struct str prefix, const struct spool_terms *t,
+              struct id *ret)
+{
+    struct spool_entry *e = *m;
+
+    *m = NULL;
+    check(e->sync_state != SYNCING);
+    int r = entry_place(e, prefix);
+    if (r < 0) {
+        entry_free(e);
+        return r;
+    }
+    e->terms = *t;
+    struct operation *o = operation_add(e->spool, entry_apply);
+    o->entry = e;
+    *ret = (struct id){.key = e->key, .node = e->spool->node};
+    return 0;
+}
+
+static int add_message(struct spool *s, const struct spool_entry *e)
+{
+    sqlite3_stmt *st = db_use(&s->db, SQL_ADD_MESSAGE);
+
+    bind_u64(st, 1, e->key);
+    if (e->place.number) {
+        bind_u64(st, 2, e->place.number);
+        bind_u64(st, 3, e->place.offset);
+    } else {
+        bind_null(st, 2);
+        bind_null(st, 3);
+    }
+    bind_u64(st, 4, e->size);
+    bind_u64(st, 5, e->received_us);
+    bind_u64(st, 6, e->terms.expires_us);
+    bind_u64(st, 7, e->envelope.body_8bit);
+    bind_str(st, 8, e->envelope.sender);
+    bind_str(st, 9, e->envelope.client);
+    bind_str(st, 10, e->prefix);
+    return db_run(st);
+}
+
+static int add_recipient(struct spool *s, const struct spool_entry *e, uint32_t number)
+{
+    const struct recipient *to = &e->envelope.recipients[number - 1];
+    uint64_t bound_us = e->terms.hold ? UINT64_MAX : e->terms.due_us;
+    uint64_t destination;
+    int r = destination_take(s, &to->target, bound_us, &destination);
+
+    if (r < 0)
+        return r;
+    sqlite3_stmt *st = db_use(&s->db, SQL_ADD_RECIPIENT);
+    bind_u64(st, 1, e->key);
+    bind_u64(st, 2, number);
+    bind_u64(st, 3, destination);
+    bind_u64(st, 4, e->terms.due_us);
+    bind_u64(st, 5, e->terms.expires_us);
+    bind_u64(st, 6, e->terms.hold);
+    bind_str(st, 7, to->target.address);
+    if (str_eq(to->address, to->target.address))
+        bind_null(st, 8);
+    else
+        bind_str(st, 8, to->address);
+    bind_str(st, 9, to->target.why);
+    return db_run(st);
+}
+
+int entry_apply(struct spool *s, const struct operation *o)
+{
+    const struct spool_entry *e = o->entry;
+    uint32_t count = (uint32_t)e->envelope.recipient_count;
+    int r = add_message(s, e);
+
+    for (uint32_t number = 1; r == 0 && number <= count; number++)
+        r = add_recipient(s, e, number);
+    s->batch.tally.message_count++;
+    s->batch.tally.recipient_count += count;
+    s->batch.tally.held_count += e->terms.hold ? count : 0;
+    return r;
+}
