@@ -215,9 +215,12 @@ static void add_recipient_words(struct buf *to, const struct dsn *d, const struc
     add_recipient_name(to, r);
     add_paragraph(to, "    ", str_c(ours ? row->cause : meaning->cause));
     add_answer(to, r, ours);
-    if (d->expired && r->attempt_count > 1)
-        (void)buf_printf(&text, "It was tried %u times and will not be tried again. ",
+    if (d->expired && r->attempt_count > 1) {
+        (void)buf_printf(&text, "It was tried %u times and will not be tried again.",
                          r->attempt_count);
+        add_paragraph(to, "    ", buf_str(&text));
+        buf_reset(&text);
+    }
     (void)buf_printf(&text, "What to do: %s", ours ? row->remedy : meaning->remedy);
     add_paragraph(to, "    ", buf_str(&text));
     buf_free(&text);

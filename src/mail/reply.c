@@ -14,33 +14,15 @@ const struct reply_row reply_table[REPLY_COUNT] = {
 #undef REPLY
 };
 
-/* Cuts what comes before the next %s off *format; %% is left as it is. */
-static struct str cut_until_about(struct str *format, bool *found)
+/* What stands before and after the %s of a row's text. Without one, all stands before. */
+static bool split_text(const struct reply_row *row, struct str *before, struct str *after)
 {
-    struct str whole = *format;
+    struct str text = str_c(row->text);
+    size_t at = str_find_str(text, STR("%s"));
 
-    for (size_t i = 0; i + 1 < whole.n; i++) {
-        if (whole.p[i] != '%')
-            continue;
-        if (whole.p[i + 1] == 's') {
-            *found = true;
-            *format = str_skip(whole, i + 2);
-            return str_sub(whole, 0, i);
-        }
-        i++;
-    }
-    *found = false;
-    *format = STR_NONE;
-    return whole;
-}
-
-static void add_fixed(struct buf *to, struct str s)
-{
-    while (s.n > 0) {
-        size_t percent = str_find(s, '%');
-        (void)buf_add(to, str_sub(s, 0, percent + 1));
-        s = str_skip(s, percent + 2); /* %% */
-    }
+    *before = str_sub(text, 0, at);
+    *after = str_skip(text, at + 2);
+    return at < text.n;
 }
 
 static void add_about(struct buf *to, struct str about, bool keeps_lines)
@@ -59,17 +41,16 @@ static void add_about(struct buf *to, struct str about, bool keeps_lines)
 
 static void add_text(struct buf *to, const struct reply_row *row, struct str about)
 {
-    struct str format = str_c(row->text);
-    bool only_about = row->code < 300 && strcmp(row->text, "%s") == 0;
-    bool found;
+    struct str before;
+    struct str after;
 
-    add_fixed(to, cut_until_about(&format, &found));
-    if (!found)
-        return;
+    if (!split_text(row, &before, &after))
+        about = STR_NONE;
     /* Leave room for what follows: a long name must not hide what is said about it. */
-    about = str_sub(about, 0, to->bytes_max - to->n - MIN_OF(format.n, to->bytes_max - to->n));
-    add_about(to, about, only_about);
-    add_fixed(to, format);
+    about = str_sub(about, 0, to->bytes_max - MIN_OF(to->n + before.n + after.n, to->bytes_max));
+    (void)buf_add(to, before);
+    add_about(to, about, row->code < 300 && before.n + after.n == 0);
+    (void)buf_add(to, after);
 }
 
 struct status reply_status(enum reply_name name, struct str about)
@@ -150,12 +131,12 @@ const struct reply_row *reply_row_of(const struct status *st)
 
     for (size_t i = 0; i < REPLY_COUNT; i++) {
         const struct reply_row *row = &reply_table[i];
-        struct str after = str_c(row->text);
-        bool found;
-        struct str before = cut_until_about(&after, &found);
+        struct str before;
+        struct str after;
+        bool has_about = split_text(row, &before, &after);
         if (before.n + after.n == 0 || !row_has_codes(row, st))
             continue;
-        if (found
+        if (has_about
                 ? text.n >= before.n + after.n && str_starts(text, before) && str_ends(text, after)
                 : str_eq(text, before))
             return row;
