@@ -198,7 +198,8 @@ bool config_parse(struct str text, struct str file, const struct machine *machin
 
     bool good = p->syntax.complete && !problems_are_errors(&p->problems);
     problems_print(&p->problems, p->file, errors);
-    if (!p->syntax.complete)
+    /* A brace that is never closed is at fault for the end it takes everything to. */
+    if (!p->syntax.complete && p->syntax.balanced)
         buf_printf(errors, "%.*s: the rest of the file was not checked\n", STR_ARG(p->file));
     p->config->routing_fingerprint = config_fingerprint(p->config);
     if (good)

@@ -330,6 +330,7 @@ void syntax_read(char *text, size_t n, struct arena *a, struct problems *p, stru
     *ret = (struct syntax){0};
     scan_text(text, n, a, report, p, &r.scan);
     ret->mended = p->count;
+    ret->balanced = r.scan.balanced;
     for (unsigned pass = 0; pass < PASSES_MAX && !ret->complete; pass++) {
         scan_text(text, n, a, report, p, &r.scan);
         ret->complete = parse_once(&r);

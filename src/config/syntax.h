@@ -30,6 +30,7 @@ struct syntax { /* lives in the arena it was read with */
     struct said_section *sections;
     size_t section_count;
     size_t mended; /* the first so many problems were mended: what stands there is not the file's */
+    bool balanced; /* false: a brace is never closed, which has been said */
     bool complete; /* false: it could not be read to its end */
 };
 

@@ -1,8 +1,11 @@
 /* login/account.h - the accounts of this server: STATE/accounts/accounts.db (SQLite).
  *
- * The command line writes, the router reads; a new account is seen by the next question. Local
- * parts are compared without case (ASCII), domains too. A user's mail is in
- * STATE/mail/DOMAIN/USER. */
+ * The command line writes, the router reads; a new account is seen by the next question, also when
+ * the database was made or replaced after accounts_open. Names and domains are compared without
+ * case (ASCII) and kept in lower case. A user's mail is in STATE/mail/DOMAIN/USER.
+ *
+ * The file belongs to whom the folder belongs to and may be read by all who may enter the folder.
+ * A reader needs to open, read and lock below the folder; it writes nothing. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
@@ -11,15 +14,21 @@
 
 struct accounts;
 
-/* folder_fd: STATE/accounts. write = false never creates anything: a missing database is empty.
- * 0 or negative errno (-EBADMSG: the file is no account database). The paths SQLite opens are
- * relative to the folder: before a jail, open early; the descriptor stays. */
+enum { ACCOUNTS_READ_WAIT_MS = 200, ACCOUNTS_WRITE_WAIT_MS = 5000 };
+
+/* folder: STATE/accounts, or "." when the process is in it. write = false never creates anything
+ * and opens no file before the first question (so it may be called before a jail closes): a
+ * missing database is empty. 0 or negative errno (-EBADMSG: the file is no account database). */
 int accounts_open(const char *folder, bool write, struct accounts **ret);
-void accounts_close(struct accounts **s);
-int accounts_add(struct accounts *s, const struct address *address);    /* -EEXIST */
+void accounts_close(struct accounts **s); /* NULL is fine */
+/* -EEXIST; -EINVAL: no name a mailbox can have, see accounts_name_problem. */
+int accounts_add(struct accounts *s, const struct address *address);
 int accounts_remove(struct accounts *s, const struct address *address); /* -ENOENT */
-int accounts_has(struct accounts *s, struct str local,
-                 struct str domain); /* 1, 0, negative errno */
-/* Calls fn for each account by domain and name. */
+/* 1, 0, negative errno (-EAGAIN: somebody is writing) */
+int accounts_has(struct accounts *s, struct str local, struct str domain);
+/* Calls fn for each account by domain and name; domain empty: all. Returns how many, or a negative
+ * errno. */
 int accounts_list(struct accounts *s, struct str domain, void (*fn)(void *arg, struct str address),
                   void *arg);
+/* NULL, or in words why this cannot be an account. */
+const char *accounts_name_problem(const struct address *address);

@@ -31,7 +31,9 @@ struct route_table {
     const struct route_via *routes;
     size_t route_count;
     struct str smarthost, smarthost_at;
-    struct str config_name; /* for reasons: "troika.conf" */
+    struct str config_name;      /* for reasons: "troika.conf" */
+    const struct str *addresses; /* of this machine, as inet_ntop(3) prints them */
+    size_t address_count;
     /* Is there such an account? local is unquoted, compared as the account database does. */
     enum account_answer (*account)(void *arg, struct str local, struct str domain);
     void *arg;
@@ -49,6 +51,7 @@ struct route_answer {
     struct str why; /* for people: which statement decided, or why not */
 };
 
-/* Strings of the answer live in the arena. */
+/* Strings of the answer live in the arena. The table has names in lower case. A mailbox is
+ * "DOMAIN/USER" in lower case with everything outside a-z 0-9 . _ + = ~ - as %xx, or "postmaster". */
 void route_decide(const struct route_table *t, const struct route_question *q, struct arena *a,
                   struct route_answer *ret);

@@ -1,0 +1,240 @@
+/* Accounts: written by one, seen at once by another, whatever happens to the file. */
+// SPDX-License-Identifier: ISC
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "login/account.h"
+
+static char folder[256], path[300];
+
+static int folder_make(void **state)
+{
+    (void)state;
+    const char *tmp = getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%s/troika-account-XXXXXX", tmp ? tmp : "/tmp");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(path, sizeof path, "%s/accounts.db", folder);
+    return 0;
+}
+
+static int folder_remove(void **state)
+{
+    (void)state;
+    char journal[320];
+    snprintf(journal, sizeof journal, "%s-journal", path);
+    unlink(journal);
+    unlink(path);
+    return rmdir(folder);
+}
+
+static struct address address(const char *local, const char *domain)
+{
+    return (struct address){str_c(local), str_c(domain)};
+}
+
+static int add(struct accounts *s, const char *local, const char *domain)
+{
+    struct address a = address(local, domain);
+    return accounts_add(s, &a);
+}
+
+static int removed(struct accounts *s, const char *local, const char *domain)
+{
+    struct address a = address(local, domain);
+    return accounts_remove(s, &a);
+}
+
+static int has(struct accounts *s, const char *local, const char *domain)
+{
+    return accounts_has(s, str_c(local), str_c(domain));
+}
+
+static struct accounts *opened(bool write)
+{
+    struct accounts *s = NULL;
+    assert_int_equal(accounts_open(folder, write, &s), 0);
+    return s;
+}
+
+static void test_seen_at_once(void **state)
+{
+    (void)state;
+    struct accounts *reader = opened(false);
+    assert_int_equal(has(reader, "alice", "a.test"), 0);
+    assert_int_equal(access(path, F_OK), -1); /* a reader makes nothing */
+
+    struct accounts *writer = opened(true);
+    assert_int_equal(has(reader, "alice", "a.test"), 0);
+    assert_int_equal(add(writer, "Alice", "A.test"), 0);
+    assert_int_equal(has(reader, "alice", "a.test"), 1);
+    assert_int_equal(has(reader, "ALICE", "a.TEST"), 1);
+    assert_int_equal(has(reader, "alic", "a.test"), 0);
+    assert_int_equal(has(reader, "alice", "b.test"), 0);
+    assert_int_equal(has(reader, "", ""), 0);
+    assert_int_equal(add(writer, "aLICE", "a.test"), -EEXIST);
+    assert_int_equal(removed(writer, "bob", "a.test"), -ENOENT);
+    assert_int_equal(removed(writer, "ALICE", "a.test"), 0);
+    assert_int_equal(has(reader, "alice", "a.test"), 0);
+    accounts_close(&writer);
+    accounts_close(&writer);
+
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0644);
+    accounts_close(&reader);
+}
+
+/* The file goes away, comes back, is replaced: the next question sees it. */
+static void test_replaced(void **state)
+{
+    (void)state;
+    struct accounts *reader = opened(false), *writer = opened(true);
+    assert_int_equal(add(writer, "bob", "a.test"), 0);
+    accounts_close(&writer);
+    assert_int_equal(has(reader, "bob", "a.test"), 1);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(has(reader, "bob", "a.test"), 0);
+    writer = opened(true);
+    assert_int_equal(add(writer, "carol", "a.test"), 0);
+    assert_int_equal(has(reader, "carol", "a.test"), 1);
+    assert_int_equal(has(reader, "bob", "a.test"), 0);
+    assert_int_equal(removed(writer, "carol", "a.test"), 0);
+    accounts_close(&writer);
+    accounts_close(&reader);
+}
+
+static void gather(void *arg, struct str text)
+{
+    struct buf *b = arg;
+    buf_add(b, text);
+    buf_add_char(b, ' ');
+}
+
+static void test_list(void **state)
+{
+    (void)state;
+    struct accounts *s = opened(true);
+    struct buf b = buf_init(4 * KIB);
+    assert_int_equal(accounts_list(s, STR_NONE, gather, &b), 0);
+    assert_int_equal(add(s, "z", "a.test"), 0);
+    assert_int_equal(add(s, "b c", "a.test"), 0);
+    assert_int_equal(add(s, "a", "b.test"), 0);
+    assert_int_equal(accounts_list(s, STR_NONE, gather, &b), 3);
+    assert_string_equal(buf_c(&b), "\"b c\"@a.test z@a.test a@b.test ");
+    buf_reset(&b);
+    assert_int_equal(accounts_list(s, STR("B.Test"), gather, &b), 1);
+    assert_string_equal(buf_c(&b), "a@b.test ");
+    assert_int_equal(accounts_list(s, STR("none.test"), gather, &b), 0);
+    buf_free(&b);
+    accounts_close(&s);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *local, *domain;
+        int result;
+    } names[] = {
+        {"a.b+c", "n.test", 0},
+        {"o'neil", "n.test", 0},
+        {"", "n.test", -EINVAL},
+        {"a%b", "n.test", -EINVAL},
+        {"a!b", "n.test", -EINVAL},
+        {"a@b", "n.test", -EINVAL},
+        {"a\nb", "n.test", -EINVAL},
+        {"\xc3\xa4", "n.test", -EINVAL},
+        {"a", "", -EINVAL},
+        {"a", "[192.0.2.1]", -EINVAL},
+        {"a", "n..test", -EINVAL},
+        {"a", "n/test", -EINVAL},
+        {"1234567890123456789012345678901234567890123456789012345678901234", "n.test", 0},
+        {"12345678901234567890123456789012345678901234567890123456789012345", "n.test", -EINVAL},
+    };
+    struct accounts *s = opened(true);
+    for (size_t i = 0; i < countof(names); i++) {
+        assert_int_equal(add(s, names[i].local, names[i].domain), names[i].result);
+        assert_int_equal(has(s, names[i].local, names[i].domain), names[i].result == 0);
+        struct address a = address(names[i].local, names[i].domain);
+        assert_int_equal(accounts_name_problem(&a) != NULL, names[i].result != 0);
+    }
+    accounts_close(&s);
+}
+
+/* Somebody holds the database: later, not no. */
+static void test_busy(void **state)
+{
+    (void)state;
+    struct accounts *reader = opened(false);
+    sqlite3 *other = NULL;
+    assert_int_equal(has(reader, "z", "a.test"), 1);
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(has(reader, "z", "a.test"), -EAGAIN);
+    assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(has(reader, "z", "a.test"), 1);
+    sqlite3_close(other);
+    accounts_close(&reader);
+}
+
+static void write_file(const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+static void test_no_database(void **state)
+{
+    (void)state;
+    struct accounts *reader = opened(false), *writer = NULL;
+    unlink(path);
+    write_file("this is a text file, long enough to be taken for a database by mistake, or is it");
+    assert_int_equal(has(reader, "z", "a.test"), -EBADMSG);
+    assert_int_equal(accounts_open(folder, true, &writer), -EBADMSG);
+    assert_null(writer);
+
+    unlink(path);
+    sqlite3 *other = NULL; /* a database, but of something else */
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "CREATE TABLE account(x)", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    assert_int_equal(has(reader, "z", "a.test"), -EBADMSG);
+    assert_int_equal(accounts_open(folder, true, &writer), -EBADMSG);
+
+    unlink(path);
+    write_file(""); /* a writer that has only begun */
+    assert_int_equal(has(reader, "z", "a.test"), 0);
+    writer = opened(true);
+    assert_int_equal(add(writer, "z", "a.test"), 0);
+    assert_int_equal(has(reader, "z", "a.test"), 1);
+    accounts_close(&writer);
+    accounts_close(&reader);
+    assert_int_equal(accounts_open("/nonexistent", true, &writer), -ENOENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_seen_at_once), cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_list),         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_busy),         cmocka_unit_test(test_no_database),
+    };
+    return cmocka_run_group_tests(tests, folder_make, folder_remove);
+}

@@ -1,0 +1,233 @@
+/* route/route.c - see route.h. */
+// SPDX-License-Identifier: ISC
+#include "route/route.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/check.h"
+
+static const char postmaster[] = "postmaster";
+
+struct decision {
+    const struct route_table *table;
+    const struct route_question *question;
+    struct arena *arena;
+    struct route_answer *answer;
+    struct address to;
+};
+
+static void refuse(struct decision *d, enum reply_name reply, struct str why)
+{
+    *d->answer =
+        (struct route_answer){.status = reply_status(reply, d->question->recipient), .why = why};
+}
+
+static void send_to(struct decision *d, enum transport transport, struct str next_hop,
+                    struct str why)
+{
+    struct target *target = arena_alloc(d->arena, sizeof *target);
+    *target = (struct target){.transport = transport,
+                              .next_hop = next_hop,
+                              .address = address_text(d->arena, &d->to),
+                              .why = why};
+    *d->answer =
+        (struct route_answer){.status = reply_status(REPLY_RECIPIENT_OK, d->question->recipient),
+                              .targets = target,
+                              .target_count = 1,
+                              .why = why};
+}
+
+static bool is_plain(char c)
+{
+    return (c >= 'a' && c <= 'z') || char_is_digit(c) || (c && strchr("._+=~-", c));
+}
+
+/* The name of a user as a folder: without case, without anything a path could take wrongly. */
+static struct str folder_name(struct arena *a, struct str name)
+{
+    struct buf b = buf_init(3 * LOCAL_PART_BYTES_MAX + 1);
+    for (size_t i = 0; i < name.n; i++) {
+        char c = char_lower(name.p[i]);
+        if (is_plain(c) && !(i == 0 && c == '.'))
+            buf_add_char(&b, c);
+        else
+            buf_printf(&b, "%%%02x", (unsigned char)c);
+    }
+    struct str folder = arena_copy(a, buf_str(&b));
+    buf_free(&b);
+    return folder;
+}
+
+static struct str mailbox(struct decision *d, struct str user)
+{
+    struct str folder = folder_name(d->arena, user);
+    return arena_printf(d->arena, "%.*s/%.*s", STR_ARG(d->to.domain), STR_ARG(folder));
+}
+
+static const struct route_domain *find_domain(const struct route_table *t, struct str name)
+{
+    for (size_t i = 0; i < t->domain_count; i++)
+        if (str_eq(t->domains[i].name, name))
+            return &t->domains[i];
+    return NULL;
+}
+
+static const struct route_via *find_route(const struct route_table *t, struct str name)
+{
+    const struct route_via *best = NULL;
+    for (size_t i = 0; i < t->route_count; i++) {
+        const struct route_via *r = &t->routes[i];
+        bool below = str_starts(r->domain, STR(".")) && name.n > r->domain.n;
+        bool matches = below ? str_ends(name, r->domain) : str_eq(name, r->domain);
+        if (matches && (!best || r->domain.n > best->domain.n))
+            best = r;
+    }
+    return best;
+}
+
+/* bill+tag is bill unless there is an account of the whole name. */
+static struct str without_tag(struct str local)
+{
+    size_t plus = str_find(local, '+');
+    return plus > 0 ? str_sub(local, 0, plus) : local;
+}
+
+/* Postmaster always gets its mail (RFC 5321 4.5.1). */
+static void to_postmaster(struct decision *d, struct str place)
+{
+    send_to(d, TRANSPORT_LOCAL, str_c(postmaster),
+            arena_printf(d->arena, "%.*s: the mailbox of postmaster, who always exists",
+                         STR_ARG(place)));
+}
+
+static enum account_answer ask_account(const struct decision *d, struct str user)
+{
+    return d->table->account(d->table->arg, user, d->to.domain);
+}
+
+static void decide_account(struct decision *d, const struct route_domain *domain)
+{
+    struct str user = d->to.local, short_name = without_tag(user);
+    enum account_answer found = ask_account(d, user);
+    if (found == ACCOUNT_NO && short_name.n < user.n) {
+        user = short_name;
+        found = ask_account(d, user);
+    }
+    struct str place =
+        arena_printf(d->arena, "%.*s domain %.*s", STR_ARG(domain->at), STR_ARG(domain->name));
+    if (found == ACCOUNT_TRY_LATER)
+        refuse(d, REPLY_ROUTER_AWAY,
+               arena_printf(d->arena, "%.*s: the accounts cannot be read now", STR_ARG(place)));
+    else if (found == ACCOUNT_YES)
+        send_to(d, TRANSPORT_LOCAL, mailbox(d, user),
+                arena_printf(d->arena, "%.*s: account %.*s", STR_ARG(place), STR_ARG(user)));
+    else if (str_eq_nocase(short_name, str_c(postmaster)))
+        to_postmaster(d, place);
+    else
+        refuse(
+            d, REPLY_NO_SUCH_USER,
+            arena_printf(d->arena, "%.*s: no account %.*s", STR_ARG(place), STR_ARG(d->to.local)));
+}
+
+/* A domain of ours without accounts, or only a name or address of this machine. */
+static void decide_postmaster_only(struct decision *d, struct str place)
+{
+    if (str_eq_nocase(without_tag(d->to.local), str_c(postmaster)))
+        to_postmaster(d, place);
+    else
+        refuse(d, REPLY_NO_SUCH_USER,
+               arena_printf(d->arena, "%.*s: only postmaster exists there", STR_ARG(place)));
+}
+
+static void decide_remote(struct decision *d)
+{
+    const struct route_table *t = d->table;
+    const struct route_via *route = find_route(t, d->to.domain);
+    if (!d->question->may_relay)
+        refuse(d, REPLY_RELAY_DENIED,
+               arena_printf(d->arena,
+                            "%.*s: no domain statement names %.*s, and relay-for does not name "
+                            "the client",
+                            STR_ARG(t->config_name), STR_ARG(d->to.domain)));
+    else if (route)
+        send_to(d, TRANSPORT_RELAY, arena_copy(d->arena, route->via),
+                arena_printf(d->arena, "%.*s route %.*s: via %.*s", STR_ARG(route->at),
+                             STR_ARG(route->domain), STR_ARG(route->via)));
+    else if (t->smarthost.n > 0)
+        send_to(d, TRANSPORT_RELAY, arena_copy(d->arena, t->smarthost),
+                arena_printf(d->arena, "%.*s smarthost %.*s", STR_ARG(t->smarthost_at),
+                             STR_ARG(t->smarthost)));
+    else
+        refuse(d, REPLY_NO_ROUTE,
+               arena_printf(d->arena, "%.*s: no domain, route or smarthost statement for %.*s",
+                            STR_ARG(t->config_name), STR_ARG(d->to.domain)));
+}
+
+/* Is this the literal ([192.0.2.1], [IPv6:…]) of an address of this machine? */
+static bool is_own_literal(const struct route_table *t, struct str domain)
+{
+    static const char ipv6_tag[] = "[IPv6:";
+    char text[INET6_ADDRSTRLEN];
+    uint8_t bytes[16];
+    bool ipv6 = str_starts_nocase(domain, str_c(ipv6_tag));
+    if (!str_starts(domain, STR("[")) || !str_ends(domain, STR("]")))
+        return false;
+    struct str inside = str_sub(domain, ipv6 ? sizeof ipv6_tag - 1 : 1, domain.n - 1);
+    if (inside.n >= sizeof text)
+        return false;
+    memcpy(text, inside.p, inside.n);
+    text[inside.n] = '\0';
+    int family = ipv6 ? AF_INET6 : AF_INET;
+    if (inet_pton(family, text, bytes) != 1 || !inet_ntop(family, bytes, text, sizeof text))
+        return false;
+    for (size_t i = 0; i < t->address_count; i++)
+        if (str_eq_c(t->addresses[i], text))
+            return true;
+    return false;
+}
+
+/* False: refused, for it is no address, or one that asks to be sent on in an older syntax. */
+static bool read_recipient(struct decision *d)
+{
+    struct str text = d->question->recipient;
+    struct parse_error error = {0};
+    if (str_eq_nocase(text, str_c(postmaster))) {
+        d->to = (struct address){.local = str_c(postmaster), .domain = d->table->hostname};
+        return true;
+    }
+    bool source_route = str_starts(text, STR("@"));
+    bool parsed = !source_route && address_parse(text, d->arena, &d->to, &error);
+    if (source_route || (parsed && local_part_routes(d->to.local))) {
+        refuse(d, REPLY_ROUTING_SYNTAX,
+               STR("addresses that ask to be sent on (a%b, a!b, @a:b, \"a@b\") are never "
+                   "followed"));
+        return false;
+    }
+    if (!parsed) {
+        *d->answer =
+            (struct route_answer){.status = reply_status(REPLY_RECIPIENT_SYNTAX, str_c(error.text)),
+                                  .why = arena_copy(d->arena, str_c(error.text))};
+        return false;
+    }
+    return true;
+}
+
+void route_decide(const struct route_table *t, const struct route_question *q, struct arena *a,
+                  struct route_answer *ret)
+{
+    struct decision d = {.table = t, .question = q, .arena = a, .answer = ret};
+    if (!read_recipient(&d))
+        return;
+    const struct route_domain *domain = find_domain(t, d.to.domain);
+    if (domain && domain->accounts)
+        decide_account(&d, domain);
+    else if (domain)
+        decide_postmaster_only(&d, arena_printf(a, "%.*s domain %.*s without accounts",
+                                                STR_ARG(domain->at), STR_ARG(domain->name)));
+    else if (str_eq_nocase(d.to.domain, t->hostname) || is_own_literal(t, d.to.domain))
+        decide_postmaster_only(&d, arena_printf(a, "%.*s: %.*s is this server itself",
+                                                STR_ARG(t->config_name), STR_ARG(d.to.domain)));
+    else
+        decide_remote(&d);
+}
