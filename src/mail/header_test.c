@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: ISC
+#include "mail/header.h"
+
+#include "base/check.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void walks(void **state)
+{
+    struct str rest = STR("A: 1\r\nB:2\n 3\r\n\t4\r\nC : \r\n:no\r\nD: 5");
+    struct header_field f;
+
+    assert_true(header_next(&rest, &f));
+    assert_true(str_eq_c(f.name, "A") && str_eq_c(f.body, " 1") && str_eq_c(f.all, "A: 1\r\n"));
+    assert_true(header_next(&rest, &f));
+    assert_true(str_eq_c(f.name, "B") && str_eq_c(f.body, "2\n 3\r\n\t4"));
+    assert_true(header_next(&rest, &f));
+    assert_true(str_eq_c(f.name, "C") && str_eq_c(f.body, " "));
+    assert_false(header_next(&rest, &f));
+    assert_true(str_starts(rest, STR(":no")));
+}
+
+static void ends(void **state)
+{
+    static const struct {
+        const char *text, *left; /* after the header */
+        size_t bytes;
+    } cases[] = {
+        {"", "", 0},
+        {"\r\nbody", "body", 0},
+        {"\nbody", "body", 0},
+        {"A: 1\r\n\r\nB: 2\r\n", "B: 2\r\n", 6},
+        {"A: 1\n\nB", "B", 5},
+        {"A: 1\r\nbody\r\n", "body\r\n", 6},
+        {"A: 1", "", 4},
+        {"A: 1\r\n", "", 6},
+        {"A: 1\r\n\r", "\r", 6},
+        {" A: 1\r\n", " A: 1\r\n", 0}, /* continues nothing */
+        {"From bill Fri Nov 20 18:04:10\nA: 1\n", "From bill Fri Nov 20 18:04:10\nA: 1\n", 0},
+        {"A\xe4: 1\n", "A\xe4: 1\n", 0},
+        {"A: 1\n \n\nx", "x", 7},
+    };
+
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct str rest = str_c(cases[i].text);
+        struct header_field f;
+        assert_int_equal(header_bytes(rest), cases[i].bytes);
+        while (header_next(&rest, &f))
+            ;
+        assert_true(str_eq_c(rest, cases[i].left));
+    }
+}
+
+static void finds_the_first(void **state)
+{
+    struct str message = STR("To: a\r\nsubject: one\r\nSubject: two\r\n\r\nX: body\r\n");
+    struct header_field f;
+
+    assert_true(header_find(message, "Subject", &f));
+    assert_true(str_eq_c(f.body, " one"));
+    assert_false(header_find(message, "X", &f));
+}
+
+static const char *const messages[] = {
+    "Received: a\r\n\tb\r\nreceived: c\nDate: x\r\nMESSAGE-ID:<a@b>\r\nFrom : me\r\n\r\nReceived: "
+    "body\r\n",
+    "Received\r\n: no field\r\n",
+    "X-Received: a\r\nReceived-SPF: b\r\nReceive: c\r\n\r\n",
+    "A-name-much-longer-than-the-memory-for-names-is: x\r\nDate: y\r\n",
+    "\r\nDate: x\r\n",
+    " Date: x\r\nDate: y\r\n",
+    "Subject: Date: x\r\n Date: y\r\nFrom:\r\n\rDate: z\r\n",
+    "Date  \t: x\nFr om: y\n",
+    "",
+};
+
+static void assert_scan(const struct header_scan *h, struct str message)
+{
+    struct str rest = message;
+    struct header_field f;
+    uint32_t received_count = 0;
+
+    while (header_next(&rest, &f))
+        received_count += str_eq_nocase(f.name, STR("Received"));
+    assert_int_equal(h->received_count, received_count);
+    assert_int_equal(h->has_date, header_find(message, "Date", &f));
+    assert_int_equal(h->has_message_id, header_find(message, "Message-ID", &f));
+    assert_int_equal(h->has_from, header_find(message, "From", &f));
+}
+
+/* Whole, split in two anywhere, and byte by byte: the same facts as walking. */
+static void scans_like_it_walks(void **state)
+{
+    for (size_t i = 0; i < countof(messages); i++) {
+        struct str message = str_c(messages[i]);
+        struct header_scan h;
+        for (size_t at = 0; at <= message.n; at++) {
+            header_scan_init(&h);
+            header_scan_feed(&h, str_sub(message, 0, at));
+            header_scan_feed(&h, str_skip(message, at));
+            assert_scan(&h, message);
+        }
+        header_scan_init(&h);
+        for (size_t k = 0; k < message.n; k++)
+            header_scan_feed(&h, str_sub(message, k, k + 1));
+        assert_scan(&h, message);
+    }
+    struct header_scan h;
+    header_scan_init(&h);
+    header_scan_feed(&h, str_c(messages[0]));
+    assert_true(h.ended && h.has_date && h.has_message_id && h.has_from);
+    assert_int_equal(h.received_count, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(walks),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(finds_the_first),
+        cmocka_unit_test(scans_like_it_walks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
