@@ -15,7 +15,12 @@
 #include "base/log.h"
 #include "daemon/smtpd/state.h"
 
-enum { COMMAND_BYTES_MAX = 2048, NAME_DIGITS = 13, ASKED_BYTES_MAX = 1024 };
+enum {
+    COMMAND_BYTES_MAX = 2048,
+    NAME_DIGITS = 13,
+    ASKED_BYTES_MAX = 1024,
+    SAID_BYTES_MAX = 16 * 1024
+};
 
 /* What each phase promises; run after every step. */
 void session_check(const struct session *s)
@@ -325,9 +330,10 @@ static size_t line_feed(struct session *s, struct str in, struct buf *out)
 size_t session_feed(struct session *s, struct str in, struct buf *out)
 {
     size_t total = 0;
+    size_t enough = out->n + SAID_BYTES_MAX;
 
     s->active_us = clock_monotonic_us(s->world->clock);
-    while (total < in.n && s->waiting == FOR_CLIENT && s->phase != CLOSED) {
+    while (total < in.n && s->waiting == FOR_CLIENT && s->phase != CLOSED && out->n < enough) {
         struct str rest = str_skip(in, total);
         size_t used = s->phase == CONTENT ? content_feed(s, rest, out) : line_feed(s, rest, out);
 

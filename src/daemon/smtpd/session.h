@@ -50,7 +50,8 @@ struct session *session_new(const struct session_world *world, void *arg,
 void session_free(struct session **s); /* NULL is fine */
 
 void session_greet(struct session *s, struct buf *out);
-/* Returns how much of in was used; the rest is to come again, with more or after the answer. */
+/* Returns how much of in was used; the rest is to come again: with more, after the answer, or when
+ * the 16 KiB or more that it had to say have been read. */
 size_t session_feed(struct session *s, struct str in, struct buf *out);
 bool session_waits(const struct session *s); /* for an answer: feeding it is of no use */
 bool session_ended(const struct session *s); /* what is in out is the last word */

@@ -1,0 +1,475 @@
+/* smtpd/client.c - one connected client: its stream, its session, and the questions of the session
+ * as messages to router and queue.
+ *
+ * While the session waits, while the client does not read what it is told, and while the queue has
+ * more than it can swallow, nothing is read. */
+// SPDX-License-Identifier: ISC
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "daemon/smtpd/smtpd.h"
+#include "io/stream.h"
+
+enum {
+    IN_BYTES_MAX = 32 * 1024,
+    OUT_BYTES_MAX = 128 * 1024,
+    OUT_BYTES_ENOUGH = 8 * 1024, /* unread by the client: it is not listened to */
+    WORKER_BYTES_MAX = 16 * 1024 * 1024,
+    ENVELOPE_PIECE_BYTES = 64 * 1024,
+};
+#define TICK_US US_PER_S
+
+struct client {
+    struct list link;
+    struct smtpd *smtpd;
+    struct stream *stream;
+    struct session *session;
+    struct config *config;
+    struct connection connection;
+    uint64_t ticket; /* of the open question; 0: none */
+    bool putting;    /* it is a message for the queue */
+    size_t bytes_held;
+};
+
+/* ---- the world of a session: questions ---- */
+
+static void question_open(struct client *c, bool putting)
+{
+    struct smtpd *m = c->smtpd;
+
+    check(c->ticket == 0);
+    c->ticket = ++m->last_ticket;
+    c->putting = putting;
+    (void)map_put(m->questions, map_key_u64(&c->ticket), c);
+}
+
+static void question_close(struct client *c)
+{
+    if (c->ticket == 0)
+        return;
+    (void)map_remove(c->smtpd->questions, map_key_u64(&c->ticket));
+    c->ticket = 0;
+    c->putting = false;
+}
+
+/* NULL: whoever asked is gone, or was answered. */
+static struct client *question_client(struct smtpd *m, uint64_t ticket, bool putting)
+{
+    struct client *c = map_get(m->questions, map_key_u64(&ticket));
+
+    return c && c->putting == putting ? c : NULL;
+}
+
+static bool route_ask(void *arg, bool may_relay, struct str sender, struct str recipient)
+{
+    struct client *c = arg;
+    struct channel *router = worker_peer(c->smtpd->worker, ROUTER, 0);
+
+    if (!router)
+        return false;
+    question_open(c, false);
+    channel_send(router, &(struct msg_route_ask){.kind = MSG_ROUTE_ASK,
+                                                 .ticket = c->ticket,
+                                                 .may_relay = may_relay,
+                                                 .sender = sender,
+                                                 .recipient = recipient});
+    return true;
+}
+
+/* An envelope that is too long for one packet goes ahead in pieces. */
+static struct str send_envelope(struct channel *queue, uint64_t ticket, struct str envelope,
+                                uint8_t *flags)
+{
+    while (envelope.n > ENVELOPE_PIECE_BYTES) {
+        channel_send(queue,
+                     &(struct msg_put){.kind = MSG_PUT,
+                                       .ticket = ticket,
+                                       .flags = *flags,
+                                       .envelope = str_sub(envelope, 0, ENVELOPE_PIECE_BYTES)});
+        envelope = str_skip(envelope, ENVELOPE_PIECE_BYTES);
+        *flags = 0;
+    }
+    return envelope;
+}
+
+static bool put(void *arg, const struct session_put *p)
+{
+    struct client *c = arg;
+    struct channel *queue = worker_peer(c->smtpd->worker, QUEUE, 0);
+    uint8_t flags = p->begin ? PUT_BEGIN : 0;
+
+    if (!queue)
+        return false;
+    if (p->begin)
+        question_open(c, true);
+
+    struct str envelope = send_envelope(queue, c->ticket, p->envelope, &flags);
+
+    channel_send(queue, &(struct msg_put){.kind = MSG_PUT,
+                                          .ticket = c->ticket,
+                                          .flags = flags | (p->end ? PUT_END : 0),
+                                          .size = p->size,
+                                          .envelope = envelope,
+                                          .prefix = p->prefix,
+                                          .content = p->content});
+    return true;
+}
+
+static void cancel(void *arg)
+{
+    struct client *c = arg;
+    struct channel *queue = worker_peer(c->smtpd->worker, QUEUE, 0);
+
+    if (c->putting && queue)
+        channel_send(queue, &(struct msg_put_abort){.kind = MSG_PUT_ABORT, .ticket = c->ticket});
+    question_close(c);
+}
+
+static bool refuses(void *arg, struct status *ret)
+{
+    struct client *c = arg;
+    struct smtpd *m = c->smtpd;
+
+    if (!worker_peer(m->worker, QUEUE, 0)) {
+        *ret = reply_status(REPLY_NOT_STORED, STR_NONE);
+        return true;
+    }
+    *ret = m->queue_status;
+    return m->queue_refuses;
+}
+
+static bool tight(void *arg)
+{
+    struct client *c = arg;
+
+    return c->smtpd->bytes_held > WORKER_BYTES_MAX;
+}
+
+/* For the log, and for history unless it is busy: a refusal may be lost. */
+static void note(void *arg, struct str line)
+{
+    struct client *c = arg;
+    struct channel *history = worker_peer(c->smtpd->worker, HISTORY, 0);
+
+    log_line(LEVEL_INFO, line);
+    if (!history || channel_full(history))
+        return;
+
+    struct buf timed = buf_init(LINE_BYTES_MAX + 64);
+
+    buf_add_c(&timed, "time=");
+    time_print(&timed, clock_now_us(c->smtpd->worker->clock));
+    buf_add_char(&timed, ' ');
+    buf_add(&timed, line);
+    channel_send(history, &(struct msg_note){.kind = MSG_NOTE, .line = buf_str(&timed)});
+    buf_free(&timed);
+}
+
+void clients_init(struct smtpd *m)
+{
+    list_init(&m->clients);
+    m->questions = map_new();
+    m->out = buf_init(OUT_BYTES_MAX);
+    m->world = (struct session_world){.clock = m->worker->clock,
+                                      .route_ask = route_ask,
+                                      .put = put,
+                                      .cancel = cancel,
+                                      .refuses = refuses,
+                                      .tight = tight,
+                                      .note = note};
+}
+
+/* ---- life ---- */
+
+static void log_client(const struct client *c, const char *event, const char *key,
+                       const char *value)
+{
+    struct buf line = buf_init(KIB);
+
+    line_c(&line, "event", event);
+    line_str(&line, "session", session_name(c->session));
+    line_c(&line, key, value);
+    log_line(LEVEL_DEBUG, buf_str(&line));
+    buf_free(&line);
+}
+
+static void client_free(struct client *c)
+{
+    struct smtpd *m = c->smtpd;
+
+    session_free(&c->session);
+    stream_finish(&c->stream);
+    connections_leave(m->connections, &c->connection);
+    config_drop(&c->config);
+    m->bytes_held -= c->bytes_held;
+    m->client_count--;
+    list_remove(&c->link);
+    free(c);
+    smtpd_client_gone(m);
+}
+
+/* Sessions that hold a part of a message give it to the queue early: there it costs disk. */
+static void spill_all(struct smtpd *m)
+{
+    list_each (link, &m->clients) {
+        struct client *c = list_of(link, struct client, link);
+
+        session_spill(c->session);
+        m->bytes_held -= c->bytes_held;
+        c->bytes_held = session_bytes(c->session);
+        m->bytes_held += c->bytes_held;
+    }
+}
+
+static bool queue_is_full(const struct smtpd *m)
+{
+    const struct channel *queue = worker_peer(m->worker, QUEUE, 0);
+
+    return queue && channel_full(queue);
+}
+
+static void client_listen(struct client *c)
+{
+    if (session_waits(c->session) || stream_unsent(c->stream) > OUT_BYTES_ENOUGH ||
+        queue_is_full(c->smtpd))
+        stream_pause(c->stream);
+    else
+        stream_resume(c->stream);
+}
+
+/* After every step of its session: says what is to be said. The client may be gone then. */
+static void client_step(struct client *c)
+{
+    struct smtpd *m = c->smtpd;
+    size_t before = c->bytes_held;
+
+    if (m->out.n > 0)
+        (void)stream_write(c->stream, buf_str(&m->out)); /* a failure comes as an end */
+    buf_reset(&m->out);
+    if (session_ended(c->session)) {
+        log_client(c, "disconnected", "reason", session_why_ended(c->session));
+        client_free(c);
+        return;
+    }
+    c->bytes_held = session_bytes(c->session);
+    m->bytes_held += c->bytes_held - before;
+    if (m->bytes_held > WORKER_BYTES_MAX && c->bytes_held > before)
+        spill_all(m);
+    client_listen(c);
+}
+
+/* ---- the stream ---- */
+
+static void on_bytes(void *arg, struct buf *in)
+{
+    struct client *c = arg;
+
+    if (session_waits(c->session) || queue_is_full(c->smtpd)) {
+        stream_pause(c->stream);
+        return;
+    }
+    buf_drop_front(in, session_feed(c->session, buf_str(in), &c->smtpd->out));
+    client_step(c);
+}
+
+static void on_drained(void *arg)
+{
+    client_listen(arg);
+}
+
+static void on_end(void *arg, enum stream_end why, int error)
+{
+    struct client *c = arg;
+
+    log_client(c, "disconnected", "reason", why == STREAM_EOF ? "client" : "connection lost");
+    client_free(c);
+}
+
+static const struct stream_events client_events = {on_bytes, on_drained, on_end};
+
+/* ---- arriving ---- */
+
+static bool is_own(const struct config *config, const struct sock_address *address)
+{
+    for (size_t i = 0; i < config->relay_for_count; i++) {
+        if (network_has(&config->relay_for[i], address))
+            return true;
+    }
+    return false;
+}
+
+/* REPLY_GREETING: come in. Our own clients are never too many. */
+static enum reply_name admit(struct client *c, const struct sock_address *address, bool own)
+{
+    struct smtpd *m = c->smtpd;
+    bool entered = connections_enter(m->connections, &c->connection, address);
+
+    if (own)
+        return REPLY_GREETING;
+    if (!entered || connections_count(m->connections) > c->config->connections_max)
+        return REPLY_TOO_MANY_SESSIONS;
+    if (connections_count_from(m->connections, address) > c->config->connections_per_address_max)
+        return REPLY_TOO_MANY_FROM_YOU;
+    return REPLY_GREETING;
+}
+
+static void see_boards(struct smtpd *m)
+{
+    const struct worker *w = m->worker;
+
+    for (uint32_t i = 0; i < countof(w->boards); i++) {
+        if (i != w->number && w->boards[i] >= 0)
+            (void)connections_other(m->connections, i, w->boards[i]); /* or we do not count it */
+    }
+}
+
+/* Unique among the workers of one machine, and rising. */
+static uint64_t next_number(struct smtpd *m)
+{
+    uint64_t number = clock_now_us(m->worker->clock) << 7 | m->worker->number;
+
+    m->last_number = MAX_OF(number, m->last_number + 128);
+    return m->last_number;
+}
+
+static void on_tick(void *arg)
+{
+    struct smtpd *m = arg;
+
+    list_each (link, &m->clients) {
+        struct client *c = list_of(link, struct client, link);
+
+        session_tick(c->session, &m->out);
+        if (m->out.n > 0)
+            client_step(c);
+    }
+    if (m->client_count > 0)
+        timer_set(m->worker->loop, &m->clock, TICK_US, on_tick, m);
+}
+
+static struct client *client_new(struct smtpd *m, int fd, const struct sock_address *address,
+                                 bool own)
+{
+    struct client *c = mem_new(sizeof *c);
+    struct buf ip = buf_init(64);
+
+    *c = (struct client){.smtpd = m, .config = config_hold(m->config)};
+    sock_address_print_ip(&ip, address);
+    c->session = session_new(
+        &m->world, c, c->config,
+        &(struct session_client){.ip = buf_str(&ip), .may_relay = own, .number = next_number(m)});
+    log_client(c, "connected", "client", buf_c(&ip));
+    buf_free(&ip);
+    (void)stream_new(m->worker->loop, fd, &client_events, c, IN_BYTES_MAX, OUT_BYTES_MAX,
+                     &c->stream);
+    list_add(&m->clients, &c->link);
+    if (m->client_count++ == 0)
+        timer_set(m->worker->loop, &m->clock, TICK_US, on_tick, m);
+    return c;
+}
+
+void client_accept(struct smtpd *m, int fd, const struct sock_address *address)
+{
+    bool own = is_own(m->config, address);
+    struct client *c = client_new(m, fd, address, own);
+
+    see_boards(m);
+
+    enum reply_name greeting = admit(c, address, own);
+
+    if (greeting == REPLY_GREETING)
+        session_greet(c->session, &m->out);
+    else
+        session_close(c->session, greeting, &m->out);
+    client_step(c);
+}
+
+/* ---- answers and events of the worker ---- */
+
+void client_routed(struct smtpd *m, const struct msg_route_answer *a)
+{
+    struct client *c = question_client(m, a->ticket, false);
+
+    if (!c)
+        return;
+    question_close(c);
+    session_routed(c->session, &a->status, a->targets, &m->out);
+    client_step(c);
+}
+
+void client_put_credit(struct smtpd *m, const struct msg_put_credit *a)
+{
+    struct client *c = question_client(m, a->ticket, true);
+
+    if (!c)
+        return;
+    session_put_credit(c->session, a->bytes, &m->out);
+    client_step(c);
+}
+
+void client_stored(struct smtpd *m, const struct msg_put_done *a)
+{
+    struct client *c = question_client(m, a->ticket, true);
+
+    if (!c)
+        return;
+    question_close(c);
+    session_stored(c->session, &a->status, (struct id){.key = a->key, .node = a->node}, &m->out);
+    client_step(c);
+}
+
+void clients_lose_router(struct smtpd *m)
+{
+    struct status away = reply_status(REPLY_ROUTER_AWAY, STR_NONE);
+
+    list_each (link, &m->clients) {
+        struct client *c = list_of(link, struct client, link);
+
+        if (c->ticket != 0 && !c->putting)
+            client_routed(m, &(struct msg_route_answer){.ticket = c->ticket, .status = away});
+    }
+}
+
+void clients_lose_queue(struct smtpd *m)
+{
+    struct status lost = reply_status(REPLY_NOT_STORED, STR_NONE);
+
+    list_each (link, &m->clients) {
+        struct client *c = list_of(link, struct client, link);
+
+        if (c->putting)
+            client_stored(m, &(struct msg_put_done){.ticket = c->ticket, .status = lost});
+        else
+            client_listen(c); /* it may have been the queue that was full */
+    }
+}
+
+void clients_resume(struct smtpd *m)
+{
+    list_each (link, &m->clients) {
+        client_listen(list_of(link, struct client, link));
+    }
+}
+
+void clients_stop(struct smtpd *m)
+{
+    list_each (link, &m->clients) {
+        struct client *c = list_of(link, struct client, link);
+
+        session_stop(c->session, &m->out);
+        client_step(c);
+    }
+}
+
+void clients_end(struct smtpd *m)
+{
+    list_each (link, &m->clients) {
+        struct client *c = list_of(link, struct client, link);
+
+        session_close(c->session, REPLY_SHUTTING_DOWN, &m->out);
+        client_step(c);
+    }
+}

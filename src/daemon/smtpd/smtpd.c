@@ -1,0 +1,253 @@
+/* smtpd/smtpd.c - the role smtpd: listeners, peers, and how it ends. */
+// SPDX-License-Identifier: ISC
+#include "daemon/smtpd/smtpd.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+
+#define REST_US US_PER_S            /* after accepting failed, at most */
+#define PATIENCE_US (10 * US_PER_S) /* with messages under way when we are stopped */
+
+struct listener {
+    struct list link;
+    struct watch ready;
+    int fd;
+};
+
+static struct smtpd smtpd;
+static struct list listeners, next_listeners; /* of this generation, and of the one being told */
+static bool resting;                          /* no descriptors: nothing is accepted */
+static struct timer rest, patience;
+
+/* ---- accepting ---- */
+
+static void on_connection(void *arg, unsigned what);
+
+static void listeners_watch(void *arg)
+{
+    struct smtpd *m = arg;
+
+    resting = false;
+    timer_stop(&rest);
+    list_each (link, &listeners) {
+        struct listener *l = list_of(link, struct listener, link);
+
+        watch_start(m->worker->loop, &l->ready, l->fd, WATCH_READ, on_connection, l);
+    }
+}
+
+/* Out of descriptors or memory: a connection waits in the kernel until somebody leaves. */
+static void listeners_rest(int error)
+{
+    if (resting)
+        return;
+    resting = true;
+    log_event(LEVEL_WARNING, "accepting-paused", "error", strerror(error), NULL);
+    list_each (link, &listeners) {
+        watch_stop(&list_of(link, struct listener, link)->ready);
+    }
+    timer_set(smtpd.worker->loop, &rest, REST_US, listeners_watch, &smtpd);
+}
+
+static bool error_passes(int error)
+{
+    return error == EAGAIN || error == EINTR || error == ECONNABORTED || error == EPROTO;
+}
+
+/* One a turn: the other workers wait at the same socket, and shall have some of them. */
+static void on_connection(void *arg, unsigned what)
+{
+    struct listener *l = arg;
+    struct sock_address from = {.bytes = sizeof from.sa};
+    int fd = accept4(l->fd, (struct sockaddr *)&from.sa, &from.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd >= 0)
+        client_accept(&smtpd, fd, &from);
+    else if (!error_passes(errno))
+        listeners_rest(errno);
+}
+
+static void listener_close(struct listener *l)
+{
+    watch_stop(&l->ready);
+    list_remove(&l->link);
+    (void)close(l->fd);
+    free(l);
+}
+
+static void listeners_close(struct list *all)
+{
+    list_each (link, all) {
+        listener_close(list_of(link, struct listener, link));
+    }
+}
+
+static void take_listener(struct worker *w, uint32_t listen_index, struct str address, int fd)
+{
+    struct listener *l = mem_new(sizeof *l);
+    int on = 1;
+
+    /* Sockets accepted here inherit it: what leaves is gathered already. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    l->fd = fd;
+    list_add(&next_listeners, &l->link);
+}
+
+static void take_listeners(struct worker *w)
+{
+    listeners_close(&listeners);
+    if (smtpd.stopping) {
+        listeners_close(&next_listeners);
+        return;
+    }
+    list_each (link, &next_listeners) {
+        list_remove(link);
+        list_add(&listeners, link);
+    }
+    listeners_watch(&smtpd);
+}
+
+/* ---- life ---- */
+
+static int descriptors_raise(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+        return -errno;
+    r.rlim_cur = r.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &r) < 0 ? -errno : 0;
+}
+
+static int start(struct worker *w)
+{
+    if (!smtpd.config || w->boards[w->number] < 0)
+        return -EINVAL;
+    smtpd.worker = w;
+    smtpd.connections = connections_new();
+    list_init(&listeners);
+    list_init(&next_listeners);
+    clients_init(&smtpd);
+    (void)descriptors_raise(); /* or we serve as many as there are */
+    return connections_own(smtpd.connections, w->boards[w->number]);
+}
+
+static void take_config(struct worker *w, int snapshot_fd)
+{
+    struct config *fresh = NULL;
+    int error = config_load(snapshot_fd, &fresh);
+
+    (void)close(snapshot_fd); /* only read */
+    if (error < 0) {
+        log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-error), NULL);
+        return;
+    }
+    config_drop(&smtpd.config); /* sessions that began under it hold it */
+    smtpd.config = fresh;
+}
+
+static void done_if_empty(struct smtpd *m)
+{
+    if (m->stopping && m->client_count == 0)
+        worker_done(m->worker);
+}
+
+void smtpd_client_gone(struct smtpd *m)
+{
+    if (resting)
+        listeners_watch(m);
+    done_if_empty(m);
+}
+
+static void patience_over(void *arg)
+{
+    clients_end(arg);
+}
+
+static void stop(struct worker *w)
+{
+    if (smtpd.stopping)
+        return;
+    listeners_close(&listeners);
+    listeners_close(&next_listeners);
+    smtpd.stopping = true;
+    timer_set(w->loop, &patience, PATIENCE_US, patience_over, &smtpd);
+    clients_stop(&smtpd);
+    done_if_empty(&smtpd);
+}
+
+/* ---- peers ---- */
+
+static void peer_up(struct worker *w, struct channel *peer, uint32_t number)
+{
+    if (channel_peer(peer) == QUEUE)
+        smtpd.queue_refuses = false; /* until it says otherwise */
+}
+
+static void peer_down(struct worker *w, struct channel *peer)
+{
+    if (channel_peer(peer) == ROUTER)
+        clients_lose_router(&smtpd);
+    if (channel_peer(peer) == QUEUE)
+        clients_lose_queue(&smtpd);
+}
+
+static void peer_room(struct worker *w, struct channel *peer)
+{
+    if (channel_peer(peer) == QUEUE)
+        clients_resume(&smtpd);
+}
+
+static void on_route_answer(struct worker *w, struct channel *from, union message *m)
+{
+    client_routed(&smtpd, &m->route_answer);
+}
+
+static void on_put_credit(struct worker *w, struct channel *from, union message *m)
+{
+    client_put_credit(&smtpd, &m->put_credit);
+}
+
+static void on_put_done(struct worker *w, struct channel *from, union message *m)
+{
+    client_stored(&smtpd, &m->put_done);
+}
+
+static void on_queue_state(struct worker *w, struct channel *from, union message *m)
+{
+    smtpd.queue_refuses = !m->queue_state.accepts;
+    smtpd.queue_status = m->queue_state.status;
+    if (status_done(&smtpd.queue_status)) /* a refusal must not look like a 250 */
+        smtpd.queue_status = reply_status(REPLY_DISK_FULL, STR_NONE);
+}
+
+static const struct role_handler handlers[] = {
+    {MSG_ROUTE_ANSWER, on_route_answer},
+    {MSG_PUT_CREDIT, on_put_credit},
+    {MSG_PUT_DONE, on_put_done},
+    {MSG_QUEUE_STATE, on_queue_state},
+};
+
+const struct role_spec smtpd_spec = {
+    .role = SMTPD,
+    .user = "_troika-smtpd",
+    .jail_may = JAIL_ACCEPT,
+    .handlers = handlers,
+    .handler_count = countof(handlers),
+    .start = start,
+    .config = take_config,
+    .listener = take_listener,
+    .listeners_end = take_listeners,
+    .peer_up = peer_up,
+    .peer_down = peer_down,
+    .peer_room = peer_room,
+    .stop = stop,
+};

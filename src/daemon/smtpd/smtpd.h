@@ -1,0 +1,49 @@
+/* smtpd/smtpd.h - the role smtpd: clients in, questions out. What its files share. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "daemon/smtpd/connections.h"
+#include "daemon/smtpd/session.h"
+#include "ipc/worker.h"
+
+extern const struct role_spec smtpd_spec;
+
+struct smtpd {
+    struct worker *worker;
+    struct config *config; /* of new sessions */
+    struct session_world world;
+    struct connections *connections;
+
+    struct list clients;
+    size_t client_count;
+    uint64_t last_number;  /* of a session */
+    struct map *questions; /* ticket -> client that waits for its answer */
+    uint64_t last_ticket;
+    size_t bytes_held;  /* by all sessions for their messages */
+    struct buf out;     /* what one session says in one go */
+    struct timer clock; /* ticks once a second while there are clients */
+
+    bool queue_refuses;
+    struct status queue_status;
+    bool stopping;
+};
+
+/* client.c: one connected client, its stream and its session */
+struct client;
+
+void clients_init(struct smtpd *m);
+void client_accept(struct smtpd *m, int fd, const struct sock_address *address);
+void clients_resume(struct smtpd *m);      /* there is room again */
+void clients_lose_router(struct smtpd *m); /* its answers will not come */
+void clients_lose_queue(struct smtpd *m);
+void clients_stop(struct smtpd *m); /* 421 to all but those with a message under way */
+void clients_end(struct smtpd *m);  /* 421 to all */
+
+void client_routed(struct smtpd *m, const struct msg_route_answer *a);
+void client_put_credit(struct smtpd *m, const struct msg_put_credit *a);
+void client_stored(struct smtpd *m, const struct msg_put_done *a);
+
+/* smtpd.c */
+void smtpd_client_gone(struct smtpd *m); /* a descriptor is free; was it the last client? */
