@@ -22,6 +22,7 @@ enum { CHANNEL_AT_FD = 3, LOCK_AT_FD = 4 };
 #define LIFE_US_GOOD (60 * US_PER_S)  /* after this long a death is news, not a pattern */
 #define READY_US_MAX (600 * US_PER_S) /* a spool may have to be recovered first */
 #define ALIVE_US_MAX (30 * US_PER_S)
+#define SUSPECT_US (2 * US_PER_S)
 
 /* ---- log lines ---- */
 
@@ -207,10 +208,16 @@ static void hand_over(struct process *p)
 
 /* ---- watching ---- */
 
+/* What it said may still wait to be read when we ourselves were stopped or slow: one more look. */
 static void on_silence(void *arg)
 {
     struct process *p = arg;
 
+    if (!p->suspect && !p->asked_to_stop) {
+        p->suspect = true;
+        timer_set(p->server->loop, &p->deadline, SUSPECT_US, on_silence, p);
+        return;
+    }
     process_kill(p, p->asked_to_stop ? "it does not stop"
                     : p->ready       ? "it says nothing any more"
                                      : "it does not get ready");
@@ -218,6 +225,7 @@ static void on_silence(void *arg)
 
 static void expect(struct process *p, uint64_t within_us)
 {
+    p->suspect = false;
     if (!p->asked_to_stop)
         timer_set(p->server->loop, &p->deadline, within_us, on_silence, p);
 }

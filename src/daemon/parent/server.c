@@ -255,7 +255,8 @@ static void say_alive(void *arg)
 size_t server_board_bytes(const struct config *c)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t bytes = (size_t)c->connections_max * BOARD_SLOT_BYTES;
+    size_t slots = MAX_OF((size_t)c->connections_max, (size_t)BOARD_SLOTS_LEAST) + 1; /* a head */
+    size_t bytes = slots * BOARD_SLOT_BYTES;
 
     return (bytes + page - 1) / page * page;
 }

@@ -24,7 +24,8 @@ struct process {
     pid_t pid;       /* 0: does not run */
     struct channel *channel;
     bool ready, asked_to_stop, hand_over_failed;
-    int board; /* smtpd's memory; lives as long as the server; -1: not made yet */
+    bool suspect; /* its deadline has passed once */
+    int board;    /* smtpd's memory; lives as long as the server; -1: not made yet */
     uint64_t started_us, pause_us;
     struct timer again, deadline; /* restart; READY, ALIVE or the end must come before it */
 };
@@ -38,6 +39,8 @@ enum phase {
 };
 
 enum { PROCESSES_MAX = WORKER_ROW_COUNT * WORKERS_MAX, BOARD_SLOT_BYTES = 32 };
+/* Only touched pages cost memory, and a reload may then raise `connections` this far. */
+enum { BOARD_SLOTS_LEAST = 16 * 1024 };
 
 struct server {
     struct loop *loop;
@@ -62,7 +65,7 @@ void server_start(struct server *s);
 void server_reload(struct server *s);
 void server_stop(struct server *s);
 
-/* A board has room for connections_max slots. */
+/* A board has room for connections_max slots and a head. */
 size_t server_board_bytes(const struct config *c);
 void server_ready(struct server *s); /* one more worker is */
 
