@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: ISC
+#include "daemon/queue/fake.h"
+
+static const uint64_t HOUR = 3600 * US_PER_S;
+
+static bool content_has(const struct msg_job *job, const char *text)
+{
+    struct arena a = ARENA_INIT;
+    struct buf all = buf_init(MIB);
+    buf_add(&all, job->prefix);
+    buf_add(&all, job->content);
+    bool has = str_find_str(buf_str(&all), str_c(text)) < all.n;
+    buf_free(&all);
+    arena_free(&a);
+    return has;
+}
+
+static void never_makes_a_report(void **state)
+{
+    struct world *w = *state;
+    struct id id = put(w, "alice@example.test", "bill@x.test");
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    struct msg_job *job = next_job(w->local);
+    assert_non_null(job);
+    assert_true(str_eq_c(job->sender, ""));
+    assert_true(str_eq_c(job->next_hop, "example.test/alice"));
+    assert_true(content_has(job, "Final-Recipient: rfc822; bill@x.test") ||
+                content_has(job, "Final-Recipient: rfc822;bill@x.test"));
+    assert_true(content_has(job, "5.1.1"));
+    assert_true(content_has(job, "Subject: hello"));
+    assert_true(content_has(job, "Received: by test"));
+    assert_false(content_has(job, "\x1a"));
+    assert_true(content_has(job, id_print((struct id){.key = job->key, .node = job->node}).p));
+    assert_int_equal(row_count(w, id), 0);
+
+    struct arena a = ARENA_INIT;
+    struct id made = {.key = job->key, .node = job->node};
+    assert_int_equal(events_with(w, arena_printf(&a, "report=%s", id_print(made).p).p), 1);
+    assert_int_equal(events_with(w, arena_printf(&a, "about=%s", id_print(id).p).p), 1);
+    arena_free(&a);
+}
+
+static void recipients_that_fail_together_share_a_report(void **state)
+{
+    struct world *w = *state;
+    w->router_silent = true;
+    struct id id = put(w, "alice@example.test", "a@x.test b@x.test c@y.test d@y.test");
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    assert_int_equal(row_count(w, id), 4); /* nothing ends before its report is durable */
+    assert_int_equal(told_count(w->router, MSG_ROUTE_ASK), 1);
+    assert_int_equal(told_count(w->relay, MSG_JOB), 0); /* and nobody is tried again meanwhile */
+    w->router_silent = false;
+    turn(w);
+    assert_int_equal(row_count(w, id), 0);
+    assert_int_equal(told_count(w->local, MSG_JOB), 1);
+    struct msg_job *job = next_job(w->local);
+    assert_true(content_has(job, "a@x.test"));
+    assert_true(content_has(job, "d@y.test"));
+    assert_int_equal(events_with(w, "event=bounced"), 4);
+    assert_int_equal(events_with(w, "event=bounce-made"), 1);
+}
+
+static void many_recipients_take_several_reports(void **state)
+{
+    struct world *w = *state;
+    struct buf list = buf_init(16 * KIB);
+    struct buf text = buf_init(KIB);
+    for (int i = 0; i < 150; i++)
+        buf_printf(&list, "u%d@x.test ", i);
+    for (int i = 0; i < 500; i++)
+        buf_add_char(&text, 'z');
+    struct id id = put(w, "alice@example.test", buf_c(&list));
+    struct msg_job *job;
+    while ((job = next_job(w->relay)) != NULL)
+        finish_job(w, w->relay, job, status_make(550, 5, 1, 1, buf_str(&text)), false);
+    assert_int_equal(row_count(w, id), 0);
+    assert_in_range(events_with(w, "event=bounce-made"), 2, 20);
+    assert_int_equal(events_with(w, "event=bounced"), 150);
+    buf_free(&text);
+    buf_free(&list);
+}
+
+static void crash_before_the_answer_loses_nothing(void **state)
+{
+    struct world *w = *state;
+    w->router_silent = true;
+    struct id id = put(w, "alice@example.test", "bill@x.test");
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    queue_end(w);
+    queue_begin(w);
+    peers_begin(w);
+    workers_say_held_end(w, 5);
+    w->router_silent = false;
+    turn(w);
+    assert_int_equal(row_count(w, id), 1);
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    assert_int_equal(row_count(w, id), 0);
+    assert_int_equal(told_count(w->local, MSG_JOB), 1);
+}
+
+static void router_that_restarts_is_asked_again(void **state)
+{
+    struct world *w = *state;
+    w->router_silent = true;
+    struct id id = put(w, "alice@example.test", "bill@x.test");
+    peer_down(w, &w->router);
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    assert_int_equal(row_count(w, id), 1);
+    w->router_silent = false;
+    w->router = peer_up(w, ROUTER);
+    turn(w);
+    assert_int_equal(row_count(w, id), 0);
+}
+
+static void router_that_says_later_is_asked_later(void **state)
+{
+    struct world *w = *state;
+    struct id id = put(w, "later@example.test", "bill@x.test");
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    assert_int_equal(row_count(w, id), 1);
+    size_t asked = w->router->count;
+    for (int i = 0; i < 40; i++)
+        pass(w, US_PER_S);
+    assert_int_equal(w->router->count, asked + 1);
+    assert_int_equal(row_count(w, id), 1);
+    assert_null(next_job(w->relay));
+}
+
+static void assert_held(struct world *w, struct id id, const char *why)
+{
+    struct arena a = ARENA_INIT;
+    struct spool_recipient row;
+    assert_int_equal(rows_of(w, id, &a, &row, 1), 1);
+    assert_true(row.held);
+    assert_non_null(strstr(row.last.text, why));
+    arena_free(&a);
+}
+
+static void double_bounce_is_held_and_told(void **state)
+{
+    struct world *w = *state;
+    struct id id = put(w, "", "bill@x.test");
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    assert_held(w, id, "notification");
+    assert_int_equal(events_with(w, "event=double-bounce"), 1);
+    assert_null(next_job(w->local));
+    pass(w, 61 * US_PER_S);
+    struct msg_job *job = next_job(w->local);
+    assert_non_null(job);
+    assert_true(str_eq_c(job->next_hop, "mail.example.test/postmaster"));
+    assert_true(content_has(job, id_print(id).p));
+    finish_job(w, w->local, job, ST_OK, false);
+    /* The next one waits for its day. */
+    put(w, "", "bill@x.test");
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    pass(w, 2 * HOUR);
+    assert_null(next_job(w->local));
+    pass(w, 23 * HOUR);
+    assert_non_null(next_job(w->local));
+}
+
+static void sender_that_does_not_exist(void **state)
+{
+    struct world *w = *state;
+    struct id id = put(w, "nobody@example.test", "bill@x.test");
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    assert_held(w, id, "sender cannot be reached");
+}
+
+static void expired_backlog_is_given_up_after_an_attempt(void **state)
+{
+    struct world *w = *state;
+    ((struct peer *)w->relay->data)->slots = 0;
+    for (int i = 0; i < 100; i++)
+        put(w, "alice@example.test", "bill@dead.test");
+    pass(w, 121 * HOUR);
+    assert_int_equal(events_with(w, "event=expired"), 0);
+    queue_slots(w->relay->data, 1);
+    turn(w);
+    finish_job(w, w->relay, next_job(w->relay), ST_DEAD, true);
+    for (int i = 0; i < 10; i++)
+        turn(w);
+    assert_int_equal(events_with(w, "event=expired"), 100);
+    struct spool_counts counts;
+    assert_int_equal(spool_counts(w->q->spool, &counts), 0);
+    assert_int_equal(counts.recipient_count, 100); /* the reports */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_A_WORLD(never_makes_a_report),
+        IN_A_WORLD(recipients_that_fail_together_share_a_report),
+        IN_A_WORLD(many_recipients_take_several_reports),
+        IN_A_WORLD(crash_before_the_answer_loses_nothing),
+        IN_A_WORLD(router_that_restarts_is_asked_again),
+        IN_A_WORLD(router_that_says_later_is_asked_later),
+        IN_A_WORLD(double_bounce_is_held_and_told),
+        IN_A_WORLD(sender_that_does_not_exist),
+        IN_A_WORLD(expired_backlog_is_given_up_after_an_attempt),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,391 @@
+/* daemon/queue/control.c - see control.h. */
+// SPDX-License-Identifier: ISC
+#include "daemon/queue/control.h"
+
+#include <stdlib.h>
+
+#include "daemon/queue/queue.h"
+#include "mail/header.h"
+
+enum { SHOWN_FIELDS_MAX = 64, SHOWN_HEADER_BYTES = 32 * 1024 };
+
+struct selection { /* what text chooses: everything, one message, an address, a domain */
+    struct str text;
+    struct id id; /* key 0: no id */
+};
+
+struct asker {
+    struct peer *peer;
+    struct timer step;
+    enum question question;
+    enum queue_act act;
+    struct selection which;
+    struct spool_cursor cursor;
+    struct arena page;
+    struct spool_message message; /* of the row at hand; strings in page */
+    struct buf lines;
+    uint64_t event_number, count, left_alone;
+    bool ended; /* the last page is done; END is due */
+};
+
+/* ---- which rows ---- */
+
+static struct selection selection_make(struct str text)
+{
+    struct selection s = {.text = str_n(mem_copy(text.p, text.n), text.n)};
+    if (!id_parse(s.text, &s.id))
+        s.id = (struct id){0};
+    return s;
+}
+
+static bool address_chosen(struct str address, struct str text)
+{
+    return text.p[0] == '@' ? str_ends_nocase(address, text) : str_eq_nocase(address, text);
+}
+
+static bool row_chosen(const struct asker *k, const struct spool_recipient *r)
+{
+    struct str text = k->which.text;
+    if (text.n == 0 || k->which.id.key != 0)
+        return true;
+    return address_chosen(r->address, text) || address_chosen(r->original, text) ||
+           address_chosen(k->message.sender, text);
+}
+
+/* The next page of candidates; the message of each row is loaded by load_message. */
+static int next_rows(struct asker *k, struct spool_recipient *rows)
+{
+    struct queue *q = k->peer->queue;
+    int n;
+    arena_free(&k->page);
+    k->message = (struct spool_message){0};
+    if (k->which.id.key != 0)
+        n = spool_recipients(q->spool, k->which.id.key, k->cursor.number, &k->page, rows,
+                             LIST_ROWS);
+    else
+        n = spool_list(q->spool, &k->cursor, &k->page, rows, LIST_ROWS);
+    queue_must(q, n);
+    if (n > 0)
+        k->cursor = (struct spool_cursor){.key = rows[n - 1].key, .number = rows[n - 1].number};
+    return n;
+}
+
+static void load_message(struct asker *k, uint64_t key)
+{
+    if (k->message.id.key == key)
+        return;
+    int r = spool_message(k->peer->queue->spool, key, &k->page, &k->message);
+    queue_must(k->peer->queue, r);
+    if (r < 0)
+        k->message = (struct spool_message){.id = queue_id(k->peer->queue, key)};
+}
+
+/* ---- lines ---- */
+
+static void send_lines(struct asker *k)
+{
+    if (k->lines.n == 0)
+        return;
+    channel_send(k->peer->channel,
+                 &(struct msg_lines){.kind = MSG_LINES,
+                                     .lines = str_sub(buf_str(&k->lines), 0, k->lines.n - 1)});
+    buf_reset(&k->lines);
+}
+
+static void line_end(struct asker *k)
+{
+    buf_add_char(&k->lines, '\n');
+    if (k->lines.n > LINES_BYTES)
+        send_lines(k);
+}
+
+static void add_time(struct buf *line, const char *key, uint64_t us)
+{
+    buf_add_char(line, ' ');
+    buf_add_c(line, key);
+    buf_add_char(line, '=');
+    time_print(line, us);
+}
+
+static const char *state_of(const struct asker *k, const struct spool_recipient *r)
+{
+    if (active_has(k->peer->queue, r->key, r->number))
+        return "active";
+    return r->held ? "held" : "queued";
+}
+
+static void add_via(struct buf *line, const struct spool_recipient *r, struct buf *scratch)
+{
+    buf_reset(scratch);
+    buf_add_c(scratch, transport_name(r->transport));
+    buf_add_char(scratch, ':');
+    buf_add(scratch, r->next_hop);
+    line_str(line, "via", buf_str(scratch));
+}
+
+static void add_last(struct buf *line, const struct status *st, struct buf *scratch)
+{
+    buf_reset(scratch);
+    if (st->class != 0) {
+        status_print_enhanced(scratch, st);
+        buf_add_char(scratch, ' ');
+        buf_add_c(scratch, st->text);
+    }
+    line_str(line, "last", buf_str(scratch));
+}
+
+static void add_row(struct asker *k, const struct spool_recipient *r)
+{
+    struct buf *line = &k->lines;
+    struct buf one = buf_init(LINE_BYTES_MAX);
+    struct buf scratch = buf_init(2 * KIB);
+
+    line_c(&one, "msg", id_print(k->message.id).p);
+    line_u64(&one, "n", r->number);
+    line_c(&one, "state", state_of(k, r));
+    line_address(&one, "from", k->message.sender);
+    line_address(&one, "to", r->address);
+    add_via(&one, r, &scratch);
+    line_u64(&one, "attempts", r->attempts);
+    add_time(&one, "due", r->due_us);
+    add_last(&one, &r->last, &scratch);
+    line_u64(&one, "size", k->message.size);
+    add_time(&one, "received", k->message.received_us);
+    buf_add(line, buf_str(&one));
+    buf_free(&scratch);
+    buf_free(&one);
+    line_end(k);
+    k->count++;
+}
+
+/* ---- steps: each does a little; true: there is more ---- */
+
+static bool list_step(struct asker *k)
+{
+    struct spool_recipient *rows = k->peer->queue->schedule.page;
+    int n = next_rows(k, rows);
+    for (int i = 0; i < n; i++) {
+        load_message(k, rows[i].key);
+        if (row_chosen(k, &rows[i]))
+            add_row(k, &rows[i]);
+    }
+    return n > 0;
+}
+
+static void show_header(struct asker *k)
+{
+    struct queue *q = k->peer->queue;
+    struct str rest = STR_NONE;
+    struct header_field field;
+    const struct str parts[] = {k->message.prefix, STR_NONE};
+
+    if (!k->message.in_file && spool_content(q->spool, k->message.id.key, &k->page, &rest) < 0)
+        rest = STR_NONE;
+    for (size_t part = 0; part < countof(parts); part++) {
+        struct str text = part == 0 ? parts[0] : str_sub(rest, 0, SHOWN_HEADER_BYTES);
+        for (size_t i = 0; i < SHOWN_FIELDS_MAX && header_next(&text, &field); i++) {
+            struct buf one = buf_init(LINE_BYTES_MAX);
+            line_str(&one, "header", str_trim(field.all));
+            buf_add(&k->lines, buf_str(&one));
+            buf_free(&one);
+            line_end(k);
+        }
+    }
+}
+
+static bool show_step(struct asker *k)
+{
+    struct queue *q = k->peer->queue;
+    bool first = k->cursor.number == 0;
+    if (first && k->which.id.key != 0 &&
+        spool_message(q->spool, k->which.id.key, &k->page, &k->message) == 0) {
+        struct buf one = buf_init(LINE_BYTES_MAX);
+        line_c(&one, "msg", id_print(k->message.id).p);
+        line_address(&one, "from", k->message.sender);
+        line_u64(&one, "size", k->message.size);
+        add_time(&one, "received", k->message.received_us);
+        add_time(&one, "expires", k->message.expires_us);
+        line_str(&one, "client", k->message.client);
+        buf_add(&k->lines, buf_str(&one));
+        buf_free(&one);
+        line_end(k);
+        show_header(k);
+    }
+    return list_step(k);
+}
+
+static void tell_act(struct queue *q, const struct asker *k, const struct spool_recipient *r)
+{
+    static const char *const names[ACT_COUNT] = {[ACT_RETRY] = "retry",
+                                                 [ACT_HOLD] = "held",
+                                                 [ACT_RELEASE] = "released",
+                                                 [ACT_REMOVE] = "removed"};
+    struct buf *line = event_begin(q, names[k->act], k->message.id);
+    line_address(line, "to", r->address);
+    line_c(line, "by", "operator");
+    event_end(q);
+}
+
+static void let_destination_try(struct queue *q, const struct spool_recipient *r)
+{
+    struct destination *d = destination_get(q, r->transport, r->next_hop);
+    if (d == NULL)
+        return;
+    if (d->failures > 0)
+        queue_must(q, spool_destination_back_off(q->spool, d->id, 0, d->failures, NULL));
+    d->back_off_until_us = 0;
+    d->cursor = (struct spool_cursor){0};
+    destination_rest(q, d);
+}
+
+static int act_on(struct queue *q, const struct asker *k, const struct spool_recipient *r)
+{
+    switch (k->act) {
+    case ACT_HOLD:
+        return spool_hold_recipient(q->spool, r->key, r->number, true, NULL);
+    case ACT_RELEASE:
+        return spool_hold_recipient(q->spool, r->key, r->number, false, NULL);
+    case ACT_REMOVE:
+        return spool_end_recipient(q->spool, r->key, r->number);
+    default:
+        let_destination_try(q, r);
+        return spool_retry_now(q->spool, r->key, r->number);
+    }
+}
+
+/* What is being delivered at this moment is left alone: its outcome is already on its way. */
+static void act_row(struct asker *k, const struct spool_recipient *r)
+{
+    struct queue *q = k->peer->queue;
+    if (active_has(q, r->key, r->number)) {
+        k->left_alone++;
+        return;
+    }
+    if ((k->act == ACT_HOLD && r->held) || (k->act == ACT_RELEASE && !r->held))
+        return;
+    queue_must(q, act_on(q, k, r));
+    tell_act(q, k, r);
+    k->count++;
+}
+
+static bool act_step(struct asker *k)
+{
+    struct queue *q = k->peer->queue;
+    struct spool_recipient *rows = q->schedule.page;
+    int n = next_rows(k, rows);
+    for (int i = 0; i < n; i++) {
+        load_message(k, rows[i].key);
+        if (row_chosen(k, &rows[i]))
+            act_row(k, &rows[i]);
+    }
+    destinations_rewind(q);
+    return n > 0;
+}
+
+static bool events_step(struct asker *k)
+{
+    struct queue *q = k->peer->queue;
+    struct buf batch = buf_init(PACKET_BYTES_MAX);
+    struct buf scratch = buf_init(LINE_BYTES_MAX);
+    int r = spool_events(q->spool, k->event_number, &batch, &k->event_number);
+    struct str rest = buf_str(&batch);
+
+    queue_must(q, r);
+    while (r > 0 && rest.n > 0) {
+        struct str line = str_cut(&rest, '\n');
+        if (line.n == 0 || !event_matches(line, k->which.text, &scratch))
+            continue;
+        buf_add(&k->lines, line);
+        line_end(k);
+        k->count++;
+    }
+    buf_free(&scratch);
+    buf_free(&batch);
+    return r > 0;
+}
+
+static bool (*const steps[ASK_COUNT])(struct asker *k) = {
+    [ASK_LIST] = list_step,
+    [ASK_SHOW] = show_step,
+    [ASK_ACT] = act_step,
+    [ASK_EVENTS] = events_step,
+};
+
+/* ---- life of an asker ---- */
+
+static void asker_free(struct asker *k)
+{
+    timer_stop(&k->step);
+    k->peer->asker = NULL;
+    arena_free(&k->page);
+    buf_free(&k->lines);
+    free((char *)(uintptr_t)k->which.text.p);
+    free(k);
+}
+
+static struct status end_status(const struct asker *k)
+{
+    struct arena a = ARENA_INIT;
+    struct status st = status_make(0, 2, 0, 0, STR("ok"));
+    if (k->question == ASK_SHOW && k->which.id.key == 0)
+        st = status_make(0, 5, 5, 4, STR("show takes the id of a message"));
+    else if (k->count == 0 && k->left_alone == 0 && k->which.id.key != 0 &&
+             k->question != ASK_EVENTS)
+        st = status_make(0, 5, 1, 0, STR("no such message is waiting"));
+    else if (k->left_alone > 0)
+        st = status_make(0, 2, 0, 0,
+                         arena_printf(&a, "%llu being delivered at this moment, left alone",
+                                      (unsigned long long)k->left_alone));
+    arena_free(&a);
+    return st;
+}
+
+static void send_end(struct asker *k)
+{
+    channel_send(k->peer->channel,
+                 &(struct msg_end){.kind = MSG_END, .status = end_status(k), .count = k->count});
+    asker_free(k);
+}
+
+static void step(void *arg)
+{
+    struct asker *k = arg;
+    struct queue *q = k->peer->queue;
+    if (k->ended) {
+        send_end(k);
+        return;
+    }
+    if (channel_full(k->peer->channel))
+        return; /* control_peer_room goes on */
+    k->ended = !steps[k->question](k);
+    if (k->ended)
+        send_lines(k);
+    queue_touch(q);
+    timer_set(q->loop, &k->step, 0, step, k);
+}
+
+void control_ask(struct peer *peer, enum question question, enum queue_act act, struct str text)
+{
+    if (peer->asker != NULL)
+        asker_free(peer->asker);
+    struct asker *k = mem_new(sizeof(*k));
+    *k = (struct asker){.peer = peer,
+                        .question = question,
+                        .act = act,
+                        .which = selection_make(text),
+                        .lines = buf_init(PACKET_BYTES_MAX)};
+    peer->asker = k;
+    timer_set(peer->queue->loop, &k->step, 0, step, k);
+}
+
+void control_peer_down(struct peer *peer)
+{
+    if (peer->asker != NULL)
+        asker_free(peer->asker);
+}
+
+void control_peer_room(struct peer *peer)
+{
+    if (peer->asker != NULL)
+        timer_set(peer->queue->loop, &peer->asker->step, 0, step, peer->asker);
+}

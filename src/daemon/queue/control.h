@@ -1,0 +1,21 @@
+/* daemon/queue/control.h - a person asks: list, show, act, which events history has not yet.
+ *
+ * Answers page by key: a little each turn, and nothing while the asker does not read, so that a
+ * listing of millions costs neither memory nor anybody's mail. An action changes a page in one
+ * turn's commit and goes on in the next; END comes after the last commit. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "ipc/message.h"
+
+struct peer;
+struct asker;
+
+enum { LIST_ROWS = 256, LINES_BYTES = 64 * 1024, PACKETS_A_TURN = 8 };
+
+enum question { ASK_LIST, ASK_SHOW, ASK_ACT, ASK_EVENTS, ASK_COUNT };
+
+/* A new question ends the one before. */
+void control_ask(struct peer *peer, enum question question, enum queue_act act, struct str text);
+void control_peer_down(struct peer *peer);
+void control_peer_room(struct peer *peer);

@@ -1,0 +1,140 @@
+/* daemon/queue/outcome.c - see outcome.h. */
+// SPDX-License-Identifier: ISC
+#include "daemon/queue/outcome.h"
+
+#include "daemon/queue/queue.h"
+#include "mail/reply.h"
+
+static struct buf *begin(struct queue *q, const char *event, const struct job *j,
+                         const struct job_recipient_state *s)
+{
+    struct buf *line = event_begin(q, event, j->id);
+    line_address(line, "to", s->address);
+    if (!str_eq(s->original, s->address))
+        line_address(line, "original", s->original);
+    return line;
+}
+
+static void add_hop(struct buf *line, const struct job *j, const struct msg_result *m)
+{
+    if (j->destination != NULL) {
+        line_c(line, "via", transport_name(j->destination->transport));
+        line_str(line, "next-hop", j->destination->next_hop);
+    }
+    if (m->host.n > 0)
+        line_str(line, "host", m->host);
+}
+
+static void delivered(struct queue *q, struct job *j, const struct job_recipient_state *s,
+                      const struct msg_result *m)
+{
+    uint64_t now = clock_now_us(q->clock);
+    queue_must(q, spool_end_recipient(q->spool, j->id.key, s->active.name.number));
+    struct buf *line = begin(q, "delivered", j, s);
+    add_hop(line, j, m);
+    event_status(line, &m->status);
+    if (m->detail.n > 0)
+        line_str(line, "detail", m->detail);
+    line_u64(line, "ms", now > j->received_us ? (now - j->received_us) / 1000 : 0);
+    event_end(q);
+}
+
+static void failed(struct queue *q, struct job *j, const struct job_recipient_state *s,
+                   const struct msg_result *m, bool expired)
+{
+    struct failure f = {.number = s->active.name.number,
+                        .address = s->address,
+                        .original = s->original,
+                        .remote = m->host,
+                        .status = m->status,
+                        .attempts = s->attempts + 1,
+                        .expired = expired};
+    if (expired)
+        f.status = reply_status(REPLY_EXPIRED, str_c(m->status.text));
+    bounce_add(q, j->id, j->sender, j->received_us, &f);
+}
+
+static void tell_deferred(struct queue *q, struct job *j, const struct job_recipient_state *s,
+                          const struct msg_result *m, uint64_t next_us)
+{
+    struct buf *line = begin(q, "deferred", j, s);
+    add_hop(line, j, m);
+    event_status(line, &m->status);
+    buf_add(line, STR(" next="));
+    time_print(line, next_us);
+    event_end(q);
+}
+
+static void deferred(struct queue *q, struct job *j, const struct job_recipient_state *s,
+                     const struct msg_result *m)
+{
+    uint64_t now = clock_now_us(q->clock);
+    uint64_t due = now + retry_delay_us(q->config, s->attempts + 1, j->id.key);
+
+    queue_must(q,
+               spool_defer_recipient(q->spool, j->id.key, s->active.name.number, due, &m->status));
+    schedule_due_at(q, due);
+    tell_deferred(q, j, s, m, due);
+}
+
+static void next_hop_failed(struct queue *q, struct job *j, const struct job_recipient_state *s,
+                            const struct msg_result *m)
+{
+    struct destination *d = j->destination;
+    if (!j->next_hop_failed)
+        destination_failed(q, d, j->started_us, &m->status);
+    j->next_hop_failed = true;
+    d->cursor = (struct spool_cursor){0}; /* its rows are due as they were */
+    schedule_due_at(q, d->back_off_until_us);
+    if (j->started_us >= s->expires_us)
+        failed(q, j, s, m, true);
+    else
+        tell_deferred(q, j, s, m, d->back_off_until_us);
+}
+
+void outcome(struct queue *q, struct job *j, const struct job_recipient_state *s,
+             const struct msg_result *m)
+{
+    j->answered = j->answered || !m->next_hop_failed;
+    if (status_done(&m->status))
+        delivered(q, j, s, m);
+    else if (status_never(&m->status))
+        failed(q, j, s, m, false);
+    else if (m->next_hop_failed && j->destination != NULL)
+        next_hop_failed(q, j, s, m);
+    else if (j->started_us >= s->expires_us)
+        failed(q, j, s, m, true);
+    else
+        deferred(q, j, s, m);
+}
+
+void outcome_hold(struct queue *q, const char *event, struct id id, uint32_t number,
+                  struct str address, const struct status *why)
+{
+    queue_must(q, spool_hold_recipient(q->spool, id.key, number, true, why));
+    struct buf *line = event_begin(q, event, id);
+    line_address(line, "to", address);
+    if (why != NULL)
+        event_status(line, why);
+    event_end(q);
+}
+
+void outcome_damaged(struct queue *q, struct id id)
+{
+    struct status why = status_make(0, 4, 3, 0, STR("its stored bytes are damaged: held"));
+    struct arena a = ARENA_INIT;
+    struct spool_recipient page[JOB_RECIPIENTS_MAX];
+    uint32_t after = 0;
+    int n;
+
+    log_event(LEVEL_ERROR, "damaged", "msg", id_print(id).p, NULL);
+    while ((n = spool_recipients(q->spool, id.key, after, &a, page, countof(page))) > 0) {
+        after = page[n - 1].number;
+        for (int i = 0; i < n; i++)
+            if (!page[i].held)
+                outcome_hold(q, "held", id, page[i].number, page[i].address, &why);
+        arena_free(&a);
+    }
+    queue_must(q, n);
+    arena_free(&a);
+}
