@@ -66,8 +66,7 @@ static void finds_the_first(void **state)
 }
 
 static const char *const messages[] = {
-    "Received: a\r\n\tb\r\nreceived: c\nDate: x\r\nMESSAGE-ID:<a@b>\r\nFrom : me\r\n\r\nReceived: "
-    "body\r\n",
+    "Received: a\r\n\tb\r\nreceived: c\nDate: x\r\nMESSAGE-ID:<a>\r\nFrom : me\r\n\r\nReceived: z",
     "Received\r\n: no field\r\n",
     "X-Received: a\r\nReceived-SPF: b\r\nReceive: c\r\n\r\n",
     "A-name-much-longer-than-the-memory-for-names-is: x\r\nDate: y\r\n",
