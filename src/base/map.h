@@ -15,7 +15,8 @@ size_t map_count(const struct map *m);
 void *map_get(const struct map *m, struct str key);        /* NULL: not there */
 void *map_put(struct map *m, struct str key, void *value); /* returns what was replaced, or NULL */
 void *map_remove(struct map *m, struct str key);           /* returns what was removed, or NULL */
-/* Walks all entries in no order: start with *at = 0; NULL at the end. The entry just returned may be removed. */
+/* Walks all entries in no order: start with *at = 0; NULL at the end. The entry just returned may
+ * be removed. */
 void *map_next(const struct map *m, size_t *at);
 
 struct str map_key_u64(const uint64_t *v); /* the 8 bytes of *v as a key */
