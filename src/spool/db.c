@@ -28,7 +28,7 @@ static const char schema[] =
     "CREATE TABLE recipient (key INT, number INT, destination INT, due_us INT, expires_us INT,"
     " held INT, attempts INT, address BLOB, original BLOB, why BLOB, last BLOB,"
     " PRIMARY KEY (key, number)) WITHOUT ROWID;"
-    "CREATE INDEX recipient_due ON recipient (destination, due_us) WHERE held = 0;"
+    "CREATE INDEX recipient_due ON recipient (destination, held, due_us) WHERE held = 0;"
     "CREATE INDEX recipient_expiry ON recipient (destination, held, expires_us);"
     "CREATE TABLE outbox (number INTEGER PRIMARY KEY, lines BLOB);"
     "PRAGMA user_version = 1;";

@@ -6,7 +6,6 @@
 #include "spool/internal.h"
 
 enum {
-    EVENT_BYTES_MAX = 60 * 1024,
     PULL_BACK_ROWS = 1000,
     PULL_BACK_DESTINATIONS = 5000,
 };
@@ -380,15 +379,15 @@ int spool_pull_back(struct spool *s, uint64_t now_us, uint64_t longest_us)
 
 /* ---- events and facts ---- */
 
-int spool_event(struct spool *s, struct str line)
+int spool_event(struct spool *s, struct str lines)
 {
     if (s->broken)
         return -EIO;
-    if (line.n >= EVENT_BYTES_MAX)
+    if (lines.n >= SPOOL_EVENT_BYTES_MAX)
         return -EMSGSIZE;
-    if (s->batch.events.n + line.n + 1 > EVENTS_BYTES_MAX)
+    if (s->batch.events.n + lines.n + 1 > EVENTS_BYTES_MAX)
         return -ENOBUFS;
-    (void)buf_add(&s->batch.events, line);
+    (void)buf_add(&s->batch.events, lines);
     (void)buf_add_char(&s->batch.events, '\n');
     return 0;
 }

@@ -69,6 +69,7 @@ bool spool_release_reserve(struct spool *s)
         return false;
     s->reserved = false;
     s->has_room = false;
+    s->room_asked_us = MAX_OF(clock_monotonic_us(s->o.clock), UINT64_C(1));
     int fd = d->open(d, s->dir_fd, reserve_name, O_RDWR, 0);
     if (fd < 0)
         return false;

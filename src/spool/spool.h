@@ -80,10 +80,11 @@ int spool_destination_back_off(struct spool *s, uint64_t destination, uint64_t u
 /* After the clock went back: due and back-off times later than now + longest become that. Works
  * through a bounded piece: 1 means "once more after the next commit", 0: all done. */
 int spool_pull_back(struct spool *s, uint64_t now_us, uint64_t longest_us);
-/* Lines for history (see log.h), each ended by '\n' when read back: kept until
- * spool_events_taken. Those of a batch become one row, or several of at most 64 KiB.
- * -ENOBUFS: too many in one batch, commit first. */
-int spool_event(struct spool *s, struct str line);
+/* A line for history (see log.h), or several with '\n' between them; the last is ended here. Kept
+ * until spool_events_taken. Those of a batch become one row, or several of at most 64 KiB.
+ * -EMSGSIZE: SPOOL_EVENT_BYTES_MAX or more; -ENOBUFS: too many in one batch, commit first. */
+enum { SPOOL_EVENT_BYTES_MAX = 60 * 1024 };
+int spool_event(struct spool *s, struct str lines);
 int spool_events_taken(struct spool *s, uint64_t number); /* all up to this batch number */
 /* Small facts by name that must survive (the fingerprint of the routing configuration…). */
 int spool_fact_set(struct spool *s, const char *name, struct str value);

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: ISC
+#include <errno.h>
+
+#include "spool/test_spool.h"
+
+/* Every question must be answered through an index: its cost is what it returns. */
+static void test_plans(void **state)
+{
+    struct test_spool t;
+    char sql[2048];
+
+    test_start(&t);
+    for (int which = 0; which < SQL_COUNT; which++) {
+        sqlite3_stmt *st;
+        (void)snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN %s", db_sql((enum sql)which));
+        if (which <= SQL_ROLLBACK || which == SQL_SEGMENTS) /* all segments are read, once */
+            continue;
+        assert_int_equal(sqlite3_prepare_v2(t.s->db.handle, sql, -1, &st, NULL), SQLITE_OK);
+        while (sqlite3_step(st) == SQLITE_ROW) {
+            const char *detail = (const char *)sqlite3_column_text(st, 3);
+            if (strstr(detail, "SCAN ") && !strstr(detail, "CONSTANT ROW"))
+                fail_msg("%s: %s", db_sql((enum sql)which), detail);
+            if (strstr(detail, "TEMP B-TREE"))
+                fail_msg("%s: %s", db_sql((enum sql)which), detail);
+        }
+        (void)sqlite3_finalize(st);
+    }
+    test_stop(&t);
+}
+
+struct plan {
+    enum sql which;
+    const char *part;
+};
+
+static void test_indexes(void **state)
+{
+    static const struct plan table[] = {
+        {SQL_DUE_RECIPIENTS,
+         "USING INDEX recipient_due (destination=? AND held=? AND (due_us,key,"},
+        {SQL_EXPIRED_RECIPIENTS,
+         "USING INDEX recipient_expiry (destination=? AND held=? AND (expires_us,key,"},
+        {SQL_EARLIEST_DUE, "USING COVERING INDEX recipient_due (destination=? AND held=?"},
+        {SQL_DUE_DESTINATIONS, "USING INDEX destination_wake (wake_us>?"},
+        {SQL_NEXT_WAKE, "USING COVERING INDEX destination_wake (wake_us>?"},
+        {SQL_FAR_RECIPIENTS, "recipient_due (destination=? AND held=? AND due_us>?"},
+        {SQL_IDLE_DESTINATIONS, "destination_wake (wake_us=? AND rowid>?"},
+        {SQL_LIST, "USING PRIMARY KEY ((key,number)>(?,?))"},
+    };
+    struct test_spool t;
+    char sql[2048];
+
+    test_start(&t);
+    for (size_t i = 0; i < countof(table); i++) {
+        sqlite3_stmt *st;
+        (void)snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN %s", db_sql(table[i].which));
+        assert_int_equal(sqlite3_prepare_v2(t.s->db.handle, sql, -1, &st, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+        const char *detail = (const char *)sqlite3_column_text(st, 3);
+        if (!strstr(detail, table[i].part))
+            fail_msg("%s: %s", table[i].part, detail);
+        (void)sqlite3_finalize(st);
+    }
+    test_stop(&t);
+}
+
+static void test_status(void **state)
+{
+    struct status st = status_make(451, 4, 4, 1, STR("no route to host"));
+    struct arena a = ARENA_INIT;
+    struct str packed = status_pack(&a, &st);
+
+    assert_int_equal(packed.n, 5 + 16);
+    assert_true(str_eq(str_skip(packed, 5), STR("no route to host")));
+    assert_int_equal(status_pack(&a, NULL).n, 0);
+    assert_int_equal(status_pack(&a, &(struct status){0}).n, 0);
+    arena_free(&a);
+}
+
+static void test_later_version(void **state)
+{
+    struct test_spool t;
+
+    test_start(&t);
+    assert_int_equal(sqlite3_exec(t.s->db.handle, "PRAGMA user_version = 99", NULL, NULL, NULL),
+                     SQLITE_OK);
+    spool_close(&t.s);
+    assert_int_equal(spool_open(t.dir_fd, &t.options, &t.s), -EPROTONOSUPPORT);
+    test_stop(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plans),
+        cmocka_unit_test(test_indexes),
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_later_version),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
