@@ -181,8 +181,8 @@ static void expired_backlog_is_given_up_after_an_attempt(void **state)
     finish_job(w, w->relay, next_job(w->relay), ST_DEAD, true);
     for (int i = 0; i < 10; i++)
         turn(w);
-    assert_int_equal(events_with(w, "event=expired"), 100);
     struct spool_counts counts;
+    assert_int_equal(events_with(w, "event=expired"), 100);
     assert_int_equal(spool_counts(w->q->spool, &counts), 0);
     assert_int_equal(counts.recipient_count, 100); /* the reports */
 }

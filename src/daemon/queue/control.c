@@ -61,9 +61,9 @@ static int next_rows(struct asker *k, struct spool_recipient *rows)
     k->message = (struct spool_message){0};
     if (k->which.id.key != 0)
         n = spool_recipients(q->spool, k->which.id.key, k->cursor.number, &k->page, rows,
-                             LIST_ROWS);
+                             PAGE_ROWS_MAX);
     else
-        n = spool_list(q->spool, &k->cursor, &k->page, rows, LIST_ROWS);
+        n = spool_list(q->spool, &k->cursor, &k->page, rows, PAGE_ROWS_MAX);
     queue_must(q, n);
     if (n > 0)
         k->cursor = (struct spool_cursor){.key = rows[n - 1].key, .number = rows[n - 1].number};

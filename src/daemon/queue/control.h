@@ -11,7 +11,7 @@
 struct peer;
 struct asker;
 
-enum { LIST_ROWS = 256, LINES_BYTES = 64 * 1024, PACKETS_A_TURN = 8 };
+enum { LINES_BYTES = 64 * 1024 }; /* of a packet, about */
 
 enum question { ASK_LIST, ASK_SHOW, ASK_ACT, ASK_EVENTS, ASK_COUNT };
 

@@ -137,6 +137,7 @@ static void broken_envelopes_are_refused(void **state)
     struct world *w = *state;
     struct buf good;
     envelope_bytes(&good, "bill@x.test");
+    log_open(STDERR_FILENO, LOG_FORM_PLAIN, LEVEL_ERROR + 1, "test");
     for (size_t n = 0; n < good.n; n++) {
         intake_put(w->smtpd->data, &(struct msg_put){.ticket = n,
                                                      .flags = PUT_BEGIN | PUT_END,

@@ -212,8 +212,8 @@ static size_t serve(struct queue *q, struct destination *d, size_t jobs_max)
     uint64_t now = clock_now_us(q->clock);
     size_t started = 0;
 
-    while (d->more && started < jobs_max && destination_has_room(q, d) &&
-           choose_peer(q, d) != NULL && q->broken == 0) {
+    while (d->more && started < jobs_max && !destination_backs_off(d, now) &&
+           destination_has_room(q, d) && choose_peer(q, d) != NULL && q->broken == 0) {
         struct arena a = ARENA_INIT;
         struct spool_cursor at = d->cursor;
         int n = spool_due_recipients(q->spool, d->id, now, &at, &a, q->schedule.page, rows);

@@ -19,7 +19,7 @@ struct queue;
 struct destination;
 struct peer;
 
-enum { PAGE_ROWS_MAX = 128, SCAN_DESTINATIONS = 64, RING_MAX = 16384 };
+enum { PAGE_ROWS_MAX = 256, SCAN_DESTINATIONS = 64, RING_MAX = 16384 };
 
 struct schedule {
     struct list ring[TRANSPORT_COUNT];
