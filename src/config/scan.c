@@ -18,15 +18,20 @@ struct scanner {
 
     unsigned depth;
     unsigned open_lines[NESTING_MAX]; /* of the braces that are open */
-    bool in_value;                    /* the open brace is that of a list */
+    bool in_section;         /* the outermost open brace is that of a section */
     bool after_equals;
     size_t token_begin[2]; /* the last two strings or words: name and title of a section */
     unsigned token_line[2];
 };
 
+static bool is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 127;
+}
+
 static bool is_word(char c)
 {
-    return c != '\0' && !strchr(" #\"'\t\n\r={}()+,*", c) && ((unsigned char)c >= ' ' && c != 127);
+    return !is_control(c) && !strchr(" #\"'={}()+,*", c);
 }
 
 static void say(struct scanner *s, unsigned line, const char *text)
@@ -81,15 +86,19 @@ static void scan_quoted(struct scanner *s)
 {
     char quote = s->text[s->at];
     size_t end = line_end(s), i = s->at + 1;
-    bool escape_bad = false, variable = false;
+    bool escape_bad = false, variable = false, control = false;
     for (; i < end && s->text[i] != quote; i++) {
+        if (is_control(s->text[i])) {
+            control = true;
+            s->text[i] = 'x';
+        }
         char next = i + 1 < end ? s->text[i + 1] : '\0';
         if (s->text[i] == '\\') {
             bool good = next == '\\' || next == quote;
             escape_bad |= quote == '"' && !good;
-            if (!good)
-                s->text[i] = quote == '"' ? 'x' : '\\';
-            i += good || (quote == '\'' && next != '\0');
+            if (!good && quote == '"')
+                s->text[i] = 'x';
+            i += good;
         }
         if (quote == '"' && i < end && s->text[i] == '$' && next == '{') {
             variable = true;
@@ -102,6 +111,8 @@ static void scan_quoted(struct scanner *s)
         i = end - 1;
     } else if (escape_bad) {
         say(s, s->line, "a backslash means nothing in \"...\"; put the text in '...'");
+    } else if (control) {
+        say(s, s->line, "a control character; take it out");
     } else if (variable) {
         say(s, s->line, "${...} is not replaced here; write the value itself");
     }
@@ -149,7 +160,8 @@ static void scan_open(struct scanner *s)
     }
     if (s->depth == 0 && !s->after_equals)
         section_begin(s);
-    s->in_value = s->after_equals;
+    if (s->depth == 0)
+        s->in_section = !s->after_equals;
     s->open_lines[s->depth++] = s->line;
 }
 
@@ -162,9 +174,8 @@ static void scan_close(struct scanner *s)
         return;
     }
     s->depth--;
-    if (s->depth == 0 && !s->in_value)
+    if (s->depth == 0 && s->in_section)
         r->sections[r->section_count - 1].end = s->at + 1;
-    s->in_value = false;
 }
 
 /* Strings and braces, which everything else is made of. */

@@ -1,0 +1,10 @@
+/* daemon/router/router.h - the role: ROUTE_ASK in, ROUTE_ANSWER out, one at a time.
+ *
+ * Its folder is STATE/accounts. Nothing is remembered between questions but the configuration, so
+ * the account database may appear, change or go away at any time. */
+// SPDX-License-Identifier: ISC
+#pragma once
+
+#include "ipc/worker.h"
+
+extern const struct role_spec router_spec;

@@ -1,0 +1,104 @@
+/* daemon/router/table.c - see table.h. */
+// SPDX-License-Identifier: ISC
+#include "daemon/router/table.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "io/socket.h"
+
+enum { ADDRESSES_MAX = 256 };
+
+static enum account_answer ask_account(void *arg, struct str local, struct str domain)
+{
+    struct table *t = arg;
+    int found = accounts_has(t->accounts, local, domain);
+    t->account_error = MIN_OF(found, 0);
+    return found < 0 ? ACCOUNT_TRY_LATER : found ? ACCOUNT_YES : ACCOUNT_NO;
+}
+
+static void load_domains(struct table *t, const struct config *c)
+{
+    struct route_domain *list = arena_alloc(&t->arena, (c->domain_count + 1) * sizeof *list);
+    for (size_t i = 0; i < c->domain_count; i++)
+        list[i] =
+            (struct route_domain){c->domains[i].name, c->domains[i].accounts, c->domains[i].at};
+    t->routes.domains = list;
+    t->routes.domain_count = c->domain_count;
+}
+
+static void load_routes(struct table *t, const struct config *c)
+{
+    struct route_via *list = arena_alloc(&t->arena, (c->route_count + 1) * sizeof *list);
+    for (size_t i = 0; i < c->route_count; i++)
+        list[i] = (struct route_via){c->routes[i].domain, c->routes[i].via, c->routes[i].at};
+    t->routes.routes = list;
+    t->routes.route_count = c->route_count;
+}
+
+/* Addresses of the machine as they are when a configuration comes. In the jail they cannot be
+ * asked for any more; then those of the start stay. */
+static void load_addresses(struct table *t, struct arena *a, const struct route_table *old)
+{
+    struct str *list = arena_alloc(a, ADDRESSES_MAX * sizeof *list);
+    struct ifaddrs *found = NULL;
+    size_t count = 0;
+    struct buf text = buf_init(128);
+    bool asked = getifaddrs(&found) == 0;
+    for (struct ifaddrs *i = found; asked && i && count < ADDRESSES_MAX; i = i->ifa_next) {
+        int family = i->ifa_addr ? i->ifa_addr->sa_family : AF_UNSPEC;
+        if (family != AF_INET && family != AF_INET6)
+            continue;
+        struct sock_address address = {.bytes = family == AF_INET ? sizeof(struct sockaddr_in)
+                                                                  : sizeof(struct sockaddr_in6)};
+        memcpy(&address.sa, i->ifa_addr, address.bytes);
+        buf_reset(&text);
+        sock_address_print_ip(&text, &address);
+        list[count++] = arena_copy(a, buf_str(&text));
+    }
+    if (asked)
+        freeifaddrs(found);
+    for (size_t i = 0; !asked && i < old->address_count; i++)
+        list[count++] = arena_copy(a, old->addresses[i]);
+    buf_free(&text);
+    t->routes.addresses = list;
+    t->routes.address_count = count;
+}
+
+static struct str base_name(struct str path)
+{
+    size_t slash = str_find_last(path, '/');
+    return slash < path.n ? str_skip(path, slash + 1) : path;
+}
+
+void table_load(struct table *t, struct config **c)
+{
+    struct arena old_arena = t->arena;
+    struct route_table old = t->routes;
+    struct config *config = *c;
+    *c = NULL;
+    t->arena = ARENA_INIT;
+    t->routes = (struct route_table){
+        .hostname = config->hostname,
+        .smarthost = config->smarthost,
+        .smarthost_at = config->smarthost_at,
+        .config_name = base_name(config->file),
+        .account = ask_account,
+        .arg = t,
+    };
+    load_domains(t, config);
+    load_routes(t, config);
+    load_addresses(t, &t->arena, &old);
+    arena_free(&old_arena);
+    config_drop(&t->config);
+    t->config = config;
+}
+
+void table_free(struct table *t)
+{
+    accounts_close(&t->accounts);
+    config_drop(&t->config);
+    arena_free(&t->arena);
+}
