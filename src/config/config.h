@@ -69,8 +69,8 @@ struct config {
     struct str log;                    /* "stderr" or "syslog" */
     struct str log_level;              /* "debug", "info", "warning", "error" */
 
-    uint64_t
-        routing_fingerprint; /* of everything that decides where mail goes; changes → queue asks again */
+    uint64_t routing_fingerprint; /* of all that decides where mail goes; the queue asks again when
+                                     it changes */
 };
 
 struct config_error {

@@ -159,12 +159,15 @@ static void take_hostname(struct parse *p, const struct machine *machine)
     for (size_t i = 0; i < p->syntax.statement_count; i++)
         if (p->syntax.statements[i].statement == s)
             return;
+    struct str name = machine->hostname;
+    if (machine->full_name && str_find(name, '.') == name.n)
+        name = machine->full_name(&p->arena, name);
     struct buf why = buf_init(1 * KIB);
-    if (!statement_set(s, &machine->hostname, 1, &p->config->arena, p->config, &why))
+    if (!statement_set(s, &name, 1, &p->config->arena, p->config, &why))
         problem_printf(&p->problems, 0, str_c(s->name),
                        "the name of this system, \"%.*s\", is no full domain name; write "
                        "hostname = \"mail.example.org\"",
-                       STR_ARG(str_sub(machine->hostname, 0, 80)));
+                       STR_ARG(str_sub(name, 0, 80)));
     buf_free(&why);
 }
 

@@ -6,7 +6,10 @@
 #include "config/config.h"
 
 struct machine {
-    struct str hostname; /* full name of the system, or as much of it as it knows */
+    struct str hostname; /* of the system, or as much of it as it knows */
+    /* Finds the full name of a short one, which may take its time; asked only when the file names
+     * no hostname. NULL: there is none to be found. */
+    struct str (*full_name)(struct arena *a, struct str hostname);
     const struct sock_address *addresses; /* of its interfaces, any port */
     size_t address_count;
 };

@@ -290,6 +290,14 @@ static void test_values(void **state)
     config_drop(&c);
 }
 
+static unsigned full_name_asked;
+
+static struct str full_name(struct arena *a, struct str hostname)
+{
+    full_name_asked++;
+    return arena_printf(a, "%.*s.example.org", STR_ARG(hostname));
+}
+
 static void test_system_name(void **state)
 {
     (void)state;
@@ -302,6 +310,20 @@ static void test_system_name(void **state)
     buf_reset(&errors);
     assert_true(parse(LISTEN "hostname = a.test\n", "box", &c, &errors));
     config_drop(&c);
+
+    struct machine machine = {.hostname = STR("box"), .full_name = full_name};
+    assert_true(config_parse(STR(LISTEN), STR("/t.conf"), &machine, &c, &errors));
+    same(c->hostname, "box.example.org");
+    config_drop(&c);
+    assert_int_equal(full_name_asked, 1);
+    machine.hostname = STR("box.test");
+    assert_true(config_parse(STR(LISTEN), STR("/t.conf"), &machine, &c, &errors));
+    config_drop(&c);
+    machine.hostname = STR("box");
+    assert_true(
+        config_parse(STR(LISTEN "hostname = a.test"), STR("/t.conf"), &machine, &c, &errors));
+    config_drop(&c);
+    assert_int_equal(full_name_asked, 1);
     buf_free(&errors);
 }
 

@@ -18,7 +18,7 @@ struct scanner {
 
     unsigned depth;
     unsigned open_lines[NESTING_MAX]; /* of the braces that are open */
-    bool in_section;         /* the outermost open brace is that of a section */
+    bool in_section;                  /* the outermost open brace is that of a section */
     bool after_equals;
     size_t token_begin[2]; /* the last two strings or words: name and title of a section */
     unsigned token_line[2];
