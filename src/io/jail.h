@@ -2,9 +2,9 @@
  *
  * jail_enter is the only place that changes uid, root directory, seccomp and Landlock. As root:
  * chroot, groups dropped, uid changed, all of them checked to be irreversible. Always:
- * no_new_privs, not dumpable, Landlock (file system; with ABI 4 TCP; with ABI 6 signals), seccomp: a
- * system call outside the list (jail_seccomp.c) fails with EPERM. As a plain user chroot and uid are
- * left out. Built with sanitizers or coverage it only changes the uid.
+ * no_new_privs, not dumpable, Landlock (files; with ABI 4 TCP; with ABI 6 signals), seccomp: a
+ * system call outside the list (jail_seccomp.c) fails with EPERM. As a plain user chroot and uid
+ * are left out. Built with sanitizers or coverage it only changes the uid.
  *
  * What must be done before: opening files elsewhere, looking up users and names, listening,
  * starting threads. Afterwards fstat works for everybody, stat only with files. */
@@ -24,7 +24,7 @@ enum jail_may {
 
 struct jail {
     const char *user; /* system user when started by root; NULL: stay */
-    int root_fd; /* directory that becomes / and the only one Landlock allows; -1: none, an empty one */
+    int root_fd;      /* becomes / and is the only folder Landlock allows; -1: none, an empty one */
     unsigned may;
     /* further paths to open for reading (plain user only: a chroot hides them), NULL-terminated, or
      * NULL */

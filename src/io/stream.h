@@ -5,9 +5,9 @@
  * Written bytes gather and leave in TURN_FLUSH (or at stream_flush). Memory is only held while
  * there is something in it. After stream_free no event arrives.
  *
- * A peer may end its side and still read: after STREAM_EOF (and STREAM_IDLE) writing goes on. When it resets the
- * connection, what it said before is still handed over, then comes the end. No event is ever
- * called from within a function of this header. */
+ * A peer may end its side and still read: after STREAM_EOF (and STREAM_IDLE) writing goes on. When
+ * it resets the connection, what it said before is still handed over, then comes the end. No event
+ * is ever called from within a function of this header. */
 // SPDX-License-Identifier: ISC
 #pragma once
 

@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 
-/* COPIES_MAX bounds open descriptors: two for each copy at most. A larger batch settles in parts. */
+/* COPIES_MAX bounds open descriptors: at most two a copy. A larger batch settles in parts. */
 enum { COPIES_MAX = 128, PIECE_BYTES = 64 * 1024, PART_BYTES_MAX = 255, HOST_BYTES_MAX = 150 };
 
 static const char *const subfolders[] = {"cur", "new", "tmp"}; /* tmp last: then all are there */
