@@ -23,7 +23,7 @@ struct asker {
     struct spool_cursor cursor;
     struct arena page;
     struct spool_message message; /* of the row at hand; strings in page */
-    struct buf lines;
+    struct buf lines, line, scratch;
     uint64_t event_number, count, left_alone;
     bool ended; /* the last page is done; END is due */
 };
@@ -92,8 +92,15 @@ static void send_lines(struct asker *k)
     buf_reset(&k->lines);
 }
 
+static struct buf *line_begin(struct asker *k)
+{
+    buf_reset(&k->line);
+    return &k->line;
+}
+
 static void line_end(struct asker *k)
 {
+    buf_add(&k->lines, buf_str(&k->line));
     buf_add_char(&k->lines, '\n');
     if (k->lines.n > LINES_BYTES)
         send_lines(k);
@@ -114,46 +121,40 @@ static const char *state_of(const struct asker *k, const struct spool_recipient 
     return r->held ? "held" : "queued";
 }
 
-static void add_via(struct buf *line, const struct spool_recipient *r, struct buf *scratch)
+static void add_via(struct asker *k, const struct spool_recipient *r)
 {
-    buf_reset(scratch);
-    buf_add_c(scratch, transport_name(r->transport));
-    buf_add_char(scratch, ':');
-    buf_add(scratch, r->next_hop);
-    line_str(line, "via", buf_str(scratch));
+    buf_reset(&k->scratch);
+    buf_add_c(&k->scratch, transport_name(r->transport));
+    buf_add_char(&k->scratch, ':');
+    buf_add(&k->scratch, r->next_hop);
+    line_str(&k->line, "via", buf_str(&k->scratch));
 }
 
-static void add_last(struct buf *line, const struct status *st, struct buf *scratch)
+static void add_last(struct asker *k, const struct status *st)
 {
-    buf_reset(scratch);
+    buf_reset(&k->scratch);
     if (st->class != 0) {
-        status_print_enhanced(scratch, st);
-        buf_add_char(scratch, ' ');
-        buf_add_c(scratch, st->text);
+        status_print_enhanced(&k->scratch, st);
+        buf_add_char(&k->scratch, ' ');
+        buf_add_c(&k->scratch, st->text);
     }
-    line_str(line, "last", buf_str(scratch));
+    line_str(&k->line, "last", buf_str(&k->scratch));
 }
 
 static void add_row(struct asker *k, const struct spool_recipient *r)
 {
-    struct buf *line = &k->lines;
-    struct buf one = buf_init(LINE_BYTES_MAX);
-    struct buf scratch = buf_init(2 * KIB);
-
-    line_c(&one, "msg", id_print(k->message.id).p);
-    line_u64(&one, "n", r->number);
-    line_c(&one, "state", state_of(k, r));
-    line_address(&one, "from", k->message.sender);
-    line_address(&one, "to", r->address);
-    add_via(&one, r, &scratch);
-    line_u64(&one, "attempts", r->attempts);
-    add_time(&one, "due", r->due_us);
-    add_last(&one, &r->last, &scratch);
-    line_u64(&one, "size", k->message.size);
-    add_time(&one, "received", k->message.received_us);
-    buf_add(line, buf_str(&one));
-    buf_free(&scratch);
-    buf_free(&one);
+    struct buf *line = line_begin(k);
+    line_c(line, "msg", id_print(k->message.id).p);
+    line_u64(line, "n", r->number);
+    line_c(line, "state", state_of(k, r));
+    line_address(line, "from", k->message.sender);
+    line_address(line, "to", r->address);
+    add_via(k, r);
+    line_u64(line, "attempts", r->attempts);
+    add_time(line, "due", r->due_us);
+    add_last(k, &r->last);
+    line_u64(line, "size", k->message.size);
+    add_time(line, "received", k->message.received_us);
     line_end(k);
     k->count++;
 }
@@ -172,45 +173,40 @@ static bool list_step(struct asker *k)
     return n > 0;
 }
 
-static void show_header(struct asker *k)
+static void show_fields(struct asker *k, struct str text)
 {
-    struct queue *q = k->peer->queue;
-    struct str rest = STR_NONE;
     struct header_field field;
-    const struct str parts[] = {k->message.prefix, STR_NONE};
-
-    if (!k->message.in_file && spool_content(q->spool, k->message.id.key, &k->page, &rest) < 0)
-        rest = STR_NONE;
-    for (size_t part = 0; part < countof(parts); part++) {
-        struct str text = part == 0 ? parts[0] : str_sub(rest, 0, SHOWN_HEADER_BYTES);
-        for (size_t i = 0; i < SHOWN_FIELDS_MAX && header_next(&text, &field); i++) {
-            struct buf one = buf_init(LINE_BYTES_MAX);
-            line_str(&one, "header", str_trim(field.all));
-            buf_add(&k->lines, buf_str(&one));
-            buf_free(&one);
-            line_end(k);
-        }
+    text = str_sub(text, 0, SHOWN_HEADER_BYTES);
+    for (size_t i = 0; i < SHOWN_FIELDS_MAX && header_next(&text, &field); i++) {
+        line_str(line_begin(k), "header", str_trim(field.all));
+        line_end(k);
     }
+}
+
+static void show_message(struct asker *k)
+{
+    struct spool *spool = k->peer->queue->spool;
+    struct str content;
+    struct buf *line = line_begin(k);
+    line_c(line, "msg", id_print(k->message.id).p);
+    line_address(line, "from", k->message.sender);
+    line_u64(line, "size", k->message.size);
+    add_time(line, "received", k->message.received_us);
+    add_time(line, "expires", k->message.expires_us);
+    line_str(line, "client", k->message.client);
+    line_end(k);
+    show_fields(k, k->message.prefix);
+    if (!k->message.in_file && spool_content(spool, k->message.id.key, &k->page, &content) == 0)
+        show_fields(k, content);
 }
 
 static bool show_step(struct asker *k)
 {
-    struct queue *q = k->peer->queue;
-    bool first = k->cursor.number == 0;
-    if (first && k->which.id.key != 0 &&
-        spool_message(q->spool, k->which.id.key, &k->page, &k->message) == 0) {
-        struct buf one = buf_init(LINE_BYTES_MAX);
-        line_c(&one, "msg", id_print(k->message.id).p);
-        line_address(&one, "from", k->message.sender);
-        line_u64(&one, "size", k->message.size);
-        add_time(&one, "received", k->message.received_us);
-        add_time(&one, "expires", k->message.expires_us);
-        line_str(&one, "client", k->message.client);
-        buf_add(&k->lines, buf_str(&one));
-        buf_free(&one);
-        line_end(k);
-        show_header(k);
-    }
+    struct spool *spool = k->peer->queue->spool;
+    if (k->which.id.key == 0)
+        return false;
+    if (k->cursor.number == 0 && spool_message(spool, k->which.id.key, &k->page, &k->message) == 0)
+        show_message(k);
     return list_step(k);
 }
 
@@ -286,20 +282,18 @@ static bool events_step(struct asker *k)
 {
     struct queue *q = k->peer->queue;
     struct buf batch = buf_init(PACKET_BYTES_MAX);
-    struct buf scratch = buf_init(LINE_BYTES_MAX);
     int r = spool_events(q->spool, k->event_number, &batch, &k->event_number);
     struct str rest = buf_str(&batch);
 
     queue_must(q, r);
     while (r > 0 && rest.n > 0) {
         struct str line = str_cut(&rest, '\n');
-        if (line.n == 0 || !event_matches(line, k->which.text, &scratch))
+        if (line.n == 0 || !event_matches(line, k->which.text, &k->scratch))
             continue;
-        buf_add(&k->lines, line);
+        buf_add(line_begin(k), line);
         line_end(k);
         k->count++;
     }
-    buf_free(&scratch);
     buf_free(&batch);
     return r > 0;
 }
@@ -319,6 +313,8 @@ static void asker_free(struct asker *k)
     k->peer->asker = NULL;
     arena_free(&k->page);
     buf_free(&k->lines);
+    buf_free(&k->line);
+    buf_free(&k->scratch);
     free((char *)(uintptr_t)k->which.text.p);
     free(k);
 }
@@ -373,7 +369,9 @@ void control_ask(struct peer *peer, enum question question, enum queue_act act, 
                         .question = question,
                         .act = act,
                         .which = selection_make(text),
-                        .lines = buf_init(PACKET_BYTES_MAX)};
+                        .lines = buf_init(PACKET_BYTES_MAX),
+                        .line = buf_init(LINE_BYTES_MAX),
+                        .scratch = buf_init(LINE_BYTES_MAX)};
     peer->asker = k;
     timer_set(peer->queue->loop, &k->step, 0, step, k);
 }

@@ -223,6 +223,12 @@ void jobs_taken(struct queue *q)
     }
 }
 
+/* A worker can only hold what one of its kind was given. */
+static bool may_hold(const struct peer *peer, const struct spool_recipient *row)
+{
+    return peer->role == (row->transport == TRANSPORT_LOCAL ? LOCAL : RELAY);
+}
+
 /* Recipients whose rows are gone (committed, but the worker was not told) are left out: then the
  * job is only there to be ended and taken. */
 static void adopt(struct queue *q, struct job *j, const struct job_recipient *r)
@@ -231,7 +237,8 @@ static void adopt(struct queue *q, struct job *j, const struct job_recipient *r)
     struct arena *a = &q->turn_arena;
     int n = spool_recipients(q->spool, j->id.key, r->number - 1, a, &row, 1);
     queue_must(q, n);
-    if (n <= 0 || row.number != r->number || active_has(q, j->id.key, r->number))
+    if (n <= 0 || row.number != r->number || active_has(q, j->id.key, r->number) ||
+        !may_hold(j->peer, &row))
         return;
     recipient_add(q, j, &row);
     if (j->destination == NULL) {
@@ -249,7 +256,7 @@ void job_held(struct peer *peer, const struct msg_held *m)
     struct spool_message message;
 
     queue_touch(q);
-    if (job_of(peer, m->job) != NULL ||
+    if (peer->held_ended || map_get(q->jobs.by_number, map_key_u64(&m->job)) != NULL ||
         !job_recipients_decode(m->recipients, &q->turn_arena, &list, &count))
         return;
     struct job *j = job_new(peer, m->job, queue_id(q, m->key), count);

@@ -119,6 +119,23 @@ void outcome_hold(struct queue *q, const char *event, struct id id, uint32_t num
     event_end(q);
 }
 
+struct damaged { /* found in this turn; in its arena */
+    struct damaged *next;
+    uint64_t key;
+};
+
+/* Another destination of the same message may come upon it before the commit. */
+static bool damaged_is_known(struct queue *q, uint64_t key)
+{
+    for (const struct damaged *d = q->damaged; d != NULL; d = d->next)
+        if (d->key == key)
+            return true;
+    struct damaged *d = arena_alloc(&q->turn_arena, sizeof(*d));
+    *d = (struct damaged){.next = q->damaged, .key = key};
+    q->damaged = d;
+    return false;
+}
+
 void outcome_damaged(struct queue *q, struct id id)
 {
     struct status why = status_make(0, 4, 3, 0, STR("its stored bytes are damaged: held"));
@@ -127,6 +144,8 @@ void outcome_damaged(struct queue *q, struct id id)
     uint32_t after = 0;
     int n;
 
+    if (damaged_is_known(q, id.key))
+        return;
     log_event(LEVEL_ERROR, "damaged", "msg", id_print(id).p, NULL);
     while ((n = spool_recipients(q->spool, id.key, after, &a, page, countof(page))) > 0) {
         after = page[n - 1].number;

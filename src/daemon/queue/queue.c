@@ -35,6 +35,7 @@ static void queue_turn(void *arg)
     schedule_run(q);
     reroute_step(q);
     intake_forget(q);
+    q->damaged = NULL;
     arena_free(&q->turn_arena);
 }
 

@@ -62,6 +62,7 @@ struct queue {
 
     struct turn_work turn;
     struct arena turn_arena; /* ends with the turn */
+    struct damaged *damaged; /* messages, in it */
     struct timer again, tick, stop_timer;
 
     struct events events;

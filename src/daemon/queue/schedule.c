@@ -255,16 +255,11 @@ static bool same_hop(const struct target *a, const struct target *b)
     return a->transport == b->transport && str_eq(a->next_hop, b->next_hop);
 }
 
-static bool may_start_now(const struct queue *q, const struct destination *d)
-{
-    return d->job_count == 0 || (!d->more && destination_has_room(q, d));
-}
-
 static void start_fresh(struct queue *q, const struct accepted *a, struct destination *d,
                         const struct spool_recipient *rows, size_t count)
 {
     struct peer *peer = choose_peer(q, d);
-    if (peer == NULL || !a->has_content || d->more || !may_start_now(q, d) ||
+    if (peer == NULL || !a->has_content || d->more || !destination_has_room(q, d) ||
         q->schedule.ring_count[d->transport] > 0 ||
         destination_backs_off(d, clock_now_us(q->clock))) {
         d->more = true;
@@ -486,7 +481,9 @@ void schedule_run(struct queue *q)
         if (!scanned)
             break;
     }
-    if (q->schedule.rescan && (ring_has_work(q) || hungry(q)))
+    if (q->schedule.rescan && hungry(q))
+        queue_again(q);
+    else if (q->schedule.rescan && ring_has_work(q))
         schedule_due_at(q, clock_now_us(q->clock) + SCAN_EVERY_US);
 }
 

@@ -254,6 +254,7 @@ static void held_job_of_a_gone_row_is_taken(void **state)
     struct buf recipients = buf_init(KIB);
     job_recipients_encode(&recipients, &one, 1);
     struct msg_job job = {.job = 77, .key = 12345, .recipients = buf_str(&recipients)};
+    ((struct peer *)w->relay->data)->held_ended = false;
     job_held(w->relay->data, &(struct msg_held){.job = job.job,
                                                 .key = job.key,
                                                 .next_hop = STR("y:25"),
@@ -312,6 +313,60 @@ static void clock_that_goes_back(void **state)
     assert_non_null(job);
 }
 
+/* Other bytes than were written, in every segment there is. */
+static int damage_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    if (type != FTW_F || strstr(path, "/segments/") == NULL)
+        return 0;
+    int fd = open(path, O_RDWR);
+    char bytes[4096];
+    ssize_t n = pread(fd, bytes, sizeof(bytes), 0);
+    for (ssize_t i = 0; i < n; i++)
+        if (bytes[i] == 'y') /* of "body" and "by" */
+            bytes[i] = 'Y';
+    assert_int_equal(pwrite(fd, bytes, (size_t)n, 0), n);
+    return close(fd);
+}
+
+static void damaged_bytes_are_held(void **state)
+{
+    struct world *w = *state;
+    ((struct peer *)w->relay->data)->slots = 0;
+    struct id id = put(w, "alice@example.test", "bill@x.test carl@y.test");
+    assert_int_equal(nftw(w->path, damage_one, 16, FTW_PHYS), 0);
+    log_open(STDERR_FILENO, LOG_FORM_PLAIN, LEVEL_ERROR + 1, "test");
+    queue_slots(w->relay->data, 5);
+    turn(w);
+    assert_null(next_job(w->relay));
+    assert_null(next_job(w->local));
+    assert_int_equal(events_with(w, "event=held"), 2);
+    struct arena a = ARENA_INIT;
+    struct spool_recipient rows[2];
+    assert_int_equal(rows_of(w, id, &a, rows, 2), 2);
+    assert_true(rows[0].held && rows[1].held);
+    arena_free(&a);
+}
+
+static void captured_relay_cannot_claim_what_is_local(void **state)
+{
+    struct world *w = *state;
+    ((struct peer *)w->local->data)->slots = 0;
+    struct id id = put(w, "a@b.test", "bill@example.test");
+    struct job_recipient one = {
+        .number = 1, .address = STR("bill@example.test"), .next_hop = STR("y:25")};
+    struct buf recipients = buf_init(KIB);
+    job_recipients_encode(&recipients, &one, 1);
+    ((struct peer *)w->relay->data)->held_ended = false;
+    job_held(w->relay->data, &(struct msg_held){.job = 77,
+                                                .key = id.key,
+                                                .next_hop = STR("y:25"),
+                                                .recipients = buf_str(&recipients)});
+    struct msg_job job = {.job = 77, .key = id.key, .recipients = buf_str(&recipients)};
+    finish_job(w, w->relay, &job, ST_OK, false);
+    assert_int_equal(row_count(w, id), 1);
+    buf_free(&recipients);
+}
+
 static void stop_waits_for_results(void **state)
 {
     struct world *w = *state;
@@ -355,6 +410,8 @@ int main(void)
         IN_A_WORLD(nothing_starts_before_three_seconds_without_workers),
         IN_A_WORLD(backlog_survives_a_restart),
         IN_A_WORLD(clock_that_goes_back),
+        IN_A_WORLD(damaged_bytes_are_held),
+        IN_A_WORLD(captured_relay_cannot_claim_what_is_local),
         IN_A_WORLD(stop_waits_for_results),
         IN_A_WORLD(stop_does_not_wait_for_ever),
     };
