@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 static const char commit_mark[] = "#commit batch=";
 
@@ -139,7 +140,7 @@ static void index_lines(struct day *d, struct str lines, uint64_t start)
 
         advance_to(d, (uint32_t)(start / INDEX_BLOCK_BYTES));
         if (line.n > 0 && line.p[0] != '#')
-            filter_add_line(&d->filter, line);
+            filter_add_line(&d->filter, line, &d->scratch);
         start += line.n + 1;
     }
 }
@@ -202,13 +203,18 @@ static void close_files(struct day *d)
     if (d->lines_fd >= 0)
         d->disk->close(d->disk, d->lines_fd);
     d->lines_fd = d->index_fd = -1;
+    buf_free(&d->scratch);
 }
 
 int day_open(struct day *d, const struct disk *disk, int dir_fd, uint64_t day)
 {
     char name[DAY_NAME_BYTES];
 
-    *d = (struct day){.disk = disk, .day = day, .lines_fd = -1, .index_fd = -1};
+    *d = (struct day){.disk = disk,
+                      .day = day,
+                      .lines_fd = -1,
+                      .index_fd = -1,
+                      .scratch = buf_init(LINE_BYTES_MAX)};
     day_name(name, day, ".log");
     d->lines_fd = disk->open(disk, dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     int error = d->lines_fd < 0 ? d->lines_fd : disk->sync_dir(disk, dir_fd);

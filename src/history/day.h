@@ -22,6 +22,7 @@ struct day {
     uint64_t bytes; /* durable */
     uint32_t block; /* the one that is being filled */
     struct filter filter;
+    struct buf scratch;
 };
 
 void day_name(char to[DAY_NAME_BYTES], uint64_t day, const char *extension);

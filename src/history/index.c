@@ -5,7 +5,6 @@
 
 #include "base/bytes.h"
 #include "base/codec.h"
-#include "base/log.h"
 #include "history/line.h"
 
 /* Two halves of one hash make all the positions (Kirsch and Mitzenmacher, 2006). */
@@ -35,19 +34,17 @@ bool filter_has(const struct filter *f, uint64_t hash)
     return true;
 }
 
-void filter_add_line(struct filter *f, struct str line)
+void filter_add_line(struct filter *f, struct str line, struct buf *scratch)
 {
-    struct buf scratch = buf_init(LINE_BYTES_MAX);
     enum topic_kind kind;
     struct str topic;
 
-    while (line_topic_next(&line, &kind, &topic, &scratch)) {
+    while (line_topic_next(&line, &kind, &topic, scratch)) {
         if (kind != TOPIC_OTHER)
             filter_add(f, topic_hash(topic));
         if (kind == TOPIC_ADDRESS)
             filter_add(f, topic_hash(address_domain_part(topic)));
     }
-    buf_free(&scratch);
 }
 
 void index_record_print(struct buf *to, uint64_t day, uint32_t block, uint32_t covered,

@@ -21,8 +21,8 @@ struct filter {
 };
 void filter_add(struct filter *f, uint64_t hash);
 bool filter_has(const struct filter *f, uint64_t hash);
-/* All topics of a line: ids, addresses and their domains. */
-void filter_add_line(struct filter *f, struct str line);
+/* All topics of a line: ids, addresses and their domains. scratch: memory for it, LINE_BYTES_MAX. */
+void filter_add_line(struct filter *f, struct str line, struct buf *scratch);
 
 void index_record_print(struct buf *to, uint64_t day, uint32_t block, uint32_t covered,
                         const struct filter *f);

@@ -79,7 +79,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct str line = str_skip(any, HEAD_BYTES);
-    filter_add_line(&made, line);
+    struct buf scratch = buf_init(LINE_BYTES_MAX);
+    filter_add_line(&made, line, &scratch);
+    buf_free(&scratch);
     check_topics(&made, line);
 
     index_record_print(&record, DAY, BLOCK, 1000, &made);
