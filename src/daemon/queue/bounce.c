@@ -219,32 +219,6 @@ static size_t print(struct report *r, const struct dsn_recipient *list, size_t c
     return d.recipient_count;
 }
 
-/* The report as a message of its own. Its header is the prefix, where the spool writes the id. */
-static int add_message(struct report *r, struct str text, const struct envelope *e, struct id *ret)
-{
-    struct queue *q = r->queue;
-    uint64_t now = clock_now_us(q->clock);
-    struct spool_terms terms = {
-        .due_us = now, .expires_us = now + q->config->expire_us, .hold = q->config->hold};
-    struct spool_entry *entry = NULL;
-    struct str header = str_sub(text, 0, header_bytes(text));
-    struct str body = str_skip(text, header.n);
-
-    int error = spool_begin(q->spool, e, body.n, &entry);
-    if (error == 0)
-        error = spool_write(entry, body);
-    if (error < 0) {
-        spool_abort(&entry);
-        return error;
-    }
-    error = spool_add(&entry, header, &terms, ret);
-    if (error == 0) {
-        struct accepted *a = intake_accepted(q, NULL, 0, *ret, e);
-        a->size = body.n;
-    }
-    return error;
-}
-
 static void tell_made(struct report *r, struct id made, const struct envelope *e, size_t size)
 {
     struct buf *line = event_begin(r->queue, "bounce-made", made);
@@ -304,7 +278,9 @@ static int report_make(struct report *r, const struct envelope *e, struct arena 
     while (error == 0 && count > 0) {
         struct id made = {0};
         size_t told = print(r, list, count, r->first->failure.expired, header, &text);
-        error = add_message(r, buf_str(&text), e, &made);
+        size_t split = header_bytes(buf_str(&text));
+        error = intake_own(r->queue, e, str_sub(buf_str(&text), 0, split),
+                           str_skip(buf_str(&text), split), &made);
         if (error < 0)
             break;
         tell_made(r, made, e, text.n);

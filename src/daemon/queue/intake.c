@@ -112,8 +112,9 @@ static void tell_accepted(struct queue *q, const struct accepted *a)
     event_end(q);
 }
 
-struct accepted *intake_accepted(struct queue *q, struct peer *peer, uint64_t ticket, struct id id,
-                                 const struct envelope *e)
+/* Notes what has joined the batch, for scheduling and for the answer. */
+static struct accepted *note(struct queue *q, struct peer *peer, uint64_t ticket, struct id id,
+                             const struct envelope *e)
 {
     struct accepted *a = arena_alloc(&q->turn_arena, sizeof(*a));
     *a = (struct accepted){.peer = peer,
@@ -128,10 +129,9 @@ struct accepted *intake_accepted(struct queue *q, struct peer *peer, uint64_t ti
     return a;
 }
 
-static int add(struct peer *peer, uint64_t ticket, struct spool_entry **entry,
+static int add(struct queue *q, struct peer *peer, uint64_t ticket, struct spool_entry **entry,
                const struct envelope *e, struct str prefix, struct accepted **ret)
 {
-    struct queue *q = peer->queue;
     uint64_t now = clock_now_us(q->clock);
     struct spool_terms terms = {
         .due_us = now, .expires_us = now + q->config->expire_us, .hold = q->config->hold};
@@ -139,8 +139,35 @@ static int add(struct peer *peer, uint64_t ticket, struct spool_entry **entry,
     int r = spool_add(entry, prefix, &terms, &id);
     if (r < 0)
         return r;
-    *ret = intake_accepted(q, peer, ticket, id, e);
+    *ret = note(q, peer, ticket, id, e);
     (*ret)->expires_us = terms.expires_us;
+    return 0;
+}
+
+/* A small message: an entry that wants to be added. */
+static int begin_small(struct queue *q, const struct envelope *e, struct str content,
+                       struct spool_entry **ret)
+{
+    int r = spool_begin(q->spool, e, content.n, ret);
+    if (r == 0)
+        r = spool_write(*ret, content);
+    if (r < 0)
+        spool_abort(ret);
+    return r;
+}
+
+int intake_own(struct queue *q, const struct envelope *e, struct str header, struct str body,
+               struct id *ret)
+{
+    struct spool_entry *entry = NULL;
+    struct accepted *a;
+    int r = begin_small(q, e, body, &entry);
+    if (r == 0)
+        r = add(q, NULL, 0, &entry, e, header, &a);
+    if (r < 0)
+        return r;
+    a->size = body.n;
+    *ret = a->id;
     return 0;
 }
 
@@ -188,14 +215,9 @@ static int put_whole(struct peer *peer, const struct msg_put *m)
         log_contract("envelope");
         return -EBADMSG;
     }
-    int r = spool_begin(q->spool, &e, m->content.n, &entry);
+    int r = begin_small(q, &e, m->content, &entry);
     if (r == 0)
-        r = spool_write(entry, m->content);
-    if (r < 0) {
-        spool_abort(&entry);
-        return r;
-    }
-    r = add(peer, m->ticket, &entry, &e, m->prefix, &a);
+        r = add(q, peer, m->ticket, &entry, &e, m->prefix, &a);
     if (r < 0)
         return r;
     a->size = m->content.n;
@@ -282,7 +304,7 @@ static void put_add(struct put *p)
     struct queue *q = p->peer->queue;
     struct accepted *a;
     copy_envelope(&q->turn_arena, &p->envelope);
-    int r = add(p->peer, p->ticket, &p->entry, &p->envelope, buf_str(&p->prefix), &a);
+    int r = add(q, p->peer, p->ticket, &p->entry, &p->envelope, buf_str(&p->prefix), &a);
     if (r < 0) {
         refuse(p->peer, p->ticket, reply_of(r));
     } else {

@@ -37,9 +37,10 @@ void intake_init(struct intake *i);
 void intake_put(struct peer *peer, const struct msg_put *m);
 void intake_put_abort(struct peer *peer, uint64_t ticket);
 void intake_peer_down(struct peer *peer);
-/* Notes one that has joined the batch: for scheduling, and for the answer when peer is set. */
-struct accepted *intake_accepted(struct queue *q, struct peer *peer, uint64_t ticket, struct id id,
-                                 const struct envelope *e);
+/* A message of our own joins the batch; its strings must live as long as the turn. Its header is
+ * stored as the prefix, because that is where the spool writes the id. */
+int intake_own(struct queue *q, const struct envelope *e, struct str header, struct str body,
+               struct id *ret);
 void intake_answer(struct queue *q, bool committed);
 void intake_forget(struct queue *q); /* the turn is over */
 void intake_state(struct queue *q);  /* tells every smtpd when spool_accepts has changed */

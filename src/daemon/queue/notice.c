@@ -98,34 +98,12 @@ static void print_body(uint64_t count, struct str ids, struct buf *body)
                       "removes it.\r\n"));
 }
 
-static int add_message(struct queue *q, struct str header, struct str body,
-                       const struct envelope *e)
+static void told(struct queue *q, struct id id, const struct envelope *e)
 {
-    uint64_t now = clock_now_us(q->clock);
-    struct spool_terms terms = {
-        .due_us = now, .expires_us = now + q->config->expire_us, .hold = q->config->hold};
-    struct spool_entry *entry = NULL;
-    struct id id;
-    int error = spool_begin(q->spool, e, body.n, &entry);
-    if (error == 0)
-        error = spool_write(entry, body);
-    if (error < 0) {
-        spool_abort(&entry);
-        return error;
-    }
-    error = spool_add(&entry, header, &terms, &id);
-    if (error < 0)
-        return error;
-    intake_accepted(q, NULL, 0, id, e)->size = body.n;
     struct buf *line = event_begin(q, "notice-made", id);
     line_address(line, "from", STR_NONE);
     line_address(line, "to", e->recipients[0].target.address);
     event_end(q);
-    return 0;
-}
-
-static void told(struct queue *q)
-{
     struct buf now = buf_init(32);
     buf_add_u64(&now, clock_now_us(q->clock) / US_PER_S);
     queue_must(q, spool_fact_set(q->spool, "double-bounces-told", buf_str(&now)));
@@ -152,8 +130,9 @@ static void notice_make(struct queue *q, const struct target *target)
     (void)str_cut(&ids, '\n');
     print_header(q, to->address, &header);
     print_body(count, ids, &body);
-    if (count > 0 && add_message(q, buf_str(&header), buf_str(&body), &e) == 0)
-        told(q);
+    struct id id;
+    if (count > 0 && intake_own(q, &e, buf_str(&header), buf_str(&body), &id) == 0)
+        told(q, id, &e);
     buf_free(&header);
     buf_free(&body);
     buf_free(&fact);
