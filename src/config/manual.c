@@ -6,21 +6,23 @@
 
 #include <string.h>
 
-/* mdoc takes a word of two letters or a dot in front for a macro, and \ for an escape. */
+enum { MANUAL_COLUMNS = 72 };
+
+/* Sentences begin on lines of their own, as mdoc wants it; \ would be an escape. */
 static void manual_words(struct buf *to, const char *words)
 {
-    for (const char *c = words; *c; c++) {
-        if (*c == '\\')
-            buf_add_c(to, "\\e");
-        else
-            buf_add_char(to, *c);
-        /* Sentences begin on lines of their own. */
-        if (*c == '.' && c[1] == ' ') {
-            buf_add_char(to, '\n');
-            c++;
-        }
+    struct str rest = str_c(words);
+    size_t column = 0;
+    while (rest.n > 0) {
+        struct str word = str_cut_word(&rest);
+        for (size_t i = 0; i < word.n; i++)
+            buf_add_c(to, word.p[i] == '\\' ? "\\e" : (char[]){word.p[i], '\0'});
+        column += word.n + 1;
+        bool ends = word.n > 0 && word.p[word.n - 1] == '.';
+        buf_add_char(to, ends || column > MANUAL_COLUMNS || rest.n == 0 ? '\n' : ' ');
+        if (ends || column > MANUAL_COLUMNS)
+            column = 0;
     }
-    buf_add_char(to, '\n');
 }
 
 static void manual_range(struct buf *to, const struct statement *s)

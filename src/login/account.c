@@ -2,7 +2,11 @@
  *
  * Journal mode DELETE: a reader needs neither shared memory nor a file of its own. Opening is put
  * off to the first question, because SQLite keeps absolute paths: what it opened before a chroot
- * it would look for in vain after it (the journal of a writer that crashed, above all). */
+ * it would look for in vain after it (the journal of a writer that crashed, above all).
+ *
+ * A question costs SQLite nine system calls. So answers are remembered while stat(2) shows the
+ * same file, unchanged for longer than the grain of its times: every commit writes to the file
+ * before it is visible. */
 // SPDX-License-Identifier: ISC
 #include "login/account.h"
 
@@ -11,21 +15,43 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/codec.h"
 
 #define FILE_NAME "accounts.db"
 enum { APPLICATION_ID = 0x54524b41 /* TRKA */, FORMAT_VERSION = 1, PATH_BYTES = 4096 };
+
+enum { ANSWERS = 512, KEY_BYTES_MAX = 1 + LOCAL_PART_BYTES_MAX + DOMAIN_BYTES_MAX };
+enum { QUIET_SECONDS = 2 };
+
+struct file_state { /* another file may take its place, and others write to it */
+    dev_t device;
+    ino_t inode;
+    off_t bytes;
+    struct timespec modified, changed;
+};
+
+struct remembered {
+    uint64_t state_number; /* the state of the file in which this was the answer */
+    char key[KEY_BYTES_MAX];
+    size_t key_bytes;
+    bool found;
+};
 
 struct accounts {
     char path[PATH_BYTES];
     bool write;
     sqlite3 *db; /* NULL: not open, or there is no file */
     sqlite3_stmt *has;
-    dev_t device; /* of the file that is open: another one may take its place */
-    ino_t inode;
+    struct file_state state;
+    uint64_t state_number; /* counts the states that were seen */
+    bool quiet;            /* the file had been let alone for a while when it was last looked at */
+    struct remembered *answers; /* a question has one place in it */
+    const struct clock *clock;
 };
 
 static const char schema[] = "CREATE TABLE account(domain TEXT NOT NULL, name TEXT NOT NULL,"
@@ -47,6 +73,7 @@ static int error_of(int rc)
     case SQLITE_FULL:
         return -ENOSPC;
     case SQLITE_READONLY:
+        return -EROFS;
     case SQLITE_PERM:
     case SQLITE_AUTH:
         return -EACCES;
@@ -125,7 +152,7 @@ static int file_prepare(const char *folder, const char *path)
     return error;
 }
 
-static int database_open(struct accounts *s, const struct stat *file)
+static int database_open(struct accounts *s)
 {
     static const char has[] = "SELECT 1 FROM account WHERE domain=?1 AND name=?2";
     int flags = (s->write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
@@ -143,9 +170,31 @@ static int database_open(struct accounts *s, const struct stat *file)
             error_of(sqlite3_prepare_v3(s->db, has, -1, SQLITE_PREPARE_PERSISTENT, &s->has, NULL));
     if (error < 0 || !s->has)
         database_close(s);
-    s->device = file->st_dev;
-    s->inode = file->st_ino;
     return error;
+}
+
+static bool time_eq(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* Notes what the file looks like now. False: it is another file than the one that is open. */
+static bool state_look(struct accounts *s, const struct stat *file)
+{
+    struct file_state old = s->state;
+    uint64_t now_s = clock_now_us(s->clock) / US_PER_S;
+    uint64_t touched_s = (uint64_t)MAX_OF(file->st_mtim.tv_sec, file->st_ctim.tv_sec);
+    s->state = (struct file_state){.device = file->st_dev,
+                                   .inode = file->st_ino,
+                                   .bytes = file->st_size,
+                                   .modified = file->st_mtim,
+                                   .changed = file->st_ctim};
+    bool same_file = old.device == s->state.device && old.inode == s->state.inode;
+    bool same = same_file && old.bytes == s->state.bytes &&
+                time_eq(old.modified, s->state.modified) && time_eq(old.changed, s->state.changed);
+    s->state_number += !same;
+    s->quiet = now_s > touched_s && now_s - touched_s > QUIET_SECONDS;
+    return same_file;
 }
 
 /* Has the database open as it is now; with s->has NULL and 0 there is none, or it is empty. */
@@ -153,19 +202,21 @@ static int database_look(struct accounts *s)
 {
     struct stat file;
     if (stat(s->path, &file) < 0) {
+        int error = errno;
         database_close(s);
-        return errno == ENOENT ? 0 : -errno;
+        return error == ENOENT ? 0 : -error;
     }
-    if (s->db && file.st_dev == s->device && file.st_ino == s->inode)
+    if (state_look(s, &file) && s->db)
         return 0;
     database_close(s);
-    return database_open(s, &file);
+    return database_open(s);
 }
 
 int accounts_open(const char *folder, bool write, struct accounts **ret)
 {
     struct accounts *s = mem_new(sizeof *s);
     s->write = write;
+    s->clock = &clock_system;
     int n = snprintf(s->path, sizeof s->path, "%s/%s", folder, FILE_NAME);
     int error = n < 0 || n >= (int)sizeof s->path ? -ENAMETOOLONG : 0;
     if (error == 0 && write)
@@ -180,10 +231,38 @@ int accounts_open(const char *folder, bool write, struct accounts **ret)
     return 0;
 }
 
+int accounts_recover(const char *folder)
+{
+    char path[PATH_BYTES], journal[PATH_BYTES];
+    sqlite3 *db = NULL;
+    int n = snprintf(path, sizeof path, "%s/%s", folder, FILE_NAME);
+    int m = snprintf(journal, sizeof journal, "%s/%s-journal", folder, FILE_NAME);
+    if (n < 0 || m >= (int)sizeof journal)
+        return -ENAMETOOLONG;
+    if (access(journal, F_OK) < 0)
+        return 0;
+    /* Whoever reads and may write rolls the journal back first. */
+    int error =
+        error_of(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
+    if (error == 0) {
+        sqlite3_busy_timeout(db, ACCOUNTS_WRITE_WAIT_MS);
+        error = MIN_OF(database_judge(db), 0);
+    }
+    sqlite3_close_v2(db);
+    return error;
+}
+
+void accounts_set_clock(struct accounts *s, const struct clock *c)
+{
+    s->clock = c;
+}
+
 void accounts_close(struct accounts **s)
 {
-    if (*s)
+    if (*s) {
         database_close(*s);
+        free((*s)->answers);
+    }
     free(*s);
     *s = NULL;
 }
@@ -213,22 +292,51 @@ static int step_with(sqlite3_stmt *stmt, const struct folded *domain, const stru
     return rc;
 }
 
+/* The place of this question, with its key; *known: the answer in it holds. */
+static struct remembered *remembered_find(struct accounts *s, const struct folded *name,
+                                          const struct folded *domain, bool *known)
+{
+    char key[KEY_BYTES_MAX];
+    key[0] = (char)name->n;
+    memcpy(key + 1, name->bytes, name->n);
+    memcpy(key + 1 + name->n, domain->bytes, domain->n);
+    struct str k = str_n(key, 1 + name->n + domain->n);
+
+    if (!s->answers)
+        s->answers = mem_new(ANSWERS * sizeof *s->answers);
+    struct remembered *r = &s->answers[hash_bytes(0, k) % ANSWERS];
+    *known = r->state_number == s->state_number && str_eq(str_n(r->key, r->key_bytes), k);
+    if (!*known) {
+        r->state_number = 0;
+        memcpy(r->key, k.p, k.n);
+        r->key_bytes = k.n;
+    }
+    return r;
+}
+
 int accounts_has(struct accounts *s, struct str local, struct str domain)
 {
     struct folded name, folded_domain;
+    bool known;
     if (!fold(local, LOCAL_PART_BYTES_MAX, &name) ||
         !fold(domain, DOMAIN_BYTES_MAX, &folded_domain))
         return 0;
     int error = database_look(s);
     if (error < 0 || !s->has)
         return error;
+    struct remembered *r = remembered_find(s, &name, &folded_domain, &known);
+    if (known)
+        return r->found;
     int rc = step_with(s->has, &folded_domain, &name);
-    if (rc == SQLITE_ROW || rc == SQLITE_DONE)
-        return rc == SQLITE_ROW;
     error = error_of(rc);
-    if (error != -EAGAIN)
-        database_close(s); /* the next question starts afresh */
-    return error;
+    if (error < 0) {
+        if (error != -EAGAIN)
+            database_close(s); /* the next question starts afresh */
+        return error;
+    }
+    r->found = rc == SQLITE_ROW;
+    r->state_number = s->quiet ? s->state_number : 0;
+    return r->found;
 }
 
 const char *accounts_name_problem(const struct address *address)

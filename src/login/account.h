@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "mail/address.h"
 
 struct accounts;
@@ -20,11 +21,16 @@ enum { ACCOUNTS_READ_WAIT_MS = 200, ACCOUNTS_WRITE_WAIT_MS = 5000 };
  * and opens no file before the first question (so it may be called before a jail closes): a
  * missing database is empty. 0 or negative errno (-EBADMSG: the file is no account database). */
 int accounts_open(const char *folder, bool write, struct accounts **ret);
-void accounts_close(struct accounts **s); /* NULL is fine */
+void accounts_close(struct accounts **s);                           /* NULL is fine */
+void accounts_set_clock(struct accounts *s, const struct clock *c); /* else &clock_system */
+/* Takes back what a writer that died left half done, which a reader cannot (-EROFS from
+ * accounts_has). Needs to write in the folder, so before a jail closes. 0 also when there is
+ * nothing to do. */
+int accounts_recover(const char *folder);
 /* -EEXIST; -EINVAL: no name a mailbox can have, see accounts_name_problem. */
 int accounts_add(struct accounts *s, const struct address *address);
 int accounts_remove(struct accounts *s, const struct address *address); /* -ENOENT */
-/* 1, 0, negative errno (-EAGAIN: somebody is writing) */
+/* 1, 0, negative errno (-EAGAIN: somebody is writing; -EROFS: see accounts_recover) */
 int accounts_has(struct accounts *s, struct str local, struct str domain);
 /* Calls fn for each account by domain and name; domain empty: all. Returns how many, or a negative
  * errno. */

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -118,6 +120,55 @@ static void test_replaced(void **state)
     accounts_close(&reader);
 }
 
+static uint64_t hour_later(const struct clock *c)
+{
+    return clock_now_us(&clock_system) + 3600 * US_PER_S;
+}
+static const struct clock later = {.now_us = hour_later};
+
+/* A change made now would have another time than the one before. */
+static void wait_for_tick(void)
+{
+    struct stat st;
+    struct timespec now, ms = {.tv_nsec = 1000000};
+    assert_int_equal(stat(path, &st), 0);
+    do {
+        nanosleep(&ms, NULL);
+        clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    } while (now.tv_sec == st.st_ctim.tv_sec && now.tv_nsec == st.st_ctim.tv_nsec);
+}
+
+/* A file that has been let alone is not asked again (so a lock on it does not matter), until
+ * something about it changes. */
+static void test_remembered(void **state)
+{
+    (void)state;
+    struct accounts *writer = opened(true), *reader = opened(false);
+    sqlite3 *other = NULL;
+    accounts_set_clock(reader, &later);
+    assert_int_equal(add(writer, "dora", "a.test"), 0);
+    wait_for_tick();
+    assert_int_equal(has(reader, "dora", "a.test"), 1);
+    assert_int_equal(has(reader, "emil", "a.test"), 0);
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(has(reader, "Dora", "A.test"), 1);
+    assert_int_equal(has(reader, "emil", "a.test"), 0);
+    assert_int_equal(has(reader, "fritz", "a.test"), -EAGAIN);
+    assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+
+    assert_int_equal(add(writer, "emil", "a.test"), 0);
+    assert_int_equal(has(reader, "emil", "a.test"), 1);
+    wait_for_tick();
+    assert_int_equal(removed(writer, "emil", "a.test"), 0);
+    assert_int_equal(removed(writer, "dora", "a.test"), 0);
+    assert_int_equal(has(reader, "emil", "a.test"), 0);
+    assert_int_equal(has(reader, "dora", "a.test"), 0);
+    accounts_close(&writer);
+    accounts_close(&reader);
+}
+
 static void gather(void *arg, struct str text)
 {
     struct buf *b = arg;
@@ -192,6 +243,35 @@ static void test_busy(void **state)
     accounts_close(&reader);
 }
 
+static _Noreturn void die_while_writing(void)
+{
+    sqlite3 *db = NULL;
+    static const char much[] =
+        "PRAGMA cache_size=1; PRAGMA cache_spill=1; BEGIN IMMEDIATE;"
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<5000)"
+        "INSERT INTO account(domain, name) SELECT 'half.test', 'name'||i FROM n;";
+    sqlite3_open(path, &db);
+    sqlite3_exec(db, much, NULL, NULL, NULL);
+    _exit(0); /* as kill -9: the journal stays, some pages are in the file */
+}
+
+static void test_writer_died(void **state)
+{
+    (void)state;
+    struct accounts *reader = opened(false);
+    assert_int_equal(accounts_recover(folder), 0);
+    assert_int_equal(has(reader, "z", "a.test"), 1);
+    pid_t pid = fork();
+    if (pid == 0)
+        die_while_writing();
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(has(reader, "z", "a.test"), -EROFS);
+    assert_int_equal(accounts_recover(folder), 0);
+    assert_int_equal(has(reader, "z", "a.test"), 1);
+    assert_int_equal(has(reader, "name1", "half.test"), 0);
+    accounts_close(&reader);
+}
+
 static void write_file(const char *text)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -233,8 +313,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seen_at_once), cmocka_unit_test(test_replaced),
-        cmocka_unit_test(test_list),         cmocka_unit_test(test_names),
-        cmocka_unit_test(test_busy),         cmocka_unit_test(test_no_database),
+        cmocka_unit_test(test_list),         cmocka_unit_test(test_remembered),
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_writer_died),  cmocka_unit_test(test_no_database),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }

@@ -15,6 +15,7 @@ enum { TARGETS_BYTES_MAX = 64 << 10 };
 
 static struct router {
     struct table table;
+    bool unrecoverable;     /* a new start would not help either */
     uint64_t complained_us; /* monotonic; when an unreadable database was last logged */
 } router;
 
@@ -23,6 +24,10 @@ static int start(struct worker *w)
     /* Without a configuration everybody would be refused: rather not start at all. */
     if (!router.table.config)
         return -EINVAL;
+    int error = accounts_recover(".");
+    router.unrecoverable = error < 0;
+    if (router.unrecoverable)
+        log_event(LEVEL_ERROR, "accounts-unreadable", "error", strerror(-error), NULL);
     return accounts_open(".", false, &router.table.accounts);
 }
 
@@ -37,7 +42,8 @@ static void take_config(struct worker *w, int snapshot_fd)
         table_load(&router.table, &c);
 }
 
-/* A database that cannot be read makes every question fail: one line a minute says it. */
+/* A database that cannot be read makes every question fail: one line a minute says it. What a
+ * dead writer left can be taken back only before the jail: a new start does it. */
 static void complain(struct worker *w)
 {
     uint64_t now_us = clock_monotonic_us(w->clock);
@@ -47,6 +53,8 @@ static void complain(struct worker *w)
     router.complained_us = now_us;
     log_event(LEVEL_ERROR, "accounts-unreadable", "error", strerror(-router.table.account_error),
               NULL);
+    if (router.table.account_error == -EROFS && w->parent && !router.unrecoverable)
+        worker_done(w);
 }
 
 static void on_route_ask(struct worker *w, struct channel *from, union message *m)
