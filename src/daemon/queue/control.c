@@ -7,11 +7,18 @@
 #include "daemon/queue/queue.h"
 #include "mail/header.h"
 
-enum { SHOWN_FIELDS_MAX = 64, SHOWN_HEADER_BYTES = 32 * 1024 };
+enum { SHOWN_FIELDS_MAX = 64, HOPS_KEPT = 64, SHOWN_HEADER_BYTES = 32 * 1024 };
 
 struct selection { /* what text chooses: everything, one message, an address, a domain */
     struct str text;
     struct id id; /* key 0: no id */
+};
+
+/* What a destination says of rows that were never tried by themselves. */
+struct hop {
+    uint64_t id;
+    uint64_t back_off_until_us;
+    struct status last;
 };
 
 struct asker {
@@ -23,6 +30,7 @@ struct asker {
     struct spool_cursor cursor;
     struct arena page;
     struct spool_message message; /* of the row at hand; strings in page */
+    struct hop hops[HOPS_KEPT];   /* by id, as they were when the listing met them */
     struct buf lines, line, scratch;
     uint64_t event_number, count, left_alone;
     bool ended; /* the last page is done; END is due */
@@ -141,8 +149,25 @@ static void add_last(struct asker *k, const struct status *st)
     line_str(&k->line, "last", buf_str(&k->scratch));
 }
 
+static const struct hop *hop_of(struct asker *k, uint64_t id)
+{
+    struct hop *hop = &k->hops[id % HOPS_KEPT];
+    struct spool_destination d;
+    if (hop->id == id)
+        return hop;
+    *hop = (struct hop){.id = id};
+    int r = spool_destination(k->peer->queue->spool, id, &k->page, &d);
+    queue_must(k->peer->queue, r);
+    if (r == 0 && d.failures > 0) {
+        hop->back_off_until_us = d.back_off_until_us;
+        hop->last = d.last;
+    }
+    return hop;
+}
+
 static void add_row(struct asker *k, const struct spool_recipient *r)
 {
+    const struct hop *hop = hop_of(k, r->destination);
     struct buf *line = line_begin(k);
     line_c(line, "msg", id_print(k->message.id).p);
     line_u64(line, "n", r->number);
@@ -151,8 +176,8 @@ static void add_row(struct asker *k, const struct spool_recipient *r)
     line_address(line, "to", r->address);
     add_via(k, r);
     line_u64(line, "attempts", r->attempts);
-    add_time(line, "due", r->due_us);
-    add_last(k, &r->last);
+    add_time(line, "due", MAX_OF(r->due_us, hop->back_off_until_us));
+    add_last(k, r->last.class != 0 ? &r->last : &hop->last);
     line_u64(line, "size", k->message.size);
     add_time(line, "received", k->message.received_us);
     line_end(k);

@@ -178,6 +178,9 @@ static void retry_tries_a_dead_destination(void **state)
     put(w, "a@b.test", "bill@dead.test");
     finish_job(w, w->relay, next_job(w->relay), ST_DEAD, true);
     assert_null(next_job(w->relay));
+    struct answer a = ask(w, ASK_LIST, ACT_COUNT, "");
+    assert_true(str_find_str(buf_str(&a.text), STR("connection refused")) < a.text.n);
+    buf_free(&a.text);
     expect(w, ASK_ACT, ACT_RETRY, "", 1, 2);
     assert_non_null(next_job(w->relay));
 }
