@@ -143,8 +143,10 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
 
     buf_reset(&t->asked);
     address_print(&t->asked, &to);
-    if (!s->world->route_ask(s->arg, s->may_relay, t->sender, buf_str(&t->asked)))
+    if (!s->world->route_ask(s->arg, s->may_relay, t->sender, buf_str(&t->asked))) {
+        buf_reset(&t->asked);
         return reply(REPLY_ROUTER_AWAY);
+    }
     s->waiting = FOR_ROUTE;
     return reply_later();
 }

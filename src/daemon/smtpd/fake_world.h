@@ -37,13 +37,14 @@ struct fake_world {
     struct buf in; /* what the client has sent and the session has not taken */
 };
 
-static uint64_t fake_now(const struct clock *c)
+static inline uint64_t fake_now(const struct clock *c)
 {
     const struct fake_world *f = (const void *)c;
     return f->now_us;
 }
 
-static bool fake_route_ask(void *arg, bool may_relay, struct str sender, struct str recipient)
+static inline bool fake_route_ask(void *arg, bool may_relay, struct str sender,
+                                  struct str recipient)
 {
     struct fake_world *f = arg;
 
@@ -57,7 +58,7 @@ static bool fake_route_ask(void *arg, bool may_relay, struct str sender, struct 
     return true;
 }
 
-static bool fake_put(void *arg, const struct session_put *p)
+static inline bool fake_put(void *arg, const struct session_put *p)
 {
     struct fake_world *f = arg;
 
@@ -85,15 +86,16 @@ static bool fake_put(void *arg, const struct session_put *p)
     return true;
 }
 
-static void fake_cancel(void *arg)
+static inline void fake_cancel(void *arg)
 {
     struct fake_world *f = arg;
 
+    check(f->asked || f->putting);
     f->abort_count += f->putting;
     f->asked = f->putting = f->complete = false;
 }
 
-static bool fake_refuses(void *arg, struct status *ret)
+static inline bool fake_refuses(void *arg, struct status *ret)
 {
     struct fake_world *f = arg;
 
@@ -104,12 +106,12 @@ static bool fake_refuses(void *arg, struct status *ret)
     return f->queue_full || f->queue_away;
 }
 
-static bool fake_tight(void *arg)
+static inline bool fake_tight(void *arg)
 {
     return ((struct fake_world *)arg)->tight;
 }
 
-static void fake_note(void *arg, struct str line)
+static inline void fake_note(void *arg, struct str line)
 {
     struct fake_world *f = arg;
 
@@ -117,7 +119,7 @@ static void fake_note(void *arg, struct str line)
     f->note_count++;
 }
 
-static void fake_init(struct fake_world *f)
+static inline void fake_init(struct fake_world *f)
 {
     *f = (struct fake_world){
         .clock = {.now_us = fake_now, .monotonic_us = fake_now},
@@ -147,14 +149,15 @@ static void fake_init(struct fake_world *f)
     f->world.clock = &f->clock;
 }
 
-static void fake_connect(struct fake_world *f, struct str ip, bool may_relay, struct buf *out)
+static inline void fake_connect(struct fake_world *f, struct str ip, bool may_relay,
+                                struct buf *out)
 {
     f->session = session_new(&f->world, f, &f->config,
                              &(struct session_client){.ip = ip, .may_relay = may_relay});
     session_greet(f->session, out);
 }
 
-static void fake_done(struct fake_world *f)
+static inline void fake_done(struct fake_world *f)
 {
     session_free(&f->session);
     check(!f->asked && !f->putting); /* freeing cancels what is open */
@@ -167,7 +170,7 @@ static void fake_done(struct fake_world *f)
 
 /* ---- answers ---- */
 
-static bool fake_is_mailbox(struct str recipient)
+static inline bool fake_is_mailbox(struct str recipient)
 {
     static const char *const mailboxes[] = {"alice@local.example", "bob@local.example",
                                             "postmaster@local.example",
@@ -180,7 +183,7 @@ static bool fake_is_mailbox(struct str recipient)
     return false;
 }
 
-static enum reply_name fake_route(struct str recipient, bool may_relay, struct target *ret)
+static inline enum reply_name fake_route(struct str recipient, bool may_relay, struct target *ret)
 {
     struct str local = str_sub(recipient, 0, str_find_last(recipient, '@'));
     bool ours = str_ends_nocase(recipient, STR("@local.example"));
@@ -202,7 +205,7 @@ static enum reply_name fake_route(struct str recipient, bool may_relay, struct t
     return REPLY_OK;
 }
 
-static void fake_answer_route(struct fake_world *f, struct buf *out)
+static inline void fake_answer_route(struct fake_world *f, struct buf *out)
 {
     struct buf targets = buf_init(4 * KIB);
     struct target target;
@@ -215,7 +218,7 @@ static void fake_answer_route(struct fake_world *f, struct buf *out)
     buf_free(&targets);
 }
 
-static void fake_answer_put(struct fake_world *f, struct buf *out)
+static inline void fake_answer_put(struct fake_world *f, struct buf *out)
 {
     struct status st = reply_status(f->queue_fails ? REPLY_NOT_STORED : REPLY_OK, STR_NONE);
     struct id id = {.key = 1000 + f->stored_count, .node = 7};
@@ -234,7 +237,7 @@ static void fake_answer_put(struct fake_world *f, struct buf *out)
 }
 
 /* Answers one open question. False: there is none. */
-static bool fake_answer(struct fake_world *f, struct buf *out)
+static inline bool fake_answer(struct fake_world *f, struct buf *out)
 {
     if (f->asked)
         fake_answer_route(f, out);
@@ -252,7 +255,7 @@ static bool fake_answer(struct fake_world *f, struct buf *out)
 }
 
 /* Lets the session take what it can, without answering anything. */
-static void fake_take(struct fake_world *f, struct buf *out)
+static inline void fake_take(struct fake_world *f, struct buf *out)
 {
     for (size_t used = 1; used > 0;) {
         used = session_feed(f->session, buf_str(&f->in), out);
@@ -262,7 +265,7 @@ static void fake_take(struct fake_world *f, struct buf *out)
 }
 
 /* The client sends bytes; every question is answered at once. */
-static void fake_feed(struct fake_world *f, struct str bytes, struct buf *out)
+static inline void fake_feed(struct fake_world *f, struct str bytes, struct buf *out)
 {
     check(buf_add(&f->in, bytes));
     do

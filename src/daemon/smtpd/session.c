@@ -44,6 +44,8 @@ void session_check(const struct session *s)
         check(s->phase == CONTENT && s->txn->begun && s->txn->unacknowledged_bytes > 0);
     if (s->waiting == FOR_STORED)
         check(s->phase == CONTENT && s->txn->begun && s->txn->ended);
+    if (s->phase == CONTENT && s->txn->ended)
+        check(s->waiting != FOR_CLIENT); /* the answer is due */
     if (s->phase == CONTENT && s->txn->refusal)
         check(!s->txn->begun && s->txn->content.n == 0);
 }
@@ -147,7 +149,7 @@ static void note_refusal(struct session *s, const struct status *st)
         line_c(&line, "helo", s->helo);
     if (s->txn)
         line_address(&line, "from", s->txn->sender);
-    if (s->waiting == FOR_ROUTE)
+    if (s->txn && s->txn->asked.n > 0)
         line_address(&line, "to", buf_str(&s->txn->asked));
     buf_printf(&said, "%u ", st->code);
     if (st->class != 0) {
@@ -400,8 +402,10 @@ void session_routed(struct session *s, const struct status *st, struct str targe
     if (s->waiting != FOR_ROUTE)
         return;
     s->active_us = clock_monotonic_us(s->world->clock);
-    session_say(s, routed(s, st, targets), out);
     s->waiting = FOR_CLIENT;
+    session_say(s, routed(s, st, targets), out);
+    if (s->txn)
+        buf_reset(&s->txn->asked);
     session_check(s);
 }
 

@@ -1,0 +1,193 @@
+/* smtpd/session_all_test.c - the session tried completely: every sequence of up to ten events, the
+ * facts of each phase checked after each.
+ *
+ * A step that changes nothing but the answer is not followed further: what could come after it
+ * comes after the shorter sequence too. */
+// SPDX-License-Identifier: ISC
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/smtpd/fake_world.h"
+#include "daemon/smtpd/state.h"
+
+enum { EVENTS_MAX = 10 };
+
+/* ---- events: what the client says ---- */
+
+static void says(struct fake_world *f, const char *text, struct buf *out)
+{
+    buf_add_c(&f->in, text);
+    fake_take(f, out);
+}
+
+static void ehlo(struct fake_world *f, struct buf *out)
+{
+    says(f, "EHLO me.example\r\n", out);
+}
+static void mail(struct fake_world *f, struct buf *out)
+{
+    says(f, "MAIL FROM:<a@b.example>\r\n", out);
+}
+static void rcpt(struct fake_world *f, struct buf *out)
+{
+    says(f, "RCPT TO:<alice@local.example>\r\n", out);
+}
+static void data(struct fake_world *f, struct buf *out)
+{
+    says(f, "DATA\r\n", out);
+}
+static void dot(struct fake_world *f, struct buf *out)
+{
+    says(f, ".\r\n", out);
+}
+static void bare(struct fake_world *f, struct buf *out)
+{
+    says(f, "a\nb\r\n", out);
+}
+static void rset(struct fake_world *f, struct buf *out)
+{
+    says(f, "RSET\r\n", out);
+}
+static void quit(struct fake_world *f, struct buf *out)
+{
+    says(f, "QUIT\r\n", out);
+}
+
+/* ---- and what the world does ---- */
+
+static void answer_yes(struct fake_world *f, struct buf *out)
+{
+    if (fake_answer(f, out))
+        fake_take(f, out);
+}
+
+static void answer_no(struct fake_world *f, struct buf *out)
+{
+    struct status st = reply_status(REPLY_NO_SUCH_USER, STR("alice"));
+
+    if (f->asked) {
+        f->asked = false;
+        session_routed(f->session, &st, STR_NONE, out);
+    } else if (f->putting) { /* also in the middle of a message */
+        st = reply_status(REPLY_DISK_FULL, STR_NONE);
+        f->putting = f->complete = false;
+        session_stored(f->session, &st, (struct id){0}, out);
+    }
+    fake_take(f, out);
+}
+
+static void spill(struct fake_world *f, struct buf *out)
+{
+    session_spill(f->session);
+}
+
+static void stop(struct fake_world *f, struct buf *out)
+{
+    session_stop(f->session, out);
+}
+
+static void (*const events[])(struct fake_world *f, struct buf *out) = {
+    ehlo, mail, rcpt, data, dot, bare, rset, quit, answer_yes, answer_no, spill, stop,
+};
+
+/* ---- all of them ---- */
+
+struct facts { /* everything that decides what can happen next */
+    int phase, waiting;
+    size_t accepted, recipients, content, held, unsent;
+    int line_spoiled, dot_state, spoiled, begun, ended, refused, stopping, extended;
+};
+
+static struct facts facts_of(const struct fake_world *f)
+{
+    const struct session *s = f->session;
+    const struct txn *t = s->txn;
+    struct facts facts;
+
+    memset(&facts, 0, sizeof facts);
+    facts.phase = s->phase;
+    facts.waiting = s->waiting;
+    facts.stopping = s->stopping;
+    facts.line_spoiled = s->lines.spoiled;
+    facts.unsent = s->waiting == FOR_CLIENT ? f->in.n : 0;
+    if (t) {
+        facts.accepted = t->accepted_count;
+        facts.recipients = t->recipient_count;
+        facts.content = t->content_bytes;
+        facts.held = t->content.n;
+        facts.dot_state = t->dot.state;
+        facts.spoiled = t->dot.spoiled;
+        facts.begun = t->begun;
+        facts.ended = t->ended;
+        facts.refused = t->refusal != NULL;
+    }
+    return facts;
+}
+
+static size_t count_of(struct str text, struct str what)
+{
+    size_t count = 0;
+
+    for (size_t at; (at = str_find_str(text, what)) < text.n; count++)
+        text = str_skip(text, at + what.n);
+    return count;
+}
+
+static size_t sequences, steps;
+
+/* Runs a sequence from the start. True: its last event changed something. */
+static bool run(const size_t *sequence, size_t count)
+{
+    struct fake_world f;
+    struct buf out = buf_init(64 * KIB);
+    struct facts before, after;
+
+    fake_init(&f);
+    f.config.errors_max = 1000;
+    fake_connect(&f, STR("192.0.2.1"), false, &out);
+    after = facts_of(&f);
+    for (size_t i = 0; i < count; i++) {
+        before = after;
+        events[sequence[i]](&f, &out);
+        session_check(f.session);
+        check(session_waits(f.session) == (f.asked || f.complete));
+        after = facts_of(&f);
+    }
+    /* Every promise was kept, and none was made for nothing. */
+    check(count_of(buf_str(&out), STR("250 2.0.0 accepted")) == f.stored_count);
+    fake_done(&f);
+    buf_free(&out);
+    steps += count;
+    return count == 0 || memcmp(&before, &after, sizeof before) != 0;
+}
+
+static void follow(size_t *sequence, size_t count)
+{
+    sequences++;
+    if (!run(sequence, count) || count == EVENTS_MAX)
+        return;
+    for (size_t i = 0; i < countof(events); i++) {
+        sequence[count] = i;
+        follow(sequence, count + 1);
+    }
+}
+
+static void every_sequence(void **state)
+{
+    size_t sequence[EVENTS_MAX];
+
+    follow(sequence, 0);
+    print_message("%zu sequences, %zu steps\n", sequences, steps);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_sequence)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
