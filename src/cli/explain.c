@@ -122,8 +122,11 @@ int run_explain(const struct command_line *l)
         w->addresses[w->count++] = text;
     if (code == EX_OK)
         code = ask_open(l, ROUTER, &router);
-    for (size_t i = 0; router && i < w->count; i++)
-        code = MAX_OF(code, explain_one(l, router, w->addresses[i]));
+    for (size_t i = 0; router && i < w->count; i++) {
+        int one = explain_one(l, router, w->addresses[i]);
+
+        code = MAX_OF(code, one);
+    }
     ask_close(&router);
     arena_free(&w->arena);
     free(w);

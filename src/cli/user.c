@@ -76,7 +76,7 @@ static int answer(const struct command_line *l, int error, const char *done)
         return fail(l, EX_CANTCREAT, "%s exists already", what);
     if (error == -ENOENT)
         return fail(l, EX_NOUSER, "there is no account %s; `troika user list` shows them", what);
-    if (error)
+    if (error < 0)
         return fail(l, EX_IOERR, "%s: %s", what, strerror(-error));
     if (done && !l->json)
         printf("%s %s\n", what, done);
