@@ -1,6 +1,7 @@
 """Mail from clients that others wrote arrives in the Maildir, whole."""
 # SPDX-License-Identifier: ISC
 import email
+import email.policy
 import os
 import re
 import smtplib

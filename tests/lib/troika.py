@@ -107,8 +107,10 @@ class Troika:
 
     def start(self):
         self.log_file = open(self.log_path, "ab")
+        starts = self.log().count("event=ready")
         self.process = subprocess.Popen(self.command("serve"), stdout=self.log_file, stderr=self.log_file, stdin=subprocess.DEVNULL,
                                         env={**os.environ, **self.environment})
+        wait_for(lambda: self.log().count("event=ready") > starts or self.process.poll() is not None, 20, "the start of all workers")
         self.wait_ready()
         return self
 
