@@ -89,6 +89,7 @@ static void get_STR(struct reader *r, struct str *ret)
 static void get_STATUS(struct reader *r, struct status *ret)
 {
     ret->code = get_u16(r);
+    ret->bare = false;
     ret->class = get_u8(r);
     ret->subject = get_u8(r);
     ret->detail = get_u8(r);
