@@ -1,0 +1,113 @@
+/* fuzz_smtp_command.c - command lines out of any bytes: the same lines whatever the chunks, and
+ * whatever strict mode takes, forgiving mode takes in the same meaning. */
+// links: base mail wire
+// SPDX-License-Identifier: ISC
+#include <stdint.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "wire/smtp.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { LINE_BYTES = 256 };
+
+static void address_is_sane(const struct address *a)
+{
+    struct buf printed = buf_init(KIB);
+    struct arena arena = ARENA_INIT;
+    struct address again;
+    struct parse_error error;
+
+    address_print(&printed, a);
+    check(str_find(buf_str(&printed), '\r') == printed.n);
+    check(str_find(buf_str(&printed), '\n') == printed.n);
+    if (a->domain.n > 0) {
+        check(address_parse(buf_str(&printed), &arena, &again, &error));
+        check(str_eq(again.local, a->local) && str_eq(again.domain, a->domain));
+    }
+    arena_free(&arena);
+    buf_free(&printed);
+}
+
+static enum smtp_syntax parse(struct str line, bool strict, struct arena *a,
+                              struct smtp_command *ret)
+{
+    struct parse_error error = {0};
+    enum smtp_syntax syntax = smtp_command_parse(line, strict, a, ret, &error);
+
+    if (syntax != SYNTAX_OK) {
+        check(error.text && error.at <= line.n);
+        return syntax;
+    }
+    check(ret->verb > VERB_UNKNOWN && ret->verb < VERB_COUNT);
+    check(ret->parameter_count <= SMTP_PARAMETERS_MAX);
+    for (size_t i = 0; i < ret->parameter_count; i++)
+        check(ret->parameters[i].key.n > 0);
+    if (ret->verb == VERB_MAIL || ret->verb == VERB_RCPT)
+        address_is_sane(&ret->path);
+    return syntax;
+}
+
+static void both_ways(struct str line)
+{
+    struct arena a = ARENA_INIT;
+    struct smtp_command strict, lenient;
+
+    enum smtp_syntax as_written = parse(line, true, &a, &strict);
+    enum smtp_syntax forgiving = parse(line, false, &a, &lenient);
+
+    if (as_written == SYNTAX_OK) {
+        check(forgiving == SYNTAX_OK && lenient.verb == strict.verb);
+        check(lenient.parameter_count == strict.parameter_count);
+        check(str_eq(lenient.text, strict.text));
+        check(str_eq(lenient.path.local, strict.path.local));
+        check(str_eq(lenient.path.domain, strict.path.domain));
+    }
+    arena_free(&a);
+}
+
+/* Writes down what the reader says when it is fed `chunk` bytes at a time. */
+static void read_lines(struct str in, size_t chunk, struct buf *told, bool parses)
+{
+    struct line_reader r = {.bytes_max = LINE_BYTES};
+
+    for (size_t start = 0, end = 0; start < in.n;) {
+        struct str line = STR_NONE;
+        size_t used;
+        enum line_event e = line_read(&r, str_sub(in, start, end), &line, &used);
+
+        check(used <= end - start);
+        start += used;
+        if (e == LINE_MORE) {
+            check(end - start <= LINE_BYTES + 1);
+            if (end == in.n)
+                break;
+            end = MIN_OF(end + chunk, in.n);
+            continue;
+        }
+        check(line.n <= LINE_BYTES);
+        buf_printf(told, "%d:", (int)e);
+        if (e != LINE_TOO_LONG)
+            buf_add(told, line);
+        if (e == LINE_READY) {
+            check(!memchr(line.p, '\n', line.n) && !memchr(line.p, '\r', line.n));
+            if (parses)
+                both_ways(line);
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str in = str_n((const char *)data, size);
+    struct buf whole = buf_init(16 * MIB), bytes = buf_init(16 * MIB);
+
+    read_lines(in, size, &whole, true);
+    read_lines(in, 1, &bytes, false);
+    check(str_eq(buf_str(&whole), buf_str(&bytes)));
+    both_ways(in);
+    buf_free(&whole);
+    buf_free(&bytes);
+    return 0;
+}
