@@ -115,7 +115,8 @@ class Scripted:
     def __init__(self, replies):
         self.replies, self.listener = replies, socket.create_server(("127.0.0.1", 0))
         self.port, self.sessions = self.listener.getsockname()[1], 0
-        threading.Thread(target=self.run, daemon=True).start()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
 
     def run(self):
         while True:
@@ -152,6 +153,8 @@ class Scripted:
             return
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        self.thread.join(20)
         self.listener.close()
 
 
