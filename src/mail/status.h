@@ -14,8 +14,8 @@ enum { STATUS_TEXT_BYTES_MAX = 512 };
 struct status {
     uint16_t code;
     uint8_t class, subject, detail;
-    bool bare; /* printed as a reply without the enhanced code: the greeting, EHLO answers, 354 */
     char text[STATUS_TEXT_BYTES_MAX]; /* NUL-terminated; longer texts are cut */
+    bool bare; /* printed as a reply without the enhanced code: the greeting, EHLO answers, 354 */
 };
 
 struct status status_make(uint16_t code, uint8_t class, uint8_t subject, uint8_t detail,

@@ -18,7 +18,7 @@ enum line_event {
     LINE_TOO_LONG,     /* over bytes_max: everything up to its end is skipped, then this once */
 };
 struct line_reader {
-    size_t bytes_max; /* without CRLF; RFC 5321 4.5.3.1.4 asks for 510, we take 2048 */
+    size_t bytes_max;       /* without CRLF; RFC 5321 4.5.3.1.4 asks for 510, we take 2048 */
     bool skipping, spoiled; /* private */
 };
 /* Looks at `in` from its start; *used says how much to drop. A NUL in a line is left to the command parser (bad). */
@@ -64,8 +64,8 @@ enum smtp_syntax {
  * what is wrong and what would be right. Strings are in the arena or views into line. */
 enum smtp_syntax smtp_command_parse(struct str line, bool strict, struct arena *a,
                                     struct smtp_command *ret, struct parse_error *error);
-const char *smtp_verb_word(enum smtp_verb verb);    /* "MAIL"; "" for VERB_UNKNOWN */
-enum smtp_verb smtp_verb_find(struct str word);     /* in any case; VERB_UNKNOWN: none */
+const char *smtp_verb_word(enum smtp_verb verb); /* "MAIL"; "" for VERB_UNKNOWN */
+enum smtp_verb smtp_verb_find(struct str word);  /* in any case; VERB_UNKNOWN: none */
 
 /* ---- the content after DATA: dot-stuffing removed, RFC 5321 4.5.2 ---- */
 enum dot_event {
