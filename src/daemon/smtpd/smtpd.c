@@ -154,6 +154,11 @@ static void take_config(struct worker *w, int snapshot_fd)
     smtpd.config = fresh;
 }
 
+const struct config *smtpd_config(void)
+{
+    return smtpd.config;
+}
+
 static void done_if_empty(struct smtpd *m)
 {
     if (m->stopping && m->client_count == 0)

@@ -9,6 +9,7 @@
 #include "ipc/worker.h"
 
 extern const struct role_spec smtpd_spec;
+const struct config *smtpd_config(void); /* of new sessions */
 
 struct smtpd {
     struct worker *worker;
