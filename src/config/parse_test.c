@@ -42,7 +42,7 @@ static const struct {
      "t.conf:4: hostname: does not belong in a section; write it outside of listen\n"
      "t.conf:6: address: does not belong here; write it inside of listen\n"
      "t.conf:7: accounts: does not belong here; write it inside of domain\n"},
-    {LISTEN "smarthost \"h:1\" { login = 'me' }\n",
+    {LISTEN "smarthost \"192.0.2.1:1\" { login = 'me' }\n",
      "t.conf:2: login: unknown statement in smarthost; troika.conf(5) lists them all\n"},
     /* repeated */
     {LISTEN "# a comment\nhold = yes\n/* two\nlines */ hold = no\n",
@@ -58,7 +58,7 @@ static const struct {
      "t.conf:3: domain: \"a.test\" was already said in line 2; write it once\n"},
     {LISTEN "domain a.test { accounts = yes accounts = no }\ndomain b.test { accounts = no }\n",
      "t.conf:2: accounts: was already said in line 2; write it once\n"},
-    {LISTEN "smarthost \"a.test:25\" { }\nsmarthost \"b.test:25\" { }\n",
+    {LISTEN "smarthost \"192.0.2.1:25\" { }\nsmarthost \"192.0.2.2:25\" { }\n",
      "t.conf:3: smarthost: there is one already in line 2; there can be only one\n"},
     /* values */
     {LISTEN "hostname = \"mail\"\nstate = \"var\"\nhold = 1\nmessage-size = 5\nrecipients = 10x\n"
@@ -83,7 +83,8 @@ static const struct {
     {LISTEN "listen b { }\nroute r.test {\n}\n",
      "t.conf:2: listen: \"b\" has no address; write listen \"b\" { address = ... }\n"
      "t.conf:3: route: \"r.test\" has no via; write route \"r.test\" { via = ... }\n"},
-    {LISTEN "domain \"postmaster\" { }\ndomain \"[127.0.0.1]\" { }\nroute \".a..b\" { via = x }\n",
+    {LISTEN
+     "domain \"postmaster\" { }\ndomain \"[127.0.0.1]\" { }\nroute \".a..b\" { via = 192.0.2.1 }\n",
      "t.conf:2: domain: \"postmaster\" cannot be a domain: a mailbox has this name\n"
      "t.conf:3: domain: \"[127.0.0.1]\" is no domain name; write one such as \"example.org\"\n"
      "t.conf:4: route: \".a..b\" is no domain name; write \"example.org\", or \".example.org\" for "
@@ -95,6 +96,9 @@ static const struct {
      "\"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"
      "t.conf:4: smarthost: \"[1::2::3]:25\" is no server; write host and port, as in "
      "\"mx.example.org:25\", \"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"},
+    {LISTEN "route a.test { via = \"mx.partner.test:25\" }\n",
+     "t.conf:2: warning: via: the server is given by name, but names are not looked up yet: its "
+     "mail will wait; write its address, as in \"192.0.2.25:25\"\n"},
     /* between statements */
     {"listen a { address = { \"*:25\", \"[::1]:25\" } }\nlisten b {\n address = \"127.0.0.1:25\" "
      "}\n",
@@ -103,7 +107,8 @@ static const struct {
      "once\n"},
     {"listen a { address = { \"127.0.0.1:25\", \"127.0.0.1:26\", \"127.0.0.2:25\" } }\n", ""},
     {LISTEN "domain a.test { }\nroute A.test { via = \"192.0.2.9:25\" }\n"
-            "route mail.example.org { via = \"192.0.2.9:25\" }\nroute .a.test { via = \"h:25\" }\n",
+            "route mail.example.org { via = \"192.0.2.9:25\" }\nroute .a.test { via = "
+            "\"192.0.2.1:25\" }\n",
      "t.conf:3: route: \"a.test\" is a local domain (line 2), its mail stays here; take out one of "
      "the two\n"
      "t.conf:4: route: \"mail.example.org\" is the name of this server, its mail stays here; take "

@@ -48,7 +48,7 @@ def test_init_check_and_start(tmp_path):
     ('message-size = "many"\n', ["1", "message-size"]),
     ('relay-for = { "0.0.0.0/0" }\n', ["relay-for", "0.0.0.0/0"]),
     ('domain "a.test" { accounts = yes }\ndomain "a.test" { accounts = yes }\n', ["2", "a.test"]),
-    ('route "x.test" { via = "nonsense" }\n', ["via", "nonsense"]),
+    ('route "x.test" { via = "no server" }\n', ["via", "no server"]),
     ('state = "relative/path"\n', ["state", "/"]),
     ('hostname = "unclosed\n', ["1"]),
     ("\x00\x01\x02", []),

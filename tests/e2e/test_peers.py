@@ -5,7 +5,7 @@ import smtplib
 from peers import Postfix, SmtpSink
 from troika import Troika, free_port, wait_for
 
-BODY = "first line\r\n.dot\r\n..two dots\r\n" + "long " * 300 + "\r\nüöä\r\n\r\nend\r\n"
+BODY = "first line\r\n.dot\r\n..two dots\r\n" + "long " * 180 + "\r\nüöä\r\n\r\nend\r\n"
 
 
 def message(subject):
