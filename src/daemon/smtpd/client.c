@@ -316,16 +316,6 @@ static enum reply_name admit(struct client *c, const struct sock_address *addres
     return REPLY_GREETING;
 }
 
-static void see_boards(struct smtpd *m)
-{
-    const struct worker *w = m->worker;
-
-    for (uint32_t i = 0; i < countof(w->boards); i++) {
-        if (i != w->number && w->boards[i] >= 0)
-            (void)connections_other(m->connections, i, w->boards[i]); /* or we do not count it */
-    }
-}
-
 /* Unique among the workers of one machine, and rising. */
 static uint64_t next_number(struct smtpd *m)
 {
@@ -375,8 +365,6 @@ void client_accept(struct smtpd *m, int fd, const struct sock_address *address)
 {
     bool own = is_own(m->config, address);
     struct client *c = client_new(m, fd, address, own);
-
-    see_boards(m);
 
     enum reply_name greeting = admit(c, address, own);
 

@@ -13,7 +13,7 @@
 
 #include "base/check.h"
 
-enum { BOARDS_MAX = 65 };
+enum { BOARDS_MAX = 65, CROWD = 4 };
 
 struct slot {
     uint16_t family;
@@ -172,6 +172,17 @@ size_t connections_count(const struct connections *c)
     for (size_t i = 0; i < BOARDS_MAX; i++)
         count += board_used(&c->others[i]);
     return count;
+}
+
+bool connections_crowded(const struct connections *c, uint32_t worker_count)
+{
+    size_t own = board_used(&c->own);
+
+    for (uint32_t i = 1; i <= worker_count && i < BOARDS_MAX; i++) {
+        if (c->others[i].head && board_used(&c->others[i]) + CROWD <= own)
+            return true;
+    }
+    return false;
 }
 
 size_t connections_count_from(const struct connections *c, const struct sock_address *address)

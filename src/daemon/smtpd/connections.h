@@ -29,4 +29,6 @@ bool connections_enter(struct connections *c, struct connection *client,
 void connections_leave(struct connections *c, struct connection *client); /* harmless when out */
 
 size_t connections_count(const struct connections *c);
+/* Has a worker of numbers 1..worker_count clearly fewer clients than we? */
+bool connections_crowded(const struct connections *c, uint32_t worker_count);
 size_t connections_count_from(const struct connections *c, const struct sock_address *address);

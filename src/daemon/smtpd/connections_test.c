@@ -55,6 +55,17 @@ static void counts_over_all_boards(void **state)
     assert_int_equal(connections_count_from(a, &mapped), 3);
     assert_int_equal(connections_count_from(a, &six), 1);
 
+    assert_false(connections_crowded(a, 2));
+    assert_true(connections_enter(a, &in_a[3], &two));
+    connections_leave(b, &in_b[0]);
+    connections_leave(b, &in_b[1]);
+    assert_true(connections_crowded(a, 2));
+    assert_false(connections_crowded(a, 1));
+    assert_false(connections_crowded(b, 2));
+    assert_true(connections_enter(b, &in_b[0], &mapped));
+    assert_true(connections_enter(b, &in_b[1], &six));
+    connections_leave(a, &in_a[3]);
+
     connections_leave(a, &in_a[0]); /* the last moves into its place, and leaves from there */
     connections_leave(a, &in_a[0]);
     assert_int_equal(connections_count_from(b, &one), 2);

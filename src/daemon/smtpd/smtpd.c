@@ -13,7 +13,9 @@
 #include "base/check.h"
 #include "base/log.h"
 
+#define TURN_US 2000                /* in which workers with fewer clients may go first */
 #define REST_US US_PER_S            /* after accepting failed, at most */
+#define TELL_US (60 * US_PER_S)     /* between two warnings about it */
 #define PATIENCE_US (10 * US_PER_S) /* with messages under way when we are stopped */
 
 struct listener {
@@ -24,6 +26,7 @@ struct listener {
 
 static struct smtpd smtpd;
 static struct list listeners, next_listeners; /* of this generation, and of the one being told */
+static bool crowded;                          /* we have let others go first */
 static bool resting;                          /* no descriptors: nothing is accepted */
 static struct timer rest, patience;
 
@@ -44,17 +47,13 @@ static void listeners_watch(void *arg)
     }
 }
 
-/* Out of descriptors or memory: a connection waits in the kernel until somebody leaves. */
-static void listeners_rest(int error)
+static void listeners_rest(uint64_t us)
 {
-    if (resting)
-        return;
     resting = true;
-    log_event(LEVEL_WARNING, "accepting-paused", "error", strerror(error), NULL);
     list_each (link, &listeners) {
         watch_stop(&list_of(link, struct listener, link)->ready);
     }
-    timer_set(smtpd.worker->loop, &rest, REST_US, listeners_watch, &smtpd);
+    timer_set(smtpd.worker->loop, &rest, us, listeners_watch, &smtpd);
 }
 
 static bool error_passes(int error)
@@ -62,17 +61,53 @@ static bool error_passes(int error)
     return error == EAGAIN || error == EINTR || error == ECONNABORTED || error == EPROTO;
 }
 
-/* One a turn: the other workers wait at the same socket, and shall have some of them. */
+static void see_boards(const struct worker *w)
+{
+    for (uint32_t i = 0; i < countof(w->boards); i++) {
+        if (i != w->number && w->boards[i] >= 0)
+            (void)connections_other(smtpd.connections, i, w->boards[i]); /* or it is not counted */
+    }
+}
+
+/* All workers wait at the same sockets: who has more clients than another steps back, once. */
+static bool others_first(void)
+{
+    see_boards(smtpd.worker);
+    crowded = !crowded && connections_crowded(smtpd.connections, smtpd.worker->count);
+    if (crowded)
+        listeners_rest(TURN_US);
+    return crowded;
+}
+
+/* Out of descriptors or memory: who comes waits in the kernel until somebody leaves. Then it may
+ * be the same again at once, so not every time is told. */
+static void log_paused(int error)
+{
+    static uint64_t told_us;
+    uint64_t now = clock_monotonic_us(smtpd.worker->clock);
+
+    if (told_us != 0 && now - told_us < TELL_US)
+        return;
+    log_event(LEVEL_WARNING, "accepting-paused", "error", strerror(error), NULL);
+    told_us = now;
+}
+
 static void on_connection(void *arg, unsigned what)
 {
     struct listener *l = arg;
     struct sock_address from = {.bytes = sizeof from.sa};
+
+    if (others_first())
+        return;
+
     int fd = accept4(l->fd, (struct sockaddr *)&from.sa, &from.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-    if (fd >= 0)
+    if (fd >= 0) {
         client_accept(&smtpd, fd, &from);
-    else if (!error_passes(errno))
-        listeners_rest(errno);
+    } else if (!error_passes(errno)) {
+        log_paused(errno);
+        listeners_rest(REST_US);
+    }
 }
 
 static void listener_close(struct listener *l)
