@@ -194,12 +194,9 @@ void session_spill(struct session *s)
 {
     if (s->phase != CONTENT || s->waiting != FOR_CLIENT || s->txn->content.n == 0)
         return;
-    if (hand_on(s, MIN_OF(s->txn->content.n, (size_t)PUT_CHUNK_BYTES), false) &&
-        s->txn->content.n == 0)
+    if (hand_on(s, s->txn->content.n, false))
         buf_free(&s->txn->content);
-    /* What does not fit the window waits for bytes, not for credit. */
-    if (s->txn->content.n <= PUT_CHUNK_BYTES)
-        s->waiting = FOR_CLIENT;
+    s->waiting = FOR_CLIENT; /* only a whole chunk has to wait for credit */
     session_check(s);
 }
 
