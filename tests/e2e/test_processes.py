@@ -253,6 +253,9 @@ def test_200_mib_pass_with_every_process_under_64_mib():
             wait_for(lambda: os.path.isdir(folder) and os.listdir(folder), 120, "the delivered message")
             path = folder + "/" + os.listdir(folder)[0]
             assert abs(os.path.getsize(path) - sent * 77 // 78) < 2000
+            with open(path, "rb") as f:
+                head = f.read(2000).split(b"\n\n")[0]
+            assert b"\nReceived: from c.test" in head and b"\nDate: " in head and b"\nSubject: large" in head, head
             assert abs(far.messages[0] - sent) < 2000
             for name, pid in t.workers().items():
                 assert peak_kib(pid) < 64 * 1024, (name, peak_kib(pid))

@@ -271,7 +271,7 @@ static void put_decode(struct put *p)
 {
     struct queue *q = p->peer->queue;
     p->decoded = true;
-    if (p->envelope_bytes.full || p->prefix.full ||
+    if (p->envelope_bytes.full ||
         !envelope_decode(buf_str(&p->envelope_bytes), &p->arena, &p->envelope) ||
         !envelope_good(&p->envelope)) {
         log_contract("envelope");
@@ -327,6 +327,8 @@ static void put_synced(void *arg, int error)
 
 static void put_finish(struct put *p)
 {
+    if (p->prefix.full)
+        put_fail(p, REPLY_NOT_STORED);
     int r = p->failed ? 0 : spool_sync(p->entry, p->peer->queue->loop, put_synced, p);
     if (r == -EAGAIN)
         return;
@@ -342,9 +344,9 @@ static void put_finish(struct put *p)
 
 static void put_packet(struct put *p, const struct msg_put *m)
 {
+    buf_add(&p->prefix, m->prefix); /* known at the end of the header at the earliest */
     if (!p->decoded && !p->failed) {
         buf_add(&p->envelope_bytes, m->envelope);
-        buf_add(&p->prefix, m->prefix);
         if (m->content.n > 0 || m->flags & PUT_END)
             put_decode(p);
     }

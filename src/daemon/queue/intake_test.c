@@ -18,21 +18,21 @@ static const struct msg_put_done *done(struct world *w)
     return m != NULL ? &m->put_done : NULL;
 }
 
-/* A message in packets of `step` bytes: envelope first, then content. */
+/* A message in packets of `step` bytes: envelope first, then content, the prefix at the end. */
 static void put_in_pieces(struct world *w, uint64_t ticket, struct str envelope, struct str content,
                           size_t step)
 {
     uint8_t flags = PUT_BEGIN;
     for (size_t at = 0; at < envelope.n; at += step, flags = 0)
-        intake_put(w->smtpd->data,
-                   &(struct msg_put){.ticket = ticket,
-                                     .flags = flags,
-                                     .prefix = at == 0 ? STR("Received: by test\r\n") : STR_NONE,
-                                     .envelope = str_sub(envelope, at, at + step)});
+        intake_put(w->smtpd->data, &(struct msg_put){.ticket = ticket,
+                                                     .flags = flags,
+                                                     .envelope = str_sub(envelope, at, at + step)});
     for (size_t at = 0; at < content.n; at += step)
         intake_put(w->smtpd->data,
                    &(struct msg_put){.ticket = ticket, .content = str_sub(content, at, at + step)});
-    intake_put(w->smtpd->data, &(struct msg_put){.ticket = ticket, .flags = PUT_END});
+    intake_put(w->smtpd->data, &(struct msg_put){.ticket = ticket,
+                                                 .flags = PUT_END,
+                                                 .prefix = STR("Received: by test\r\n")});
 }
 
 static void put_in_pieces_of_any_size(void **state)
