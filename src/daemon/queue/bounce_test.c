@@ -160,6 +160,27 @@ static void double_bounce_is_held_and_told(void **state)
     assert_non_null(next_job(w->local));
 }
 
+static void double_bounces_of_one_batch_all_count(void **state)
+{
+    struct world *w = *state;
+    struct id ids[3];
+    const struct msg_job *jobs[countof(ids)];
+    for (size_t i = 0; i < countof(ids); i++)
+        ids[i] = put(w, "", "bill@x.test");
+    for (size_t i = 0; i < countof(ids); i++) {
+        jobs[i] = next_job(w->relay);
+        result(w->relay, jobs[i], 1, ST_NEVER, false);
+        job_end(w->relay->data, jobs[i]->job);
+    }
+    turn(w);
+    pass(w, 61 * US_PER_S);
+    struct msg_job *job = next_job(w->local);
+    assert_non_null(job);
+    assert_true(content_has(job, "the last notice: 3\r"));
+    for (size_t i = 0; i < countof(ids); i++)
+        assert_true(content_has(job, id_print(ids[i]).p));
+}
+
 static void sender_that_does_not_exist(void **state)
 {
     struct world *w = *state;
@@ -197,6 +218,7 @@ int main(void)
         IN_A_WORLD(router_that_restarts_is_asked_again),
         IN_A_WORLD(router_that_says_later_is_asked_later),
         IN_A_WORLD(double_bounce_is_held_and_told),
+        IN_A_WORLD(double_bounces_of_one_batch_all_count),
         IN_A_WORLD(sender_that_does_not_exist),
         IN_A_WORLD(expired_backlog_is_given_up_after_an_attempt),
     };

@@ -1,7 +1,8 @@
 /* daemon/queue/notice.c - see notice.h.
  *
  * Facts: "double-bounces" holds a count and up to NOTICE_IDS_MAX ids, one a line;
- * "double-bounces-told" the time of the last notice in seconds. */
+ * "double-bounces-told" the time of the last notice in seconds. The first is kept in memory, too:
+ * what the spool answers is not yet true when a second one joins the same batch. */
 // SPDX-License-Identifier: ISC
 #include "daemon/queue/notice.h"
 
@@ -17,45 +18,50 @@ enum { FACT_BYTES_MAX = 32 + NOTICE_IDS_MAX * (ID_TEXT_BYTES + 1) };
 
 void notice_init(struct queue *q)
 {
-    q->notice = (struct notice){0};
+    q->notice = (struct notice){.ids = buf_init(FACT_BYTES_MAX)};
+}
+
+void notice_load(struct queue *q)
+{
+    struct notice *n = &q->notice;
+    struct buf fact = buf_init(FACT_BYTES_MAX);
+
+    if (spool_fact(q->spool, "double-bounces", &fact)) {
+        struct str rest = buf_str(&fact);
+        (void)str_u64(str_cut(&rest, '\n'), &n->count);
+        (void)buf_add(&n->ids, rest);
+    }
+    buf_free(&fact);
 }
 
 void notice_done(struct queue *q)
 {
     route_ask_cancel(q, &q->notice.ask);
+    buf_free(&q->notice.ids);
     free((char *)(uintptr_t)q->notice.recipient.p);
 }
 
-/* The count; *ret: the fact, whose first line it is. */
-static uint64_t count_of(struct queue *q, struct buf *fact)
+static void store(struct queue *q)
 {
-    uint64_t count = 0;
-    *fact = buf_init(FACT_BYTES_MAX);
-    if (!spool_fact(q->spool, "double-bounces", fact))
-        return 0;
-    struct str rest = buf_str(fact);
-    (void)str_u64(str_cut(&rest, '\n'), &count);
-    return count;
+    struct buf fact = buf_init(FACT_BYTES_MAX);
+
+    buf_add_u64(&fact, q->notice.count);
+    buf_add_char(&fact, '\n');
+    buf_add(&fact, buf_str(&q->notice.ids));
+    queue_must(q, spool_fact_set(q->spool, "double-bounces", buf_str(&fact)));
+    buf_free(&fact);
 }
 
 void notice_add(struct queue *q, struct id id)
 {
-    struct buf old;
-    struct buf new = buf_init(FACT_BYTES_MAX);
-    uint64_t count = count_of(q, &old);
-    struct str ids = buf_str(&old);
+    struct notice *n = &q->notice;
+    struct str ids = buf_str(&n->ids);
 
-    (void)str_cut(&ids, '\n');
-    buf_add_u64(&new, count + 1);
-    buf_add_char(&new, '\n');
-    buf_add(&new, ids);
-    if (count < NOTICE_IDS_MAX && str_find_str(ids, str_c(id_print(id).p)) == ids.n) {
-        buf_add_c(&new, id_print(id).p);
-        buf_add_char(&new, '\n');
+    if (n->count++ < NOTICE_IDS_MAX && str_find_str(ids, str_c(id_print(id).p)) == ids.n) {
+        buf_add_c(&n->ids, id_print(id).p);
+        buf_add_char(&n->ids, '\n');
     }
-    queue_must(q, spool_fact_set(q->spool, "double-bounces", buf_str(&new)));
-    buf_free(&old);
-    buf_free(&new);
+    store(q);
     queue_touch(q);
 }
 
@@ -107,8 +113,10 @@ static void told(struct queue *q, struct id id, const struct envelope *e)
     struct buf now = buf_init(32);
     buf_add_u64(&now, clock_now_us(q->clock) / US_PER_S);
     queue_must(q, spool_fact_set(q->spool, "double-bounces-told", buf_str(&now)));
-    queue_must(q, spool_fact_set(q->spool, "double-bounces", STR("0\n")));
     buf_free(&now);
+    q->notice.count = 0;
+    buf_reset(&q->notice.ids);
+    store(q);
 }
 
 static void notice_make(struct queue *q, const struct target *target)
@@ -118,24 +126,19 @@ static void notice_make(struct queue *q, const struct target *target)
     struct envelope e = {.recipients = to, .recipient_count = 1, .client = STR("about=notice")};
     struct buf header = buf_init(4 * KIB);
     struct buf body = buf_init(16 * KIB);
-    struct buf fact;
-    uint64_t count = count_of(q, &fact);
-    struct str ids = buf_str(&fact);
+    struct id id;
 
     *to = (struct recipient){.address = arena_copy(a, q->notice.recipient),
                              .target = {.transport = target->transport,
                                         .next_hop = arena_copy(a, target->next_hop),
                                         .address = arena_copy(a, target->address),
                                         .why = arena_copy(a, target->why)}};
-    (void)str_cut(&ids, '\n');
     print_header(q, to->address, &header);
-    print_body(count, ids, &body);
-    struct id id;
-    if (count > 0 && intake_own(q, &e, buf_str(&header), buf_str(&body), &id) == 0)
+    print_body(q->notice.count, buf_str(&q->notice.ids), &body);
+    if (q->notice.count > 0 && intake_own(q, &e, buf_str(&header), buf_str(&body), &id) == 0)
         told(q, id, &e);
     buf_free(&header);
     buf_free(&body);
-    buf_free(&fact);
 }
 
 static void notice_routed(void *arg, const struct msg_route_answer *answer)
@@ -153,10 +156,7 @@ void notice_tick(struct queue *q)
     if (now < q->notice.last_check_us + CHECK_US || q->notice.ask.ticket != 0)
         return;
     q->notice.last_check_us = now;
-    struct buf fact;
-    uint64_t count = count_of(q, &fact);
-    buf_free(&fact);
-    if (count == 0 || told_today(q))
+    if (q->notice.count == 0 || told_today(q))
         return;
     struct buf to = buf_init(512);
     buf_add(&to, STR("postmaster@"));

@@ -232,6 +232,7 @@ int queue_open(struct queue *q)
     int r = spool_open(q->worker->folder_fd, &o, &q->spool);
     if (r < 0)
         return r;
+    notice_load(q);
     q->accepts = spool_accepts(q->spool);
     q->last_now_us = clock_now_us(q->clock);
     return 0;
