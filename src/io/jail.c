@@ -110,6 +110,15 @@ static int check_user(const struct passwd *user)
     return 0;
 }
 
+static void word_of_user(const struct passwd *user, struct buf *ret)
+{
+    word(ret, "uid=");
+    if (user->pw_name)
+        buf_add_c(ret, user->pw_name);
+    else
+        buf_add_u64(ret, user->pw_uid);
+}
+
 static int become(const struct passwd *user, struct buf *ret)
 {
     if (user->pw_uid == 0 || user->pw_gid == 0)
@@ -119,14 +128,14 @@ static int become(const struct passwd *user, struct buf *ret)
         return failed(ret, "changing the user", -errno);
     if (check_user(user) < 0)
         return failed(ret, "the change of user is not final", -EPERM);
-    word(ret, "uid=");
-    buf_add_c(ret, user->pw_name);
+    word_of_user(user, ret);
     return 0;
 }
 
 static int leave_root(const struct jail *j, struct buf *ret)
 {
-    const struct passwd *user = NULL;
+    struct passwd by_number = {.pw_uid = j->uid, .pw_gid = j->gid};
+    const struct passwd *user = j->uid ? &by_number : NULL;
 
     if (j->user) {
         errno = 0;

@@ -23,8 +23,9 @@ enum jail_may {
 };
 
 struct jail {
-    const char *user; /* system user when started by root; NULL: stay */
-    int root_fd;      /* becomes / and is the only folder Landlock allows; -1: none, an empty one */
+    const char *user;  /* system user when started by root; NULL: stay, or */
+    uint32_t uid, gid; /* become these; 0: stay */
+    int root_fd; /* becomes / and is the only folder Landlock allows; -1: none, an empty one */
     unsigned may;
     /* further paths to open for reading (plain user only: a chroot hides them), NULL-terminated, or
      * NULL */

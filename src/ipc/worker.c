@@ -277,37 +277,54 @@ void worker_done(struct worker *w)
 
 /* ---- from the command to work to working ---- */
 
-static bool start_as_user(const struct passwd *user)
+/* Whom a worker that root started becomes: the role's user. Asked without a server, the owner of
+ * the folder: the server whose files these are may have run as any user. */
+static void find_user(const struct life *f, struct jail *j)
 {
-    return setgroups(0, NULL) == 0 && setegid(user->pw_gid) == 0 && seteuid(user->pw_uid) == 0;
+    struct stat st;
+
+    if (geteuid() != 0)
+        return;
+    if (f->asked && fstat(f->w.folder_fd, &st) == 0 && st.st_uid != 0) {
+        j->uid = st.st_uid;
+        j->gid = st.st_gid ? st.st_gid : st.st_uid; /* root's group is no group to work in */
+        return;
+    }
+    const struct passwd *user = f->w.spec->user ? getpwnam(f->w.spec->user) : NULL;
+    if (f->w.spec->user && !user)
+        give_up(f->w.spec->user, ENOENT, EX_OSERR);
+    if (user) {
+        j->user = f->w.spec->user;
+        j->uid = user->pw_uid;
+        j->gid = user->pw_gid;
+    }
+}
+
+static bool start_as_user(const struct jail *j)
+{
+    return setgroups(0, NULL) == 0 && setegid(j->gid) == 0 && seteuid(j->uid) == 0;
 }
 
 /* Files that the role makes must be its own. The jail needs root once more. */
-static void role_start(struct life *f)
+static void role_start(struct life *f, const struct jail *j)
 {
     const struct role_spec *spec = f->w.spec;
-    const struct passwd *user = geteuid() == 0 && spec->user ? getpwnam(spec->user) : NULL;
 
     if (f->w.folder_fd >= 0 && fchdir(f->w.folder_fd) < 0)
         give_up("folder", errno, EX_NOPERM);
-    if (user && !start_as_user(user))
+    if (j->uid && !start_as_user(j))
         give_up("user", errno, EX_OSERR);
     int error = spec->start ? spec->start(&f->w) : 0;
     if (error < 0)
         give_up("start", -error, EX_CONFIG);
-    if (user && (seteuid(0) < 0 || setegid(0) < 0))
+    if (j->uid && (seteuid(0) < 0 || setegid(0) < 0))
         give_up("user", errno, EX_OSERR);
 }
 
-static void jail_close(struct life *f, struct buf *protections)
+static void jail_close(struct life *f, const struct jail *j, struct buf *protections)
 {
     const struct role_spec *spec = f->w.spec;
-    struct jail j = {
-        .user = geteuid() == 0 ? spec->user : NULL,
-        .root_fd = f->w.folder_fd,
-        .may = spec->jail_may | (f->control_fd >= 0 ? JAIL_ACCEPT : 0U),
-    };
-    int error = jail_enter(&j, protections);
+    int error = jail_enter(j, protections);
 
     if (error < 0) {
         log_event(LEVEL_ERROR, "start-failed", "at", "jail", "reason", buf_c(protections), "error",
@@ -441,8 +458,13 @@ static void begin(struct life *f, struct buf *protections)
         if (l->kind == MSG_LISTENER && l->listen_index == LISTEN_CONTROL)
             f->control_fd = l->socket;
     }
-    role_start(f);
-    jail_close(f, protections);
+    struct jail j = {
+        .root_fd = f->w.folder_fd,
+        .may = f->w.spec->jail_may | (f->control_fd >= 0 ? JAIL_ACCEPT : 0U),
+    };
+    find_user(f, &j);
+    role_start(f, &j);
+    jail_close(f, &j, protections);
     f->control_fd = -1; /* until it is replayed */
     f->started = true;
 }

@@ -134,6 +134,21 @@ def test_queue_up_and_down():
         t.wait_empty()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_asks_about_the_stopped_server_of_a_plain_user():
+    with Troika(config="hold = yes\n") as t:
+        id = t.send()
+        t.stop()
+        t.as_root = True  # the commands from here on; the state is still the plain user's
+        assert [r["msg"] for r in t.queue()] == [id]
+        assert t.trace(id)[0]["event"] == "accepted"
+        assert t.run("explain", "bob@example.test")
+        t.run("queue", "release", id)
+        t.as_root = False  # and it can go on with what root has left
+        t.start()
+        assert t.wait_mails("bob")
+
+
 def test_hold_keeps():
     with Troika(config="hold = yes\n") as t:
         id = t.send()
