@@ -16,7 +16,7 @@ struct str {
 
 #define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
 #define STR_NONE ((struct str){NULL, 0})
-#define STR_ARG(s) (int)(s).n, (s).p /* for "%.*s" */
+#define STR_ARG(s) (int)(s).n, (s).p /* for "%.*s"; evaluates s twice: give it a name first */
 
 struct str str_c(const char *terminated); /* NULL gives STR_NONE */
 struct str str_n(const char *p, size_t n);

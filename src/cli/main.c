@@ -173,7 +173,7 @@ int main(int argc, char **argv)
         return EX_OK;
     }
     if (strcmp(argv[1], "--version") == 0)
-        argv[1] = (char[]){"version"};
+        return run_version(&line);
     if (strcmp(argv[1], "help") == 0) {
         const struct command *asked = find_command(argv[2]);
 

@@ -98,8 +98,11 @@ static void build(struct buf *to, const struct command_line *l, const char *from
     buf_printf(to, "\r\nFrom: <%s>\r\nTo: ", from);
     struct str list = str_c(l->to);
 
-    for (bool first = true; list.n; first = false)
-        buf_printf(to, "%s<%.*s>", first ? "" : ",\r\n ", STR_ARG(str_trim(str_cut(&list, ','))));
+    for (bool first = true; list.n; first = false) {
+        struct str one = str_trim(str_cut(&list, ','));
+
+        buf_printf(to, "%s<%.*s>", first ? "" : ",\r\n ", STR_ARG(one));
+    }
     buf_add_c(to, "\r\nSubject: ");
     add_header_text(to, str_c(l->subject ? l->subject : "(no subject)"));
     buf_add_c(to, "\r\n");

@@ -93,6 +93,10 @@ def test_troika_send(server):
     message = email.message_from_bytes(server.wait_mails("bob")[0], policy=email.policy.default)
     assert message["Subject"] == "Тема письма, длинная и не ASCII: проверка"
     assert message.get_content() == "Привет\n.\nконец\n"
+    assert message["To"] == "<bob@example.test>" and message["From"] == "<alice@example.test>"
+    server.run("send", "--from", "alice@example.test", "--to", "alice@example.test, bob@example.test", "x")
+    both = email.message_from_bytes(server.wait_mails("alice")[0], policy=email.policy.default)
+    assert [str(a.addr_spec) for a in both["To"].addresses] == ["alice@example.test", "bob@example.test"]
     assert server.run("send", "--from", "alice@example.test", "--to", "nobody@example.test", "x", check=False).returncode == 69
     assert server.run("send", "--to", "not an address", "x", check=False).returncode == 65
 

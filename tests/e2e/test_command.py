@@ -21,6 +21,7 @@ def test_help(command):
 
 def test_overview_and_unknown_command():
     program = troika.programs() + "/troika"
+    assert subprocess.run([program, "--version"], capture_output=True, text=True).stdout.startswith("troika ")
     assert "explain" in subprocess.run([program, "--help"], capture_output=True, text=True).stdout
     result = subprocess.run([program, "serv"], capture_output=True, text=True)
     assert result.returncode == 64 and "serv" in result.stderr
