@@ -93,7 +93,7 @@ def test_troika_send(server):
     message = email.message_from_bytes(server.wait_mails("bob")[0], policy=email.policy.default)
     assert message["Subject"] == "Тема письма, длинная и не ASCII: проверка"
     assert message.get_content() == "Привет\n.\nконец\n"
-    assert message["To"] == "<bob@example.test>" and message["From"] == "<alice@example.test>"
+    assert message["To"].addresses[0].addr_spec == "bob@example.test" and message["From"].addresses[0].addr_spec == "alice@example.test"
     server.run("send", "--from", "alice@example.test", "--to", "alice@example.test, bob@example.test", "x")
     both = email.message_from_bytes(server.wait_mails("alice")[0], policy=email.policy.default)
     assert [str(a.addr_spec) for a in both["To"].addresses] == ["alice@example.test", "bob@example.test"]
