@@ -155,6 +155,17 @@ def check_docs():
                 yield f"{path}: link to {target}, which is not there"
 
 
+def check_replies():
+    """Every reply of the table can be given; docs/replies.md has them all."""
+    source = "\n".join(text(f) for f in files("src/*.c src/*.h") if not f.endswith("_test.c"))
+    page = text("docs/replies.md") if os.path.exists("docs/replies.md") else ""
+    for name, code in re.findall(r'^REPLY\((\w+),\s*(\d+)', text("src/mail/replies.def"), flags=re.M):
+        if not re.search(rf"\bREPLY_{name}\b", source):
+            yield f"src/mail/replies.def: nobody says {name}"
+        if code not in page:
+            yield f"docs/replies.md: {code} is missing; ./dev docs"
+
+
 def check_manual():
     """Every subcommand is in troika(1); man pages are well-formed."""
     if not os.path.exists("man/troika.1"):
@@ -170,7 +181,7 @@ def check_manual():
             yield line
 
 
-RULES = [check_layers, check_banned, check_exit, check_named, check_fuzzed, check_words, check_format, check_docs, check_manual]
+RULES = [check_layers, check_banned, check_exit, check_named, check_fuzzed, check_words, check_format, check_docs, check_replies, check_manual]
 
 
 def main():
