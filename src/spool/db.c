@@ -113,6 +113,8 @@ static const char *const sql_table[SQL_COUNT] = {
         DESTINATION_FROM "WHERE wake_us <= ?1 AND (wake_us, id) > (?2, ?3) ORDER BY wake_us, id",
     [SQL_NEXT_WAKE] = "SELECT min(wake_us) FROM destination WHERE wake_us > ?1",
     [SQL_EARLIEST_DUE] = "SELECT min(due_us) FROM recipient WHERE destination = ?1 AND held = 0",
+    [SQL_NEXT_DUE] = "SELECT min(due_us) FROM recipient"
+                     " WHERE destination = ?1 AND held = 0 AND due_us > ?2",
     [SQL_LOWER_DUE] = "UPDATE destination SET due_us = ?2, wake_us = max(?2, back_off_until_us)"
                       " WHERE id = ?1 AND (due_us IS NULL OR due_us > ?2)",
     [SQL_SET_DUE] = "UPDATE destination SET due_us = ?2, wake_us = max(?2, back_off_until_us)"

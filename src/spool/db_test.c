@@ -41,6 +41,7 @@ static void test_indexes(void **state)
         {SQL_EXPIRED_RECIPIENTS,
          "USING INDEX recipient_expiry (destination=? AND held=? AND (expires_us,key,"},
         {SQL_EARLIEST_DUE, "USING COVERING INDEX recipient_due (destination=? AND held=?"},
+        {SQL_NEXT_DUE, "recipient_due (destination=? AND held=? AND due_us>?"},
         {SQL_DUE_DESTINATIONS, "USING INDEX destination_wake (wake_us>?"},
         {SQL_NEXT_WAKE, "USING COVERING INDEX destination_wake (wake_us>?"},
         {SQL_FAR_RECIPIENTS, "recipient_due (destination=? AND held=? AND due_us>?"},

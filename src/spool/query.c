@@ -73,12 +73,28 @@ static int next_wake(struct spool *s, uint64_t now_us, uint64_t *ret)
     return 0;
 }
 
+/* The next row of a destination that has others which are due already. */
+static int next_due(struct spool *s, uint64_t destination, uint64_t now_us, uint64_t *earliest)
+{
+    sqlite3_stmt *st = db_use(&s->db, SQL_NEXT_DUE);
+
+    bind_u64(st, 1, destination);
+    bind_u64(st, 2, now_us);
+    int r = db_row(st);
+    if (r < 0)
+        return r;
+    if (r == 1)
+        *earliest = MIN_OF(*earliest, column_u64_or(st, 0, UINT64_MAX));
+    db_end(st);
+    return 0;
+}
+
 struct due_page {
     uint64_t now_us;
     struct arena *arena;
     struct spool_destination *list;
     size_t count, count_max;
-    uint64_t next_us; /* the earliest among those whose bound was too low */
+    uint64_t next_us; /* the earliest of those that next_wake does not see */
     int too_low;
 };
 
@@ -93,7 +109,7 @@ static int take_due(struct spool *s, sqlite3_stmt *st, struct due_page *page)
         return r;
     if (d->due_us <= page->now_us) {
         page->count++;
-        return 0;
+        return next_due(s, d->id, page->now_us, &page->next_us);
     }
     destination_correct(s, d->id, d->transport, d->next_hop);
     page->next_us = MIN_OF(page->next_us, d->due_us);

@@ -107,8 +107,8 @@ struct spool_destination {
     struct status last;
 };
 /* Destinations with something due at or before now and not backing off, longest-waiting first;
- * at most count. Returns how many. *next_us: when the next one will be due (UINT64_MAX: never;
- * not after now: ask again after the next commit). */
+ * at most count. Returns how many. *next_us: when the next one, or more for one of these, will be
+ * due (UINT64_MAX: never; not after now: ask again after the next commit). */
 int spool_due_destinations(struct spool *s, uint64_t now_us, struct arena *a,
                            struct spool_destination *ret, size_t count, uint64_t *next_us);
 /* The same in pages, so that destinations which are busy already can be skipped: start with a

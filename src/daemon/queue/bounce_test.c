@@ -127,6 +127,27 @@ static void router_that_says_later_is_asked_later(void **state)
     assert_null(next_job(w->relay));
 }
 
+static void mail_that_came_while_reports_waited_is_delivered(void **state)
+{
+    struct world *w = *state;
+    peer_down(w, &w->router);
+    for (int i = 0; i < REPORTS_MAX; i++) {
+        struct channel *busy[] = {w->smtpd, w->relay, w->history};
+        put(w, "alice@example.test", "bill@x.test");
+        finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+        for (size_t c = 0; i % 256 == 0 && c < countof(busy); c++)
+            channel_forget(busy[c]);
+    }
+    struct id id = put(w, "a@b.test", "carol@y.test");
+    assert_null(next_job(w->relay));
+    w->router = peer_up(w, ROUTER);
+    turn(w);
+    turn(w);
+    struct msg_job *job = next_job(w->relay);
+    assert_non_null(job);
+    assert_true(job->key == id.key);
+}
+
 static void assert_held(struct world *w, struct id id, const char *why)
 {
     struct arena a = ARENA_INIT;
@@ -217,6 +238,7 @@ int main(void)
         IN_A_WORLD(crash_before_the_answer_loses_nothing),
         IN_A_WORLD(router_that_restarts_is_asked_again),
         IN_A_WORLD(router_that_says_later_is_asked_later),
+        IN_A_WORLD(mail_that_came_while_reports_waited_is_delivered),
         IN_A_WORLD(double_bounce_is_held_and_told),
         IN_A_WORLD(double_bounces_of_one_batch_all_count),
         IN_A_WORLD(sender_that_does_not_exist),

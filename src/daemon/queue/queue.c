@@ -9,6 +9,7 @@
 
 static const uint64_t RESERVE_BYTES = UINT64_C(16) * 1024 * 1024;
 static const uint64_t SLOTS_MAX = 65536;
+static const uint64_t STEP_US = 20 * 1000; /* more than clocks are slewed by in a second */
 
 /* ---- the turn ---- */
 
@@ -92,21 +93,24 @@ static void pull_back(struct queue *q)
     destinations_rewind(q);
 }
 
-/* Wall time that went back leaves `due` far away: the spool pulls it near again. Forward: more is
- * due than the timer thinks. */
+/* Wall time that went back leaves `due` far away: the spool pulls it near again; even a little,
+ * and new mail sorts before what was served last. Forward: more is due than the timer thinks. */
 static void watch_clock(struct queue *q)
 {
     uint64_t now = clock_now_us(q->clock);
+    uint64_t elapsed = clock_monotonic_us(q->clock) - q->last_monotonic_us;
+    uint64_t expected = q->last_now_us + elapsed;
     bool back = now + US_PER_S < q->last_now_us;
-    bool forward = now > q->last_now_us + 5 * US_PER_S;
+    bool stepped = now + STEP_US < expected || now > expected + STEP_US;
     q->last_now_us = now;
+    q->last_monotonic_us += elapsed;
     if (back) {
         log_event(LEVEL_WARNING, "clock-went-back", NULL);
         q->pulling_back = true;
     }
     if (q->pulling_back)
         pull_back(q); /* a piece each second */
-    if (forward)
+    if (stepped)
         destinations_rewind(q);
 }
 
@@ -235,6 +239,7 @@ int queue_open(struct queue *q)
     notice_load(q);
     q->accepts = spool_accepts(q->spool);
     q->last_now_us = clock_now_us(q->clock);
+    q->last_monotonic_us = clock_monotonic_us(q->clock);
     return 0;
 }
 

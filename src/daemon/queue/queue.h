@@ -56,7 +56,7 @@ struct queue {
     int broken;        /* a negative errno of the spool: the turn ends in queue_give_up */
     bool accepts;      /* what smtpd was told */
     bool pulling_back; /* the clock went back; due times are being mended */
-    uint64_t last_now_us, stop_at_us;
+    uint64_t last_now_us, last_monotonic_us, stop_at_us;
     void (*give_up)(struct queue *q, int error);
     const struct disk *disk;
 

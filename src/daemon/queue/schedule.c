@@ -469,8 +469,11 @@ static void expire_page(struct queue *q, struct destination *d)
 
 void schedule_run(struct queue *q)
 {
-    if (!may_run(q))
+    if (!may_run(q)) {
+        if (q->intake.first != NULL) /* soon forgotten: found among the rows later */
+            q->schedule.rescan = q->schedule.rescan_again = true;
         return;
+    }
     list_each (link, &q->schedule.expiring)
         expire_page(q, list_of(link, struct destination, expiry_link));
     run_fresh(q);

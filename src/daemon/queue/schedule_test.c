@@ -115,6 +115,28 @@ static void recipient_retries_by_its_own_schedule(void **state)
     assert_int_equal(events_with(w, "event=expired"), 1);
 }
 
+/* One destination, nothing else going on: the later one has nobody to wake it but the clock. */
+static void each_row_of_a_destination_has_its_hour(void **state)
+{
+    struct world *w = *state;
+    struct msg_job *job;
+    for (int i = 0; i < 3; i++) {
+        put(w, "alice@example.test", "bill@x.test");
+        finish_job(w, w->relay, next_job(w->relay), ST_LATER, false);
+        pass(w, 15 * US_PER_S);
+    }
+    for (int i = 0; i < 3; i++) {
+        job = NULL;
+        for (int s = 0; job == NULL && s < 120; s++) {
+            pass(w, US_PER_S);
+            job = next_job(w->relay);
+        }
+        assert_non_null(job);
+        finish_job(w, w->relay, job, ST_OK, false);
+    }
+    assert_int_equal(events_with(w, "event=delivered"), 3);
+}
+
 static void window_grows_and_falls(void **state)
 {
     struct world *w = *state;
@@ -328,6 +350,25 @@ static int damage_one(const char *path, const struct stat *st, int type, struct 
     return close(fd);
 }
 
+/* New mail is then due before what was served last. */
+static void clock_that_goes_back_a_little(void **state)
+{
+    struct world *w = *state;
+    struct peer *relay = w->relay->data;
+    relay->slots = 0;
+    put(w, "a@b.test", "bill@x.test");
+    queue_slots(relay, 1);
+    turn(w);
+    struct msg_job *job = next_job(w->relay);
+    assert_non_null(job);
+    w->clock.now_us -= US_PER_S / 2;
+    put(w, "a@b.test", "bill@x.test");
+    finish_job(w, w->relay, job, ST_OK, false);
+    for (int i = 0; i < 3; i++)
+        pass(w, US_PER_S);
+    assert_non_null(next_job(w->relay));
+}
+
 static void damaged_bytes_are_held(void **state)
 {
     struct world *w = *state;
@@ -400,6 +441,7 @@ int main(void)
         IN_A_WORLD(more_than_a_job_of_recipients),
         IN_A_WORLD(five_days_of_a_dead_destination),
         IN_A_WORLD(recipient_retries_by_its_own_schedule),
+        IN_A_WORLD(each_row_of_a_destination_has_its_hour),
         IN_A_WORLD(window_grows_and_falls),
         IN_A_WORLD(dead_destination_delays_nobody),
         IN_A_WORLD(slots_are_shared_fairly),
@@ -410,6 +452,7 @@ int main(void)
         IN_A_WORLD(nothing_starts_before_three_seconds_without_workers),
         IN_A_WORLD(backlog_survives_a_restart),
         IN_A_WORLD(clock_that_goes_back),
+        IN_A_WORLD(clock_that_goes_back_a_little),
         IN_A_WORLD(damaged_bytes_are_held),
         IN_A_WORLD(captured_relay_cannot_claim_what_is_local),
         IN_A_WORLD(stop_waits_for_results),
