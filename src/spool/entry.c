@@ -16,7 +16,8 @@
 #include "spool/internal.h"
 
 enum {
-    WRITE_BACK_BYTES = 1024 * 1024, /* of a large file, as it arrives: then the sync is short */
+    /* Of a large file, as it arrives: then the sync is short. Also, how often room is looked at. */
+    WRITE_BACK_BYTES = 1024 * 1024,
     PREFIX_BYTES_MAX = 256 * 1024,
 };
 
@@ -131,7 +132,7 @@ static int write_file(struct spool_entry *e, struct str content)
     (void)sync_file_range(e->fd, (off_t)e->written_back, (off_t)(e->size - e->written_back),
                           SYNC_FILE_RANGE_WRITE);
     e->written_back = e->size;
-    return 0;
+    return spool_above_floor(e->spool) ? 0 : -ENOSPC;
 }
 
 static int hold_or_file(struct spool_entry *e, struct str content)

@@ -97,7 +97,8 @@ struct spool {
 /* spool.c */
 uint64_t spool_next_key(struct spool *s);
 bool spool_release_reserve(struct spool *s); /* true: there is room now that was not there */
-int spool_read_begin(struct spool *s);       /* before each query: the snapshot, or an error */
+bool spool_above_floor(struct spool *s);
+int spool_read_begin(struct spool *s); /* before each query: the snapshot, or an error */
 
 /* entry.c */
 int entry_apply(struct spool *s, const struct operation *o);

@@ -42,6 +42,11 @@ uint32_t spool_node(const struct spool *s)
     return s->node;
 }
 
+int spool_health(const struct spool *s)
+{
+    return s->broken ? -EIO : 0;
+}
+
 /* ---- room ---- */
 
 /* It need not be durable: after a crash it is simply made again. */
@@ -78,12 +83,22 @@ bool spool_release_reserve(struct spool *s)
     return r == 0;
 }
 
-static void look_for_room(struct spool *s)
+static bool has_free(struct spool *s, uint64_t needed)
 {
-    uint64_t needed = s->o.free_floor_bytes + (s->reserved ? 0 : s->o.reserve_bytes);
     uint64_t free_bytes = 0;
 
-    s->has_room = disk_free_bytes(s->dir_fd, &free_bytes) == 0 && free_bytes >= needed;
+    return disk_free_bytes(s->dir_fd, &free_bytes) == 0 && free_bytes >= needed;
+}
+
+/* Many large messages that began while there was room must not use what results need. */
+bool spool_above_floor(struct spool *s)
+{
+    return has_free(s, s->o.free_floor_bytes);
+}
+
+static void look_for_room(struct spool *s)
+{
+    s->has_room = has_free(s, s->o.free_floor_bytes + (s->reserved ? 0 : s->o.reserve_bytes));
     if (s->has_room && !s->reserved)
         make_reserve(s);
     s->has_room = s->has_room && s->reserved;

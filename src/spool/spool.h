@@ -8,7 +8,7 @@
  *
  * Errors are negative errno. After spool_commit failed the spool is broken: every further call
  * gives -EIO, the caller answers 451 and the process restarts (a failed sync is never retried).
- * -ENOSPC from spool_write/spool_add concerns that message alone. */
+ * -ENOSPC from spool_write/spool_add concerns that message alone; a large one meets it at the floor. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
@@ -39,6 +39,9 @@ int spool_open(int dir_fd, const struct spool_options *o, struct spool **ret);
 /* What was not committed is lost. All entries must have been added or aborted. */
 void spool_close(struct spool **s);
 uint32_t spool_node(const struct spool *s);
+/* -EIO once the spool is broken, which may happen beside the loop (a large file's sync, a
+ * checkpoint): look now and then, and after each `done` of spool_sync. */
+int spool_health(const struct spool *s);
 /* Is there room for new mail? False below the free-space floor (asks the disk at most once a second). */
 bool spool_accepts(struct spool *s);
 

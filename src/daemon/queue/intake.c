@@ -322,6 +322,7 @@ static void put_synced(void *arg, int error)
         return;
     }
     refuse(p->peer, p->ticket, reply_of(-abs(error)));
+    queue_must(p->peer->queue, spool_health(p->peer->queue->spool));
     put_end(p);
 }
 

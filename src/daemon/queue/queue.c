@@ -124,6 +124,7 @@ static void tick_fired(void *arg)
     bounces_tick(q);
     notice_tick(q);
     spool_checkpoint(q->spool);
+    queue_must(q, spool_health(q->spool));
     if (spool_dirty(q->spool)) /* its own housekeeping */
         queue_touch(q);
 }
