@@ -1,4 +1,4 @@
-/* The whole parent with workers that are this very program: libexec is a folder of links to it,
+/* The whole parent with workers that are this very program: libexec is a folder of copies of it,
  * and under the title "troika: ROLE N" it is that role. Waits for log lines, never for time. */
 // SPDX-License-Identifier: ISC
 #include "daemon/parent/parent.h"
@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -156,10 +157,32 @@ static void remove_tree(const char *folder)
     waitpid(pid, NULL, 0);
 }
 
+/* This program under the name of every role: a copy, as nobody may not enter the folder it is in. */
+static void make_roles(const struct site *s)
+{
+    char first[PATH_BYTES + 16], next[PATH_BYTES + 16];
+    struct stat st;
+    int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+    assert_true(self >= 0 && fstat(self, &st) == 0);
+    (void)snprintf(first, sizeof first, "%s/%s", s->libexec, role_name(worker_rows[0].role));
+    int copy = open(first, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+    assert_true(copy >= 0);
+    for (ssize_t n = 1; n > 0;) {
+        n = sendfile(copy, self, NULL, (size_t)st.st_size);
+        assert_true(n >= 0);
+    }
+    close(self);
+    assert_int_equal(close(copy), 0);
+    for (size_t i = 1; i < countof(worker_rows); i++) {
+        (void)snprintf(next, sizeof next, "%s/%s", s->libexec, role_name(worker_rows[i].role));
+        assert_int_equal(link(first, next), 0);
+    }
+}
+
 static void setup(struct site *s)
 {
     const char *tmp = getenv("TMPDIR");
-    char link[PATH_BYTES + 16];
 
     memset(s, 0, sizeof *s);
     path_of(s->folder, tmp ? tmp : "/tmp", "troika-parent-XXXXXX");
@@ -167,15 +190,9 @@ static void setup(struct site *s)
     path_of(s->config, s->folder, "conf");
     path_of(s->libexec, s->folder, "libexec");
     path_of(s->state, s->folder, "state");
+    umask(022);
     assert_int_equal(mkdir(s->libexec, 0755), 0);
-    for (size_t i = 0; i < countof(worker_rows); i++) {
-        char self[PATH_BYTES * 4];
-        ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-        assert_true(n > 0);
-        self[n] = '\0';
-        (void)snprintf(link, sizeof link, "%s/%s", s->libexec, role_name(worker_rows[i].role));
-        assert_int_equal(symlink(self, link), 0);
-    }
+    make_roles(s);
     write_config(s, "smtpd = 2\nrelay = 1");
     if (geteuid() == 0)
         assert_int_equal(chown(s->folder, NOBODY, NOBODY), 0);
