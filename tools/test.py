@@ -9,9 +9,12 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
+import traceback
+from xml.etree import ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 passed = failed = 0
@@ -50,7 +53,7 @@ def build(folder, environment, *options):
             return False
     code, output = run(["ninja", "-C", folder], log + "-build")
     if code:
-        tail([line for line in [output]][0])
+        tail(output)
     return code == 0
 
 
@@ -58,21 +61,36 @@ def meson_tests(step, folder, *options):
     """Unit tests and fuzz corpora of one build; every cmocka case counts."""
     environment = {**os.environ, "TROIKA_SOURCE": ROOT, "ASAN_OPTIONS": "detect_leaks=1",
                    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
-    run(["meson", "test", "-C", folder, "--no-rebuild", *options], f"{step}-tests", env=environment)
-    with open(f"{folder}/meson-logs/testlog.json") as log:
+    results = f"{folder}/meson-logs/testlog.json"
+    if os.path.exists(results):
+        os.unlink(results)
+    code, output = run(["meson", "test", "-C", folder, "--no-rebuild", *options], f"{step}-tests", env=environment)
+    if not os.path.exists(results):
+        tail(output)
+        return count(step, 0, 1, "meson test did not run")
+    any_bad = 0
+    with open(results) as log:
         for line in log:
             one = json.loads(line)
-            output = one.get("stdout", "") + one.get("stderr", "")
-            good = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+)", output))
-            bad = sum(int(n) for n in re.findall(r"\[  FAILED  \] .*?(\d+) test", output))
-            if one["result"] not in ("OK", "SKIP") and not bad:
-                bad = 1
-            if one["result"] == "OK" and not good:
-                good = 1
+            good, bad = cases(one)
+            any_bad += bad
             count(step, good, bad, one["name"])
             if bad:
                 print(f"  FAILED {one['name']} ({one['result']})")
-                tail(output)
+                tail(one.get("stdout", "") + one.get("stderr", ""))
+    if code and not any_bad:
+        tail(output)
+        count(step, 0, 1, f"meson test ended with {code}")
+
+
+def cases(one):
+    """(passed, failed) of one program: its cmocka cases, or itself."""
+    output = one.get("stdout", "") + one.get("stderr", "")
+    good = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+)", output))
+    bad = sum(int(n) for n in re.findall(r"\[  FAILED  \] .*?(\d+) test", output))
+    if one["result"] in ("OK", "SKIP"):
+        return good or int(one["result"] == "OK"), bad
+    return good, bad or 1
 
 
 def step_tidy():
@@ -98,41 +116,47 @@ def step_clang():
 
 
 def step_release():
-    """The program as users get it; its unit tests run with the jail closed."""
-    code, output = run(["./dev", "build"], "release-build")
+    """The programs as users get them; their unit tests run with the jail closed."""
+    code, output = run(["./dev", "build"], "release-programs")
     if code:
         tail(output)
+    if code or not build("build/release", {}):
         return count("release", 0, 1, "the build failed")
     meson_tests("release", "build/release", "--suite", "unit")
 
 
 def pytest(step, *arguments):
-    code, output = run(["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-x" if "-x" in sys.argv else "-q",
-                        "--durations=5", *arguments], step)
-    last = [line for line in output.splitlines() if re.search(r"\d+ (passed|failed|error)", line)]
-    numbers = dict((word.rstrip("s"), int(n)) for n, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)", last[-1] if last else ""))
-    bad = numbers.get("failed", 0) + numbers.get("error", 0)
-    count(step, numbers.get("passed", 0), bad or (code not in (0,) and 1) or 0)
+    """Counts come from pytest's own report, so a pytest that dies is a failure too."""
+    report = f"build/logs/{step}.xml"
+    if os.path.exists(report):
+        os.unlink(report)
+    code, output = run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--durations=5",
+                        f"--junitxml={report}", *arguments], step)
+    total = bad = skipped = 0
+    if os.path.exists(report):
+        suite = ElementTree.parse(report).getroot().find("testsuite")
+        total, skipped = int(suite.get("tests")), int(suite.get("skipped"))
+        bad = int(suite.get("failures")) + int(suite.get("errors"))
+    count(step, max(total - bad - skipped, 0), bad or int(code != 0), f"{bad} failed, pytest ended with {code}")
     if code:
         tail(output, 120)
-    skipped = re.findall(r"SKIPPED.*", output)
-    for line in skipped:
+    for line in re.findall(r"^SKIPPED.*", output, flags=re.M):
         print("  " + line)
 
 
 def step_e2e():
     """The built programs, driven by clients and servers that others wrote."""
-    pytest("e2e", "-rs", "tests/e2e")
+    pytest("e2e", "tests/e2e")
 
 
 def step_crash():
     """kill -9 of every process at random moments under load."""
-    pytest("crash", "-rs", "tests/crash")
+    pytest("crash", "tests/crash")
 
 
 def step_soak():
     os.environ.setdefault("TROIKA_KILL_ROUNDS", "300")
-    pytest("soak", "-rs", "tests/crash")
+    pytest("soak", "tests/crash")
 
 
 STEPS = {"tidy": step_tidy, "unit": step_unit, "clang": step_clang, "release": step_release, "e2e": step_e2e,
@@ -149,17 +173,30 @@ def main(arguments):
         return 64
     if "e2e" in names or "crash" in names or "soak" in names:
         names = (["release"] if "release" not in names else []) + names
-    for number, name in enumerate(names, 1):
-        began = time.time()
-        print(f"[{number}/{len(names)}] {name} …", flush=True)
-        before = passed, failed
-        STEPS[name]()
-        print(f"[{number}/{len(names)}] {name}: {passed - before[0]} passed, {failed - before[1]} failed, {time.time() - began:.0f} s", flush=True)
+    began = time.time()
+    try:
+        for number, name in enumerate(names, 1):
+            run_step(name, f"[{number}/{len(names)}] {name}")
+    except KeyboardInterrupt:
+        count("interrupted", 0, 1)
+    print(f"total time: {time.time() - began:.0f} s")
     for one in failures:
         print("FAILED " + one)
     print(f"tests: {passed} passed, {failed} failed", flush=True)
     return 1 if failed or not passed else 0
 
 
+def run_step(name, title):
+    began, before = time.time(), (passed, failed)
+    print(f"{title} …", flush=True)
+    try:
+        STEPS[name]()
+    except Exception as error:  # the last line comes whatever happens
+        traceback.print_exc()
+        count(name, 0, 1, repr(error))
+    print(f"{title}: {passed - before[0]} passed, {failed - before[1]} failed, {time.time() - began:.0f} s", flush=True)
+
+
 os.chdir(ROOT)
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 sys.exit(main(sys.argv[1:]))
