@@ -1,5 +1,6 @@
 """Starting, stopping, reloading, dying; what a captured process can do; memory."""
 # SPDX-License-Identifier: ISC
+import asyncio
 import os
 import pwd
 import re
@@ -56,6 +57,43 @@ def test_sigterm_tells_clients_and_ends(server):
         assert code == 421 and words[0].startswith("4.3.2")
         assert d.ended()
     assert server.process.wait(15) == 0
+
+
+def test_sigterm_amid_data_and_deliveries_loses_nothing():
+    class Slow(Sink):
+        async def handle_DATA(self, server, session, envelope):
+            begun.append(envelope.rcpt_tos[0])
+            await asyncio.sleep(2)
+            return await super().handle_DATA(server, session, envelope)
+
+    begun = []
+    with Slow(host="0.0.0.0") as slow:
+        routes = "".join(f'route "d{i}.test" {{ via = "127.0.1.{i + 1}:{slow.port}" }}\n' for i in range(50))
+        with Troika(config=routes) as t:
+            for i in range(50):
+                t.send(to=f"x@d{i}.test")
+            wait_for(lambda: len(begun) == 50, what="50 deliveries under way")
+            clients = [Dialogue(t.port) for _ in range(50)]
+            for i, d in enumerate(clients):
+                d.reply()
+                for line in ("EHLO c.test", "MAIL FROM:<alice@example.test>", "RCPT TO:<bob@example.test>", "DATA"):
+                    d.say(line)
+                d.raw(f"Subject: {i}\r\n\r\n".encode() + b"x\r\n" * 1000)
+            t.process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            for d in clients[::2]:
+                d.raw(b".\r\n")  # the others say nothing more
+            accepted = {i for i, d in enumerate(clients) if i % 2 == 0 and d.reply()[0] == 250}
+            assert {d.reply()[0] for d in clients[1::2]} == {421}
+            assert t.process.wait(15) == 0 and time.monotonic() - began < 12
+            for d in clients:
+                d.close()
+            assert len(slow.messages) == 50
+            assert len(t.queue()) + len(t.mails("bob")) == len(accepted) == 25
+            t.start()
+            got = {int(re.search(rb"^Subject: (\d+)$", mail, re.M).group(1)) for mail in t.wait_mails("bob", 25)}
+            assert got == accepted
+            assert len(slow.messages) == 50  # what was delivered is not delivered again
 
 
 def test_reload_takes_the_new_and_refuses_the_broken(server):
