@@ -32,8 +32,9 @@ static int finish(const struct command_line *l, int code, const struct msg_end *
     if (end->status.class != 2)
         return fail(l, EX_DATAERR, "%s", end->status.text);
     if (done && !l->json)
-        fprintf(stderr, "%llu recipient%s %s\n", (unsigned long long)end->count,
-                end->count == 1 ? "" : "s", done);
+        fprintf(stderr, "%llu recipient%s %s%s%s\n", (unsigned long long)end->count,
+                end->count == 1 ? "" : "s", done, end->status.text[0] ? "; " : "",
+                end->status.text);
     return EX_OK;
 }
 

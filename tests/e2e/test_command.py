@@ -1,5 +1,6 @@
 """The troika command: what a person types, with the server up and down, and with wrong input."""
 # SPDX-License-Identifier: ISC
+import asyncio
 import json
 import os
 import re
@@ -148,6 +149,22 @@ def test_root_asks_about_the_stopped_server_of_a_plain_user():
         t.as_root = False  # and it can go on with what root has left
         t.start()
         assert t.wait_mails("bob")
+
+
+def test_what_is_being_delivered_is_left_alone():
+    class Slow(Sink):
+        async def handle_DATA(self, server, session, envelope):
+            await asyncio.sleep(1)
+            return await super().handle_DATA(server, session, envelope)
+
+    with Slow() as slow, Troika(config=f'route "slow.test" {{ via = "127.0.0.1:{slow.port}" }}\n') as t:
+        id = t.send(to="x@slow.test")
+        wait_for(lambda: t.queue(id)[0]["state"] == "active", what="the delivery")
+        for act in ("hold", "rm"):
+            words = t.run("queue", act, id, check=False).stderr
+            assert words.startswith("0 recipients") and "1 being delivered at this moment, left alone" in words
+        t.wait_empty()
+        assert len(slow.messages) == 1
 
 
 def test_hold_keeps():

@@ -347,7 +347,7 @@ static void asker_free(struct asker *k)
 static struct status end_status(const struct asker *k)
 {
     struct arena a = ARENA_INIT;
-    struct status st = status_make(0, 2, 0, 0, STR("ok"));
+    struct status st = status_make(0, 2, 0, 0, STR_NONE);
     if (k->question == ASK_SHOW && k->which.id.key == 0)
         st = status_make(0, 5, 5, 4, STR("show takes the id of a message"));
     else if (k->count == 0 && k->left_alone == 0 && k->which.id.key != 0 &&
