@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/codec.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "daemon/smtpd/state.h"
 
 enum {
@@ -101,6 +102,7 @@ void txn_end(struct session *s)
     buf_free(&s->txn->content);
     buf_free(&s->txn->asked);
     free(s->txn->recipients);
+    map_free(&s->txn->places);
     arena_free(&s->txn->arena);
     free(s->txn);
     s->txn = NULL;
@@ -349,12 +351,31 @@ size_t session_feed(struct session *s, struct str in, struct buf *out)
 
 /* ---- answers ---- */
 
+static struct str place_key(struct arena *a, const struct target *t)
+{
+    return arena_printf(a, "%d %.*s %.*s", (int)t->transport, STR_ARG(t->next_hop),
+                        STR_ARG(t->address));
+}
+
+/* Who says the same recipient twice, or two names of one mailbox, wants one copy there. */
+static bool place_is_new(struct txn *t, const struct target *target)
+{
+    if (t->recipient_count == 0)
+        return true; /* most messages need no table */
+    if (!t->places) {
+        t->places = map_new();
+        map_put(t->places, place_key(&t->arena, &t->recipients[0].target), t);
+    }
+    return map_put(t->places, place_key(&t->arena, target), t) == NULL;
+}
+
 /* Adds a row for each place the recipient goes to. False: the answer makes no sense. */
 static bool add_targets(struct txn *t, struct str targets)
 {
     struct reader r = reader_init(targets);
     struct str address = arena_copy(&t->arena, buf_str(&t->asked));
     size_t before = t->recipient_count;
+    size_t place_count = 0;
 
     while (r.rest.n > 0) {
         struct target target;
@@ -363,6 +384,9 @@ static bool add_targets(struct txn *t, struct str targets)
             t->recipient_count = before;
             return false;
         }
+        place_count++;
+        if (!place_is_new(t, &target))
+            continue;
         if (t->recipient_count == t->recipient_room) {
             t->recipient_room = t->recipient_room ? 2 * t->recipient_room : 1;
             t->recipients = mem_resize(t->recipients, t->recipient_room * sizeof *t->recipients);
@@ -375,7 +399,7 @@ static bool add_targets(struct txn *t, struct str targets)
                        .why = arena_copy(&t->arena, target.why)},
         };
     }
-    return t->recipient_count > before;
+    return place_count > 0;
 }
 
 /* Another process has said what to answer; were it no refusal it must not look like a 250. */

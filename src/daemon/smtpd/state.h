@@ -30,6 +30,7 @@ struct txn {
     struct buf asked;             /* the recipient that the router is asked about */
     struct recipient *recipients; /* one for each place an accepted recipient goes to */
     size_t recipient_count, recipient_room;
+    struct map *places;    /* those in recipients, from the second on */
     size_t accepted_count; /* RCPTs answered with 250 */
 
     struct dot_reader dot;
