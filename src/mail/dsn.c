@@ -203,25 +203,32 @@ static void add_answer(struct buf *to, const struct dsn_recipient *r, bool ours)
     buf_free(&text);
 }
 
+/* Our words, if it is we who say so. What another server says in our words, being a Troika itself,
+ * is still its own matter. */
+static const struct reply_row *our_row(const struct dsn_recipient *r)
+{
+    const struct reply_row *row = reply_row_of(&r->status);
+
+    return row && (r->remote.n == 0 || row == &reply_table[REPLY_EXPIRED]) ? row : NULL;
+}
+
 static void add_recipient_words(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
 {
     const struct meaning *meaning = find_meaning(&r->status);
-    const struct reply_row *row = reply_row_of(&r->status);
+    const struct reply_row *ours = our_row(r);
     struct buf text = buf_init(2 * STATUS_TEXT_BYTES_MAX);
 
-    /* What another server says in our words, being a Troika itself, is still its own matter. */
-    bool ours = row && (r->remote.n == 0 || row == &reply_table[REPLY_EXPIRED]);
     (void)buf_add(to, STR("\r\n"));
     add_recipient_name(to, r);
-    add_paragraph(to, "    ", str_c(ours ? row->cause : meaning->cause));
-    add_answer(to, r, ours);
+    add_paragraph(to, "    ", str_c(ours ? ours->cause : meaning->cause));
+    add_answer(to, r, ours != NULL);
     if (d->expired && r->attempt_count > 1) {
         (void)buf_printf(&text, "It was tried %u times and will not be tried again.",
                          r->attempt_count);
         add_paragraph(to, "    ", buf_str(&text));
         buf_reset(&text);
     }
-    (void)buf_printf(&text, "What to do: %s", ours ? row->remedy : meaning->remedy);
+    (void)buf_printf(&text, "What to do: %s", ours ? ours->remedy : meaning->remedy);
     add_paragraph(to, "    ", buf_str(&text));
     buf_free(&text);
 }
@@ -271,8 +278,9 @@ static void add_recipient_fields(struct buf *to, const struct dsn_recipient *r)
         add_text_field(to, "Remote-MTA", "dns;", r->remote);
     buf_reset(&text);
     add_reply_text(&text, &r->status);
-    /* Without a reply code it was no SMTP: an error of a disk, say. */
-    add_text_field(to, "Diagnostic-Code", r->status.code ? "smtp;" : "x-troika;", buf_str(&text));
+    /* Ours, or without a reply code (an error of a disk, say): no server said this in SMTP. */
+    bool said = r->status.code && !our_row(r);
+    add_text_field(to, "Diagnostic-Code", said ? "smtp;" : "x-troika;", buf_str(&text));
     if (r->last_attempt_us)
         add_date_field(to, "Last-Attempt-Date", r->last_attempt_us);
     buf_free(&text);

@@ -194,6 +194,8 @@ static void our_own_reasons_come_from_the_table(void **state)
     assert_true(has(p.part[0], "It was tried 12 times"));
     assert_true(has(p.part[0], "Last tried with mx.example.org"));
     assert_true(has(p.part[0], "No domain, route or smarthost statement"));
+    assert_true(has(p.part[1], "Diagnostic-Code: x-troika; 554 5.4.7"));
+    assert_false(has(p.part[1], "smtp;"));
     buf_free(&b);
 }
 
