@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: ISC
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,8 +22,6 @@ struct config *load_config(const struct command_line *l, int *ret_snapshot_fd)
             fprintf(stderr, "%.*s\n", STR_ARG(str_trim(buf_str(&errors))));
         else
             fail(l, EX_CONFIG, "%s: %s", l->config_path, strerror(-error));
-        if (error == -ENOENT && !getenv("TROIKA_CONF"))
-            fail(l, EX_CONFIG, "`troika init` writes a first configuration, -c FILE names another");
     }
     buf_free(&errors);
     if (ret_snapshot_fd && config)

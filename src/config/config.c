@@ -236,8 +236,9 @@ static _Noreturn void child(const char *path, int memory_fd, int pipe_fd)
     else if (rc == -EINVAL)
         buf_printf(&errors, "%s: not a file; name the configuration with -c FILE\n", path);
     else
-        buf_printf(&errors, "%s: cannot be read: %s; `troika init` writes a first one\n", path,
-                   strerror(-rc));
+        buf_printf(&errors, "%s: cannot be read: %s%s\n", path, strerror(-rc),
+                   rc == -ENOENT ? "; `troika init` writes a first one, -c FILE names another"
+                                 : "");
     char last[2] = {(char)verdict, (char)(rc < 0 ? -rc : 0)};
     write_all(pipe_fd, buf_str(&errors));
     write_all(pipe_fd, str_n(last, sizeof last));
