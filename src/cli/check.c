@@ -1,6 +1,5 @@
 /* cli/check.c - troika check: the configuration as a whole, before anything starts. */
 // SPDX-License-Identifier: ISC
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,7 +7,7 @@
 #include "base/check.h"
 #include "cli/cli.h"
 
-static void print_json(const char *file, int error, struct str errors)
+static void print_result_json(const char *file, int error, struct str errors)
 {
     json_t *list = json_array();
 
@@ -16,22 +15,20 @@ static void print_json(const char *file, int error, struct str errors)
         struct str one = str_cut(&errors, '\n');
 
         if (one.n)
-            json_array_append_new(list, json_stringn(one.p, one.n));
+            json_array_append_new(list, json_text(one));
     }
-    json_t *answer = json_pack("{s:s, s:b, s:o}", "file", file, "ok", error == 0, "messages", list);
-
-    json_dumpf(answer, stdout, JSON_PRESERVE_ORDER);
-    putchar('\n');
-    json_decref(answer);
+    print_json(json_pack("{s:o, s:b, s:o}", "file", json_text(str_c(file)), "ok", error == 0,
+                         "messages", list));
 }
 
 static int print_config(const struct command_line *l)
 {
     struct config *config = load_config(l, NULL);
-    struct buf text = buf_init(4 * MIB);
 
     if (!config)
         return EX_CONFIG;
+    struct buf text = buf_init(4 * MIB);
+
     config_print(&text, config);
     fwrite(text.p, 1, text.n, stdout);
     buf_free(&text);
@@ -42,25 +39,22 @@ static int print_config(const struct command_line *l)
 int run_check(const struct command_line *l)
 {
     const char *what = l->argument_count ? l->arguments[0] : "";
-    struct buf errors = buf_init(64 * KIB);
-    int fd = -1;
-
-    if (strcmp(what, "statements") == 0) {
-        struct command_line manual = *l;
-
-        return run_manual(&manual);
-    }
-    if (strcmp(what, "print") == 0)
+    if (l->argument_count == 1 && l->json)
+        return fail(l, EX_USAGE, "--json goes with the check alone, not with %s", what);
+    if (l->argument_count == 1 && strcmp(what, "statements") == 0)
+        return run_manual(l);
+    if (l->argument_count == 1 && strcmp(what, "print") == 0)
         return print_config(l);
     if (l->argument_count)
         return fail(l, EX_USAGE, "%s? `check`, `check print` or `check statements`", what);
-
+    struct buf errors = buf_init(64 * KIB);
+    int fd = -1;
     int error = config_check_file(l->config_path, &fd, &errors);
 
     if (fd >= 0)
         close(fd);
     if (l->json)
-        print_json(l->config_path, error, buf_str(&errors));
+        print_result_json(l->config_path, error, buf_str(&errors));
     else if (errors.n)
         fprintf(stderr, "%.*s\n", STR_ARG(str_trim(buf_str(&errors))));
     else if (error)

@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: ISC
 #pragma once
 
+#include <jansson.h>
 #include <sysexits.h>
 
 #include "config/config.h"
@@ -61,6 +62,11 @@ int ask_lines(struct asked *a, void *question, void (*fn)(void *arg, struct str 
               struct msg_end *end);
 
 /* ---- printing ---- */
-void print_line_json(struct str line); /* one JSON object of the line's pairs */
-void print_event(struct str line);     /* one event of a message's life for a person */
+void print_text(struct str text);   /* for a terminal: bytes outside printable ASCII as ? */
+json_t *json_text(struct str text); /* a string; text that is no UTF-8 with \xHH, as in the log */
+void print_json(json_t *object);    /* in one line; takes the object */
+void print_line_json(struct str line);           /* one JSON object of the line's pairs */
+void print_event(struct str line, bool with_id); /* one event of a message's life for a person */
+void print_queue_head(void);
 void print_queue_row(struct str line); /* one row of `troika queue ls` */
+void print_detail(struct str line);    /* one line of `troika queue show` */

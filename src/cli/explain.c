@@ -1,6 +1,5 @@
 /* cli/explain.c - troika explain: where an address would go, by which statement. */
 // SPDX-License-Identifier: ISC
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,6 +11,24 @@
 
 enum { EXPLAIN_ADDRESSES_MAX = 1000 };
 
+static void print_answer_json(struct str address, const struct msg_route_answer *m,
+                              struct str enhanced)
+{
+    struct reader r = reader_init(m->targets);
+    json_t *targets = json_array();
+    struct target t;
+
+    while (r.rest.n && target_decode(&r, &t))
+        json_array_append_new(targets,
+                              json_pack("{s:o, s:s, s:o, s:o}", "address", json_text(t.address),
+                                        "transport", transport_name(t.transport), "next_hop",
+                                        json_text(t.next_hop), "why", json_text(t.why)));
+    print_json(json_pack("{s:o, s:b, s:o, s:o, s:o, s:o}", "address", json_text(address),
+                         "accepted", m->status.class == 2, "status", json_text(enhanced), "text",
+                         json_text(str_c(m->status.text)), "why", json_text(m->why), "targets",
+                         targets));
+}
+
 static void print_answer(const struct command_line *l, struct str address,
                          const struct msg_route_answer *m)
 {
@@ -21,23 +38,10 @@ static void print_answer(const struct command_line *l, struct str address,
 
     status_print_enhanced(&code, &m->status);
     if (l->json) {
-        json_t *targets = json_array();
-
-        while (r.rest.n && target_decode(&r, &t))
-            json_array_append_new(
-                targets, json_pack("{s:s%, s:s, s:s%, s:s%}", "address", t.address.p, t.address.n,
-                                   "transport", transport_name(t.transport), "next_hop",
-                                   t.next_hop.p, t.next_hop.n, "why", t.why.p, t.why.n));
-        json_t *o = json_pack("{s:s%, s:b, s:s, s:s, s:s%, s:o}", "address", address.p, address.n,
-                              "accepted", m->status.class == 2, "status", buf_c(&code), "text",
-                              m->status.text, "why", m->why.p ? m->why.p : "", m->why.n, "targets",
-                              targets);
-
-        json_dumpf(o, stdout, JSON_PRESERVE_ORDER | JSON_COMPACT);
-        putchar('\n');
-        json_decref(o);
+        print_answer_json(address, m, buf_str(&code));
     } else {
-        printf("%.*s\n", STR_ARG(address));
+        print_text(address);
+        putchar('\n');
         if (m->status.class != 2)
             printf("  refused  %u %s %s\n", m->status.code, buf_c(&code), m->status.text);
         while (r.rest.n && target_decode(&r, &t))

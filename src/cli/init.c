@@ -102,6 +102,8 @@ int run_init(const struct command_line *l)
     char own[256], hostname[256], domain[256];
     char text[4096];
 
+    if (l->argument_count)
+        return fail(l, EX_USAGE, "takes no arguments; see --help");
     own_name(own, sizeof(own));
     int code = take_name(l, l->hostname, "full name of this machine", own, "hostname", hostname,
                          sizeof(hostname));
@@ -122,8 +124,13 @@ int run_init(const struct command_line *l)
 
     if (*state != '/')
         return fail(l, EX_USAGE, "--state %s: give the whole path, from / on", state);
-    snprintf(text, sizeof(text), template, hostname, state,
-             geteuid() == 0 || !l->state ? "*:25" : "127.0.0.1:2525", domain, domain);
+    if (strpbrk(state, "\"\\\n"))
+        return fail(l, EX_USAGE, "--state %s: no quotes, backslashes or line ends", state);
+    int n = snprintf(text, sizeof(text), template, hostname, state,
+                     geteuid() == 0 || !l->state ? "*:25" : "127.0.0.1:2525", domain, domain);
+
+    if (n < 0 || (size_t)n >= sizeof(text))
+        return fail(l, EX_USAGE, "--state: the path is too long");
     make_parent_folder(l->config_path);
     code = write_new(l, text);
     if (code != EX_OK)

@@ -1,5 +1,6 @@
 /* cli/main.c - the `troika` command: finds the subcommand, reads its options, runs it. */
 // SPDX-License-Identifier: ISC
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -146,8 +147,10 @@ static int read_options(const struct command *c, struct command_line *l, int arg
                                                   : NULL;
         if (got == ':')
             return fail(l, EX_USAGE, "%s wants a value; see --help", argv[optind - 1]);
-        if (!o || !takes(c, o))
+        if (!o)
             return fail(l, EX_USAGE, "unknown option %s; see --help", argv[optind - 1]);
+        if (!takes(c, o))
+            return fail(l, EX_USAGE, "takes no --%s; see --help", o->name);
         if (o->kind == OPTION_HELP) {
             print_help(c);
             return -1;
@@ -192,5 +195,8 @@ int main(int argc, char **argv)
 
     if (code)
         return code < 0 ? EX_OK : code;
-    return c->run(&line);
+    code = c->run(&line);
+    if (fflush(stdout) < 0 || ferror(stdout))
+        return fail(&line, EX_IOERR, "standard output: %s", strerror(errno));
+    return code;
 }

@@ -1,12 +1,61 @@
 /* cli/print.c - lines of the log, the history and the queue, shown to a person or as JSON. */
 // SPDX-License-Identifier: ISC
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "cli/cli.h"
+
+enum { SAME_KEY_MAX = 10 }; /* a person is shown so many to= of one event */
+
+void print_text(struct str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        putchar(text.p[i] < ' ' || text.p[i] > '~' ? '?' : text.p[i]);
+}
+
+json_t *json_text(struct str text)
+{
+    json_t *string = json_stringn(text.n ? text.p : "", text.n);
+
+    if (!string) {
+        struct buf escaped = buf_init(4 * text.n + 8);
+
+        line_value(&escaped, text);
+        string = json_stringn(escaped.p, escaped.n);
+        buf_free(&escaped);
+    }
+    return string;
+}
+
+void print_json(json_t *object)
+{
+    json_dumpf(object, stdout, JSON_PRESERVE_ORDER | JSON_COMPACT);
+    putchar('\n');
+    json_decref(object);
+}
+
+static bool in_list(const char *const *list, size_t count, struct str word)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (str_eq_c(word, list[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Numbers by name: an id or a host name of digits alone stays text. */
+static json_t *json_value(struct str key, struct str value)
+{
+    static const char *const numbers[] = {"attempts", "c",   "code",   "count", "exit",   "ms",
+                                          "n",        "pid", "number", "rcpts", "reused", "size"};
+    uint64_t number;
+
+    if (in_list(numbers, countof(numbers), key) && str_u64(value, &number) && number < INT64_MAX)
+        return json_integer((json_int_t)number);
+    return json_text(value);
+}
 
 void print_line_json(struct str line)
 {
@@ -16,84 +65,139 @@ void print_line_json(struct str line)
 
     while (line_next(&line, &key, &value, &scratch)) {
         char name[64];
-        uint64_t number;
 
         snprintf(name, sizeof(name), "%.*s", STR_ARG(key));
         json_t *old = json_object_get(object, name);
-        json_t *new = str_u64(value, &number) && number < INT64_MAX &&value.n < 16
-                          ? json_integer((json_int_t)number)
-                          : json_stringn(value.p, value.n);
+        json_t *new = json_value(key, value);
 
-        if (!new)
-            new = json_string("(not UTF-8)");
-        if (old && json_is_array(old)) {
+        if (json_is_array(old)) /* a key that comes again, like to=, makes a list */
             json_array_append_new(old, new);
-        } else if (old) { /* a key that comes again, like to=, makes a list */
-            json_object_set_new(object, name, json_pack("[O, o]", old, new));
-        } else {
-            json_object_set_new(object, name, new);
-        }
+        else
+            json_object_set_new(object, name, old ? json_pack("[O, o]", old, new) : new);
     }
-    json_dumpf(object, stdout, JSON_PRESERVE_ORDER | JSON_COMPACT);
-    putchar('\n');
-    json_decref(object);
+    print_json(object);
     buf_free(&scratch);
 }
 
-/* The value of a key, printable because the line was; "" if it is not there. */
-static const char *value_of(struct str line, const char *key, struct buf *scratch)
+/* The value of a key, or "". */
+static struct str value_of(struct str line, const char *key, struct buf *scratch)
 {
     struct str value;
 
     buf_reset(scratch);
-    if (!line_get(line, key, &value, scratch))
-        return "";
-    struct buf copy = buf_init(LINE_BYTES_MAX);
-
-    for (size_t i = 0; i < value.n; i++)
-        buf_add_char(&copy,
-                     (unsigned char)value.p[i] < ' ' || value.p[i] == 127 ? '?' : value.p[i]);
-    buf_reset(scratch);
-    buf_add(scratch, buf_str(&copy));
-    buf_free(&copy);
-    return buf_c(scratch);
+    return line_get(line, key, &value, scratch) ? value : STR("");
 }
 
-void print_event(struct str line)
+/* A column: the value and blanks up to the width, one at least. */
+static void print_column(struct str value, size_t width)
+{
+    print_text(value);
+    printf("%*s", value.n < width ? (int)(width - value.n) : 1, "");
+}
+
+/* 2026-11-20T20:01:41.771392Z without what is more than so many bytes, the T a blank. */
+static void print_time(struct str time, size_t bytes)
+{
+    print_text(str_sub(time, 0, 10));
+    putchar(' ');
+    print_column(str_sub(time, 11, bytes), bytes - 11 + 2);
+}
+
+static void print_pair(struct str key, struct str value)
+{
+    struct buf shown = buf_init(LINE_BYTES_MAX);
+
+    line_value(&shown, value);
+    printf(" %.*s=%.*s", STR_ARG(key), (int)shown.n, shown.p);
+    buf_free(&shown);
+}
+
+void print_event(struct str line, bool with_id)
 {
     /* What is said in columns or tells nothing to a person at the terminal. */
     static const char *const left_out[] = {"level", "role", "time", "event", "msg", "number"};
     struct buf scratch = buf_init(LINE_BYTES_MAX);
     struct str key, value;
-    const char *time = value_of(line, "time", &scratch);
+    size_t recipients = 0;
 
-    printf("  %.10s %.12s  ", time, strlen(time) > 11 ? time + 11 : "");
-    printf("%-11s", value_of(line, "event", &scratch));
-    for (struct str rest = line; line_next(&rest, &key, &value, &scratch);) {
-        bool skip = false;
-
-        for (size_t i = 0; i < countof(left_out); i++)
-            skip = skip || str_eq_c(key, left_out[i]);
-        if (skip)
+    if (with_id)
+        print_column(value_of(line, "msg", &scratch), 17);
+    else
+        printf("  ");
+    print_time(value_of(line, "time", &scratch), 23);
+    print_column(value_of(line, "event", &scratch), 11);
+    while (line_next(&line, &key, &value, &scratch)) {
+        if (in_list(left_out, countof(left_out), key))
             continue;
-        struct buf shown = buf_init(LINE_BYTES_MAX);
+        if (!str_eq_c(key, "to") || ++recipients <= SAME_KEY_MAX)
+            print_pair(key, value);
+    }
+    if (recipients > SAME_KEY_MAX)
+        printf(" and %zu more", recipients - SAME_KEY_MAX);
+    putchar('\n');
+    buf_free(&scratch);
+}
 
-        line_value(&shown, value);
-        printf(" %.*s=%s", STR_ARG(key), buf_c(&shown));
-        buf_free(&shown);
+void print_queue_head(void)
+{
+    printf("%-15s  %-6s  %-8s  %-19s  %s\n", "message", "state", "attempts", "due (UTC)",
+           "from  to  via  last answer");
+}
+
+void print_queue_row(struct str line)
+{
+    static const char *const rest[] = {"from", "to", "via", "last"};
+    struct buf scratch = buf_init(LINE_BYTES_MAX);
+
+    print_column(value_of(line, "msg", &scratch), 17);
+    print_column(value_of(line, "state", &scratch), 8);
+    print_column(value_of(line, "attempts", &scratch), 10);
+    print_time(value_of(line, "due", &scratch), 19);
+    for (size_t i = 0; i < countof(rest); i++) {
+        printf("%s", i ? "  " : "");
+        print_text(value_of(line, rest[i], &scratch));
     }
     putchar('\n');
     buf_free(&scratch);
 }
 
-void print_queue_row(struct str line)
+/* A header field as it stands in the message. */
+static void print_header(struct str text)
 {
-    static const char *const columns[] = {"msg", "state",    "from", "to",
-                                          "via", "attempts", "due",  "last"};
-    struct buf scratch = buf_init(LINE_BYTES_MAX);
-
-    for (size_t i = 0; i < countof(columns); i++)
-        printf("%s%s", i ? "  " : "", value_of(line, columns[i], &scratch));
+    printf("  | ");
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] == '\n')
+            printf("\n  | ");
+        else if (text.p[i] == '\t')
+            putchar(' ');
+        else if (text.p[i] != '\r')
+            print_text(str_sub(text, i, i + 1));
+    }
     putchar('\n');
+}
+
+static void print_field(struct str key, struct str value, const char *first)
+{
+    printf("%s%.*s: ", str_eq_c(key, first) ? "" : "  ", STR_ARG(key));
+    print_text(value);
+    putchar('\n');
+}
+
+void print_detail(struct str line)
+{
+    /* The rest of a recipient's line was said of the message. */
+    static const char *const of_recipient[] = {"to", "state", "via", "attempts", "due", "last"};
+    struct buf scratch = buf_init(LINE_BYTES_MAX);
+    struct str key, value;
+
+    if (line_get(line, "header", &value, &scratch)) {
+        print_header(value);
+    } else if (line_get(line, "n", &value, &scratch)) {
+        for (size_t i = 0; i < countof(of_recipient); i++)
+            print_field(str_c(of_recipient[i]), value_of(line, of_recipient[i], &scratch), "to");
+    } else {
+        while (line_next(&line, &key, &value, &scratch))
+            print_field(key, value, "msg");
+    }
     buf_free(&scratch);
 }

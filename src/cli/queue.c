@@ -6,22 +6,32 @@
 #include "base/check.h"
 #include "cli/cli.h"
 
-static void print_json(void *arg, struct str line)
-{
-    (void)arg;
-    print_line_json(line);
-}
+struct verb {
+    const char *name;
+    enum message_kind kind;
+    enum queue_act act;
+    void (*head)(void);
+    void (*print)(struct str line);
+    const char *done;
+};
 
-static void print_row(void *arg, struct str line)
-{
-    (void)arg;
-    print_queue_row(line);
-}
+struct printing {
+    const struct command_line *line;
+    const struct verb *verb;
+    size_t count;
+};
 
-static void print_plain(void *arg, struct str line)
+static void print(void *arg, struct str line)
 {
-    (void)arg;
-    printf("%.*s\n", STR_ARG(line));
+    struct printing *p = arg;
+
+    if (p->line->json) {
+        print_line_json(line);
+        return;
+    }
+    if (p->verb->head && p->count++ == 0)
+        p->verb->head();
+    p->verb->print(line);
 }
 
 static int finish(const struct command_line *l, int code, const struct msg_end *end,
@@ -38,34 +48,22 @@ static int finish(const struct command_line *l, int code, const struct msg_end *
     return EX_OK;
 }
 
-struct verb {
-    const char *name;
-    int act; /* enum queue_act; -1: list, -2: show */
-    const char *done;
-};
-
 static int ask_queue(const struct command_line *l, const struct verb *v, const char *which)
 {
+    struct str text = strcmp(which, "all") == 0 ? STR("") : str_c(which);
+    struct msg_queue_list list = {.kind = MSG_QUEUE_LIST, .text = text};
+    struct msg_queue_show show = {.kind = MSG_QUEUE_SHOW, .text = text};
+    struct msg_queue_act act = {.kind = MSG_QUEUE_ACT, .act = (uint8_t)v->act, .text = text};
+    void *question = v->kind == MSG_QUEUE_LIST   ? (void *)&list
+                     : v->kind == MSG_QUEUE_SHOW ? (void *)&show
+                                                 : (void *)&act;
+    struct printing printing = {.line = l, .verb = v};
     struct asked *a = NULL;
     struct msg_end end = {0};
     int code = ask_open(l, QUEUE, &a);
-    struct str text = strcmp(which, "all") == 0 ? STR("") : str_c(which);
 
-    if (code != EX_OK)
-        return code;
-    if (v->act == -1) {
-        struct msg_queue_list m = {.kind = MSG_QUEUE_LIST, .text = text};
-
-        code = ask_lines(a, &m, l->json ? print_json : print_row, NULL, &end);
-    } else if (v->act == -2) {
-        struct msg_queue_show m = {.kind = MSG_QUEUE_SHOW, .text = text};
-
-        code = ask_lines(a, &m, l->json ? print_json : print_plain, NULL, &end);
-    } else {
-        struct msg_queue_act m = {.kind = MSG_QUEUE_ACT, .act = (uint8_t)v->act, .text = text};
-
-        code = ask_lines(a, &m, l->json ? print_json : print_plain, NULL, &end);
-    }
+    if (code == EX_OK)
+        code = ask_lines(a, question, print, &printing, &end);
     ask_close(&a);
     return finish(l, code, &end, v->done);
 }
@@ -73,12 +71,12 @@ static int ask_queue(const struct command_line *l, const struct verb *v, const c
 int run_queue(const struct command_line *l)
 {
     static const struct verb verbs[] = {
-        {"ls", -1, "waiting"},
-        {"show", -2, NULL},
-        {"retry", ACT_RETRY, "due now"},
-        {"hold", ACT_HOLD, "held"},
-        {"release", ACT_RELEASE, "released"},
-        {"rm", ACT_REMOVE, "removed"},
+        {"ls", MSG_QUEUE_LIST, 0, print_queue_head, print_queue_row, "waiting"},
+        {"show", MSG_QUEUE_SHOW, 0, NULL, print_detail, NULL},
+        {"retry", MSG_QUEUE_ACT, ACT_RETRY, NULL, print_detail, "due now"},
+        {"hold", MSG_QUEUE_ACT, ACT_HOLD, NULL, print_detail, "held"},
+        {"release", MSG_QUEUE_ACT, ACT_RELEASE, NULL, print_detail, "released"},
+        {"rm", MSG_QUEUE_ACT, ACT_REMOVE, NULL, print_detail, "removed"},
     };
     const char *name = l->argument_count ? l->arguments[0] : "ls";
     const char *which = l->argument_count > 1 ? l->arguments[1] : NULL;
@@ -88,9 +86,9 @@ int run_queue(const struct command_line *l)
     for (size_t i = 0; i < countof(verbs); i++) {
         if (strcmp(verbs[i].name, name) != 0)
             continue;
-        if (!which && verbs[i].act != -1)
+        if (!which && verbs[i].kind != MSG_QUEUE_LIST)
             return fail(l, EX_USAGE, "%s what? an id, an address, @domain%s", name,
-                        verbs[i].act == -2 ? "" : " or all");
+                        verbs[i].kind == MSG_QUEUE_SHOW ? "" : " or all");
         return ask_queue(l, &verbs[i], which ? which : "all");
     }
     return fail(l, EX_USAGE, "%s? one of ls, show, retry, hold, release, rm", name);

@@ -1,7 +1,6 @@
 /* cli/send.c - troika send: builds a simple message and hands it to a server by SMTP. */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
-#include <jansson.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +117,8 @@ static int read_text(const struct command_line *l, struct buf *to)
         buf_printf(to, "%s%s", i ? " " : "", l->arguments[i]);
     if (l->argument_count)
         return EX_OK;
+    if (isatty(STDIN_FILENO))
+        fprintf(stderr, "type the text of the message; Ctrl-D on a line of its own ends it\n");
     for (;;) {
         char *room = buf_room(to, 64 * KIB);
 
@@ -154,13 +155,9 @@ static void on_result(void *arg, size_t recipient_index, const struct status *st
 
     status_print_enhanced(&code, st);
     if (s->line->json) {
-        json_t *o =
-            json_pack("{s:s%, s:b, s:i, s:s, s:s}", "to", to.p, to.n, "accepted", st->class == 2,
-                      "code", st->code, "status", buf_c(&code), "text", st->text);
-
-        json_dumpf(o, stdout, JSON_PRESERVE_ORDER | JSON_COMPACT);
-        putchar('\n');
-        json_decref(o);
+        print_json(json_pack("{s:o, s:b, s:i, s:o, s:o}", "to", json_text(to), "accepted",
+                             st->class == 2, "code", st->code, "status", json_text(buf_str(&code)),
+                             "text", json_text(str_c(st->text))));
     } else {
         fprintf(st->class == 2 ? stdout : stderr, "<%.*s> %u %s %s\n", STR_ARG(to), st->code,
                 buf_c(&code), st->text);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "base/log.h"
 #include "base/map.h"
 #include "cli/cli.h"
 #include "mail/id.h"
@@ -38,18 +37,12 @@ static void keep_pending(void *arg, struct str line)
 static void show(void *arg, struct str line)
 {
     struct trace *t = arg;
-    struct buf scratch = buf_init(LINE_BYTES_MAX);
-    struct str id;
 
     t->shown_count++;
-    if (t->line->json) {
+    if (t->line->json)
         print_line_json(line);
-    } else {
-        if (!t->one_message && line_get(line, "msg", &id, &scratch))
-            printf("%.*s", STR_ARG(id));
-        print_event(line);
-    }
-    buf_free(&scratch);
+    else
+        print_event(line, !t->one_message);
 }
 
 static void show_from_history(void *arg, struct str line)

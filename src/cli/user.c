@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: ISC
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,8 +16,7 @@ static void print_account(void *arg, struct str address)
     const struct command_line *l = arg;
 
     if (l->json)
-        printf("{\"address\":\"%.*s\"}\n",
-               STR_ARG(address)); /* account names need no escaping: account.h */
+        print_json(json_pack("{s:o}", "address", json_text(address)));
     else
         printf("%.*s\n", STR_ARG(address));
 }
@@ -33,18 +31,22 @@ static const struct config_domain *find_domain(const struct config *c, struct st
 }
 
 /* The address of the first argument; EX_OK or the error printed. */
-static int read_address(const struct command_line *l, const struct config *c, bool add,
+static int read_address(const struct command_line *l, const struct config *c, bool is_new,
                         struct arena *arena, struct address *ret)
 {
     struct parse_error error;
     const char *text = l->argument_count > 1 ? l->arguments[1] : NULL;
 
-    if (!text || l->argument_count > 2)
+    if (!text)
         return fail(l, EX_USAGE, "which address? troika user %s bill@example.org", l->arguments[0]);
     if (!address_parse(str_c(text), arena, ret, &error))
         return fail(l, EX_DATAERR, "%s: %s", text, error.text);
-    if (!add)
+    if (!is_new)
         return EX_OK;
+    const char *problem = accounts_name_problem(ret);
+
+    if (problem)
+        return fail(l, EX_DATAERR, "%s: %s", text, problem);
     const struct config_domain *d = find_domain(c, ret->domain);
 
     if (!d)
@@ -77,65 +79,104 @@ static int answer(const struct command_line *l, int error, const char *done)
     if (error == -ENOENT)
         return fail(l, EX_NOUSER, "there is no account %s; `troika user list` shows them", what);
     if (error < 0)
-        return fail(l, EX_IOERR, "%s: %s", what, strerror(-error));
+        return fail(l, error == -EACCES ? EX_NOPERM : EX_IOERR, "the accounts: %s",
+                    strerror(-error));
     if (done && !l->json)
         printf("%s %s\n", what, done);
     else if (done)
-        printf("{\"address\":\"%s\",\"done\":\"%s\"}\n", what, done);
+        print_json(json_pack("{s:o, s:s}", "address", json_text(str_c(what)), "done", done));
     return EX_OK;
 }
 
-static int run_verb(const struct command_line *l, const struct config *c, const char *folder)
+static int add(const struct command_line *l, struct accounts *accounts, const struct address *a)
 {
-    const char *verb = l->argument_count ? l->arguments[0] : "list";
-    bool add = strcmp(verb, "add") == 0;
-    bool remove = strcmp(verb, "rm") == 0;
+    return answer(l, accounts_add(accounts, a), "added; mail for it is taken from now on");
+}
+
+static int remove_account(const struct command_line *l, struct accounts *accounts,
+                          const struct address *a)
+{
+    return answer(l, accounts_remove(accounts, a), "removed; its mail stays where it is");
+}
+
+static int list(const struct command_line *l, struct accounts *accounts, const struct address *a)
+{
+    struct str domain = str_c(l->argument_count > 1 ? l->arguments[1] : "");
+
+    (void)a;
+    return answer(l, accounts_list(accounts, domain, print_account, (void *)(uintptr_t)l), NULL);
+}
+
+struct verb {
+    const char *name;
+    bool writes;
+    int (*run)(const struct command_line *l, struct accounts *accounts, const struct address *a);
+};
+
+static const struct verb *find_verb(const char *name)
+{
+    static const struct verb verbs[] = {
+        {"add", true, add}, {"rm", true, remove_account}, {"list", false, list}};
+
+    for (size_t i = 0; i < countof(verbs); i++) {
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    }
+    return NULL;
+}
+
+/* STATE and the folder in it, for the first account of all. */
+static int make_folders(const struct command_line *l, const struct config *c, const char *folder)
+{
+    char state[4200];
+
+    snprintf(state, sizeof(state), "%.*s", STR_ARG(c->state));
+    if (mkdir(state, 0755) < 0 && errno != EEXIST)
+        return fail(l, EX_CANTCREAT, "%s: %s", state, strerror(errno));
+    if (mkdir(folder, 0750) < 0 && errno != EEXIST)
+        return fail(l, EX_CANTCREAT, "%s: %s", folder, strerror(errno));
+    return EX_OK;
+}
+
+static int run_verb(const struct command_line *l, const struct config *c, const struct verb *v)
+{
     struct arena arena = ARENA_INIT;
-    struct address address;
     struct accounts *accounts = NULL;
+    struct address address;
+    char folder[4200];
     int code = EX_OK;
 
-    if (!add && !remove && strcmp(verb, "list") != 0)
-        return fail(l, EX_USAGE, "%s? one of add, rm, list", verb);
-    if (add || remove)
-        code = read_address(l, c, add, &arena, &address);
+    snprintf(folder, sizeof(folder), "%.*s/accounts", STR_ARG(c->state));
+    if (v->writes)
+        code = read_address(l, c, v->run == add, &arena, &address);
+    if (code == EX_OK && v->run == add)
+        code = make_folders(l, c, folder);
     if (code == EX_OK)
-        code = answer(l, accounts_open(folder, add || remove, &accounts), NULL);
-    if (code == EX_OK && add)
-        code =
-            answer(l, accounts_add(accounts, &address), "added; mail for it is taken from now on");
-    else if (code == EX_OK && remove)
-        code =
-            answer(l, accounts_remove(accounts, &address), "removed; its mail stays where it is");
-    else if (code == EX_OK)
-        code = answer(l,
-                      accounts_list(accounts, str_c(l->argument_count > 1 ? l->arguments[1] : ""),
-                                    print_account, (void *)(uintptr_t)l),
-                      NULL);
+        code = answer(l, accounts_open(folder, v->writes, &accounts), NULL);
+    if (code == EX_OK)
+        code = v->run(l, accounts, &address);
     accounts_close(&accounts);
     arena_free(&arena);
-    if (add && code == EX_OK)
+    if (code == EX_OK && v->run == add)
         share_with_router(folder);
     return code;
 }
 
 int run_user(const struct command_line *l)
 {
+    const char *name = l->argument_count ? l->arguments[0] : "list";
+    const struct verb *v = find_verb(name);
+
+    if (!v)
+        return fail(l, EX_USAGE, "%s? one of add, rm, list", name);
+    if (l->argument_count > 2)
+        return fail(l, EX_USAGE, "%s: one at a time; see --help", name);
     struct config *config = load_config(l, NULL);
-    char folder[4200];
 
     if (!config)
         return EX_CONFIG;
-    snprintf(folder, sizeof(folder), "%.*s", STR_ARG(config->state));
-    int code = EX_OK;
+    int code = run_verb(l, config, v);
 
-    if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-        code = fail(l, EX_CANTCREAT, "%s: %s", folder, strerror(errno));
-    snprintf(folder, sizeof(folder), "%.*s/accounts", STR_ARG(config->state));
-    if (code == EX_OK && mkdir(folder, 0750) < 0 && errno != EEXIST)
-        code = fail(l, EX_CANTCREAT, "%s: %s", folder, strerror(errno));
-    if (code == EX_OK)
-        code = run_verb(l, config, folder);
     config_drop(&config);
     return code;
 }

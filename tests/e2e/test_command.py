@@ -167,6 +167,55 @@ def test_what_is_being_delivered_is_left_alone():
         assert len(slow.messages) == 1
 
 
+def test_listings_for_people():
+    with Troika(config="hold = yes\n") as t:
+        id = t.send(sender="alice@example.test")
+        lines = t.run("queue", "ls").splitlines()
+        assert lines[0].split()[:3] == ["message", "state", "attempts"] and lines[1].split()[:2] == [id, "held"]
+        assert lines[0].index("due") == lines[1].index("20", 20)
+        shown = t.run("queue", "show", id)
+        assert "  | Subject: " in shown and "\nto: <bob@example.test>\n  state: held\n" in shown and "\\x" not in shown
+
+
+def test_odd_json():
+    with Troika(config="hold = yes\n") as t:
+        assert json.loads(t.run("user", "add", "--json", '"odd"@example.test'))["address"] == '"odd"@example.test'
+        odd = subprocess.run([os.fsencode(a) for a in t.command("explain", "--json")] + [b"\xff\xfe@example.test"], capture_output=True)
+        assert json.loads(odd.stdout)["accepted"] is False
+
+
+@pytest.mark.parametrize("arguments, code", [
+    (["version", "x"], 64), (["init", "x"], 64), (["user", "list", "a", "b"], 64), (["queue", "-c"], 64), (["check", "--json", "print"], 64),
+    (["init", "--hostname", "a.test", "--state", '/a"b'], 64),
+])
+def test_wrong_arguments(arguments, code):
+    result = subprocess.run([troika.programs() + "/troika", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert result.returncode == code and result.stderr.startswith(f"troika {arguments[0]}: "), result
+
+
+def test_an_output_that_cannot_be_written_is_an_error():
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([troika.programs() + "/troika", "version"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 74 and "No space left" in result.stderr
+
+
+def test_an_unreadable_configuration_is_no_reason_for_init(tmp_path):
+    os.chmod(tmp_path, 0o755)
+    conf = tmp_path / "t.conf"
+    conf.write_text("")
+    os.chmod(conf, 0)
+    drop = ["setpriv", "--reuid", troika.PLAIN_USER, "--clear-groups"] if os.geteuid() == 0 else []
+    result = subprocess.run([*drop, troika.programs() + "/troika", "queue", "-c", str(conf)], capture_output=True, text=True)
+    assert result.returncode == 78 and "init" not in result.stderr, result
+
+
+def test_listing_accounts_makes_nothing(tmp_path):
+    conf = tmp_path / "t.conf"
+    conf.write_text(f'hostname = "mx.one.test"\nstate = "{tmp_path}/s"\n')
+    result = subprocess.run([troika.programs() + "/troika", "user", "list", "-c", str(conf)], capture_output=True, text=True)
+    assert result.returncode == 0 and not (tmp_path / "s").exists(), result
+
+
 def test_hold_keeps():
     with Troika(config="hold = yes\n") as t:
         id = t.send()
