@@ -1,6 +1,6 @@
-/* route/route.c - see route.h. */
+/* route/route.c - the way of one address, aliases apart; see one.h and route.h. */
 // SPDX-License-Identifier: ISC
-#include "route/route.h"
+#include "route/one.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -65,7 +65,7 @@ static struct str mailbox(struct decision *d, struct str user)
     return arena_printf(d->arena, "%.*s/%.*s", STR_ARG(d->to.domain), STR_ARG(folder));
 }
 
-static const struct route_domain *find_domain(const struct route_table *t, struct str name)
+const struct route_domain *route_find_domain(const struct route_table *t, struct str name)
 {
     for (size_t i = 0; i < t->domain_count; i++)
         if (str_eq(t->domains[i].name, name))
@@ -86,13 +86,6 @@ static const struct route_via *find_route(const struct route_table *t, struct st
     return best;
 }
 
-/* bill+tag is bill unless there is an account of the whole name. */
-static struct str without_tag(struct str local)
-{
-    size_t plus = str_find(local, '+');
-    return plus > 0 ? str_sub(local, 0, plus) : local;
-}
-
 /* Postmaster always gets its mail (RFC 5321 4.5.1). */
 static void to_postmaster(struct decision *d, struct str place)
 {
@@ -108,7 +101,7 @@ static enum account_answer ask_account(const struct decision *d, struct str user
 
 static void decide_account(struct decision *d, const struct route_domain *domain)
 {
-    struct str user = d->to.local, short_name = without_tag(user);
+    struct str user = d->to.local, short_name = local_without_tag(user);
     enum account_answer found = ask_account(d, user);
     if (found == ACCOUNT_NO && short_name.n < user.n) {
         user = short_name;
@@ -122,7 +115,7 @@ static void decide_account(struct decision *d, const struct route_domain *domain
     else if (found == ACCOUNT_YES)
         send_to(d, TRANSPORT_LOCAL, mailbox(d, user),
                 arena_printf(d->arena, "%.*s: account %.*s", STR_ARG(place), STR_ARG(user)));
-    else if (str_eq_nocase(short_name, str_c(postmaster)))
+    else if (route_is_postmaster(&d->to))
         to_postmaster(d, place);
     else
         refuse(
@@ -133,7 +126,7 @@ static void decide_account(struct decision *d, const struct route_domain *domain
 /* A domain of ours without accounts, or only a name or address of this machine. */
 static void decide_postmaster_only(struct decision *d, struct str place)
 {
-    if (str_eq_nocase(without_tag(d->to.local), str_c(postmaster)))
+    if (route_is_postmaster(&d->to))
         to_postmaster(d, place);
     else
         refuse(d, REPLY_NO_SUCH_USER,
@@ -187,44 +180,46 @@ static bool is_own_literal(const struct route_table *t, struct str domain)
     return false;
 }
 
-/* False: refused, for it is no address, or one that asks to be sent on in an older syntax. */
-static bool read_recipient(struct decision *d)
+bool route_read(const struct route_table *t, struct str text, struct arena *a, struct address *ret,
+                struct route_answer *refusal)
 {
-    struct str text = d->question->recipient;
     struct parse_error error = {0};
     if (str_eq_nocase(text, str_c(postmaster))) {
-        d->to = (struct address){.local = str_c(postmaster), .domain = d->table->hostname};
+        *ret = (struct address){.local = str_c(postmaster), .domain = t->hostname};
         return true;
     }
     bool source_route = str_starts(text, STR("@"));
-    bool parsed = !source_route && address_parse(text, d->arena, &d->to, &error);
-    if (source_route || (parsed && local_part_routes(d->to.local))) {
-        refuse(d, REPLY_ROUTING_SYNTAX,
-               STR("addresses that ask to be sent on (a%b, a!b, @a:b, \"a@b\") are never "
-                   "followed"));
+    bool parsed = !source_route && address_parse(text, a, ret, &error);
+    if (source_route || (parsed && local_part_routes(ret->local))) {
+        *refusal = (struct route_answer){
+            .status = reply_status(REPLY_ROUTING_SYNTAX, text),
+            .why = STR("addresses that ask to be sent on (a%b, a!b, @a:b, \"a@b\") are never "
+                       "followed")};
         return false;
     }
-    if (!parsed) {
-        *d->answer =
+    if (!parsed)
+        *refusal =
             (struct route_answer){.status = reply_status(REPLY_RECIPIENT_SYNTAX, str_c(error.text)),
-                                  .why = arena_copy(d->arena, str_c(error.text))};
-        return false;
-    }
-    return true;
+                                  .why = arena_copy(a, str_c(error.text))};
+    return parsed;
 }
 
-void route_decide(const struct route_table *t, const struct route_question *q, struct arena *a,
-                  struct route_answer *ret)
+bool route_is_postmaster(const struct address *to)
 {
-    struct decision d = {.table = t, .question = q, .arena = a, .answer = ret};
-    if (!read_recipient(&d))
-        return;
-    const struct route_domain *domain = find_domain(t, d.to.domain);
+    return str_eq_nocase(local_without_tag(to->local), str_c(postmaster));
+}
+
+void route_one(const struct route_table *t, const struct route_question *q,
+               const struct address *to, struct arena *a, struct route_answer *ret)
+{
+    struct decision d = {.table = t, .question = q, .arena = a, .answer = ret, .to = *to};
+    const struct route_domain *domain = route_find_domain(t, d.to.domain);
     if (domain && domain->accounts)
         decide_account(&d, domain);
     else if (domain)
-        decide_postmaster_only(&d, arena_printf(a, "%.*s domain %.*s without accounts",
-                                                STR_ARG(domain->at), STR_ARG(domain->name)));
+        decide_postmaster_only(&d, arena_printf(a, "%.*s domain %.*s without accounts%s",
+                                                STR_ARG(domain->at), STR_ARG(domain->name),
+                                                domain->aliases.n ? ", no such alias" : ""));
     else if (str_eq_nocase(d.to.domain, t->hostname) || is_own_literal(t, d.to.domain))
         decide_postmaster_only(&d, arena_printf(a, "%.*s: %.*s is this server itself",
                                                 STR_ARG(t->config_name), STR_ARG(d.to.domain)));

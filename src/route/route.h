@@ -1,8 +1,8 @@
 /* route/route.h - where a recipient goes, and why. Pure: tables in, a decision out.
  *
- * Order: address literal and own names; a local domain (accounts, postmaster); a `route`; the
- * smarthost; else nothing known. A recipient outside the local domains is only taken from those
- * who may relay. Older routing syntaxes inside a local part (a%b, a!b, "a@b") are never followed
+ * Order: address literal and own names; a local domain (aliases, accounts, postmaster); a `route`;
+ * the smarthost; else nothing known. A recipient outside the local domains is only taken from those
+ * who may relay; the administrator's aliases may lead anywhere (docs/design/0006-aliases.md). Older routing syntaxes inside a local part (a%b, a!b, "a@b") are never followed
  * and never make a local name (mail/address.h local_part_routes). */
 // SPDX-License-Identifier: ISC
 #pragma once
@@ -10,11 +10,13 @@
 #include "mail/address.h"
 #include "mail/envelope.h"
 #include "mail/reply.h"
+#include "route/alias.h"
 
 struct route_domain {
     struct str name;
     bool accounts;
-    struct str at; /* "troika.conf:12" */
+    struct str at;      /* "troika.conf:12" */
+    struct str aliases; /* the file's name, for reasons: "aliases"; empty: there is none */
 };
 struct route_via {
     struct str domain; /* ".d" matches below it; the longest match wins */
@@ -23,6 +25,7 @@ struct route_via {
 };
 
 enum account_answer { ACCOUNT_NO, ACCOUNT_YES, ACCOUNT_TRY_LATER };
+enum alias_answer { ALIAS_NO, ALIAS_YES, ALIAS_TRY_LATER };
 
 struct route_table {
     struct str hostname;
@@ -36,6 +39,9 @@ struct route_table {
     size_t address_count;
     /* Is there such an account? local is unquoted, compared as the account database does. */
     enum account_answer (*account)(void *arg, struct str local, struct str domain);
+    /* Asked for domains with aliases only; key: alias_key. Strings of ret live in the arena. */
+    enum alias_answer (*alias)(void *arg, const struct route_domain *domain, struct str key,
+                               struct arena *a, struct alias *ret);
     void *arg;
 };
 
@@ -44,11 +50,19 @@ struct route_question {
     bool may_relay;
 };
 
+struct route_failure { /* a target of an alias that gets no mail while others do */
+    struct str at;     /* "aliases:12" */
+    struct str address, why;
+};
+
 struct route_answer {
     struct status status; /* class 2, or the refusal to give at RCPT */
     struct target *targets;
     size_t target_count;
-    struct str why; /* for people: which statement decided, or why not */
+    struct str why; /* for people: which statement decided, or why not; of an alias the whole
+                       expansion, a line each, indented by two blanks a level */
+    struct route_failure *failures;
+    size_t failure_count;
 };
 
 /* Strings of the answer live in the arena. The table has names in lower case. A mailbox is
