@@ -77,6 +77,7 @@ uint64_t config_fingerprint(const struct config *c)
     for (size_t i = 0; i < c->domain_count; i++) {
         h = hash_part(h, c->domains[i].name);
         h = hash_part(h, c->domains[i].accounts ? STR("accounts") : STR("none"));
+        h = hash_part(h, c->domains[i].aliases);
     }
     h = hash_part(h, STR("routes"));
     for (size_t i = 0; i < c->route_count; i++) {

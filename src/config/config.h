@@ -21,8 +21,9 @@ struct config_listen {
 };
 
 struct config_domain {
-    struct str name; /* lower case */
-    bool accounts;   /* STATE/accounts is asked for its users */
+    struct str name;    /* lower case */
+    bool accounts;      /* STATE/accounts is asked for its users */
+    struct str aliases; /* absolute path of its alias file, or empty */
     struct str at;
 };
 

@@ -14,7 +14,8 @@
 
 static const char text[] =
     "hostname = a.test\nstate = '/s \"x\\\\'\nlisten a { address = { '*:25', '[::1]:26' } }\n"
-    "domain b.test { }\ndomain c.test { accounts = no }\nroute .d { via = h.test }\n"
+    "domain b.test { }\ndomain c.test { accounts = no aliases = '/etc/aliases' }\nroute .d { via = "
+    "h.test }\n"
     "smarthost \"192.0.2.1:26\" { }\nrelay-for = { \"10.0.0.0/8\", \"::1\", 127.0.0.1 }\n"
     "retry = { 90s, 1h }\nmessage-size = 65537\nhold = yes\n";
 
@@ -104,7 +105,9 @@ static void test_print(void **state)
     assert_string_equal(buf_c(&first), buf_c(&second));
     assert_non_null(strstr(buf_c(&first), "retry = { 90s, 1h }\n"));
     assert_non_null(strstr(buf_c(&first), "state = '/s \"x\\\\'\n"));
-    assert_non_null(strstr(buf_c(&first), "domain \"c.test\" {\n    accounts = no\n}\n"));
+    assert_non_null(
+        strstr(buf_c(&first),
+               "domain \"c.test\" {\n    accounts = no\n    aliases = \"/etc/aliases\"\n}\n"));
     config_drop(&again);
     config_drop(&c);
     buf_free(&first);

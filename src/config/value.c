@@ -182,6 +182,20 @@ static bool folder_safe(struct str text)
     return true;
 }
 
+static bool file_parse(const struct value_range *range, struct str text, struct arena *a, void *ret,
+                       struct buf *why)
+{
+    if (text.n > 0 && !folder_safe(text))
+        return wrong(why, text,
+                     "is no absolute path; write one that begins with / and has no .. in it");
+    if (text.n > FOLDER_BYTES_MAX)
+        return wrong(why, text, "is too long a path");
+    if (str_ends(text, STR("/")))
+        return wrong(why, text, "is a folder; name a file");
+    *(struct str *)ret = arena_copy(a, text);
+    return true;
+}
+
 static bool folder_parse(const struct value_range *range, struct str text, struct arena *a,
                          void *ret, struct buf *why)
 {
@@ -382,6 +396,7 @@ static const struct kind {
                          duration_value_print},
     [VALUE_DOMAIN] = {{"domain", false, false, sizeof(struct str)}, domain_parse, text_print},
     [VALUE_FOLDER] = {{"folder", false, false, sizeof(struct str)}, folder_parse, text_print},
+    [VALUE_FILE] = {{"file", false, false, sizeof(struct str)}, file_parse, text_print},
     [VALUE_CHOICE] = {{"word", false, true, sizeof(struct str)}, choice_parse, text_print},
     [VALUE_NETWORKS] = {{"network", true, false, sizeof(struct network)},
                         network_value_parse,

@@ -15,6 +15,7 @@ enum value_kind {
     VALUE_DURATIONS,    /* a list of them */
     VALUE_DOMAIN,       /* struct str, lower case: a full domain name */
     VALUE_FOLDER,       /* struct str: an absolute path */
+    VALUE_FILE,         /* struct str: an absolute path, or empty: none */
     VALUE_CHOICE,       /* struct str: one of the words in min */
     VALUE_NETWORKS,     /* a list of struct network */
     VALUE_ADDRESSES,    /* a list of struct str: *:25, 127.0.0.1:2525 */
