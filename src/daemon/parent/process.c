@@ -281,7 +281,7 @@ static _Noreturn void child_failed(const char *program)
     _exit(EX_OSERR);
 }
 
-static void child_reset_signals(void)
+void process_reset_signals(void)
 {
     sigset_t none;
 
@@ -303,7 +303,7 @@ static _Noreturn void become_worker(const struct process *p, int socket)
 
     (void)snprintf(program, sizeof program, "%s/%s", p->server->libexec, role_name(p->row->role));
     (void)snprintf(title, sizeof title, "troika: %s %u", role_name(p->row->role), p->number);
-    child_reset_signals();
+    process_reset_signals();
     if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
         dup2(channel, CHANNEL_AT_FD) < 0 || (lock >= 0 && dup2(lock, LOCK_AT_FD) < 0))
         child_failed(program);

@@ -86,6 +86,7 @@ void server_stop(struct server *s)
     notify_say("STOPPING=1\nSTATUS=Ending sessions and deliveries.");
     for (struct process *p = s->processes; p < s->processes + PROCESSES_MAX; p++)
         timer_stop(&p->again);
+    alias_watches_stop(s);
     stop_all(s, true, STOP_OUTSIDE_US);
     stop_further(s);
 }
@@ -109,8 +110,10 @@ static void on_child(void *arg, unsigned what)
     (void)what;
     for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
         struct process *p = process_of(s, pid);
-        if (!p)
+        if (!p) {
+            (void)alias_builder_ended(s, pid, status);
             continue;
+        }
         process_ended(p, status);
         /* What a worker cannot start with before the server ever ran, a person must look at. */
         if (s->phase < PHASE_RUNNING && WIFEXITED(status) && WEXITSTATUS(status) == EX_CONFIG) {
@@ -123,7 +126,7 @@ static void on_child(void *arg, unsigned what)
 
 /* ---- reloading ---- */
 
-static void log_lines(enum log_level level, const char *event, struct str lines)
+void server_log_lines(enum log_level level, const char *event, struct str lines)
 {
     while (lines.n) {
         struct str one = str_trim(str_cut(&lines, '\n'));
@@ -210,17 +213,18 @@ void server_reload(struct server *s)
     if (error == 0)
         error = config_load(snapshot_fd, &c);
     if (error == 0) {
-        log_lines(LEVEL_WARNING, "configuration", buf_str(&why));
+        server_log_lines(LEVEL_WARNING, "configuration", buf_str(&why));
         buf_reset(&why);
     } else if (why.n == 0) {
         buf_printf(&why, "%s: %s\n", s->config_path, strerror(-error));
     }
     if (error == 0 && replace_configuration(s, c, snapshot_fd, &why)) {
+        alias_watches_reload(s);
         tell_everyone(s);
         change_counts(s);
         log_event(LEVEL_INFO, "reloaded", "file", s->config_path, NULL);
     } else {
-        log_lines(LEVEL_ERROR, "reload-refused", buf_str(&why));
+        server_log_lines(LEVEL_ERROR, "reload-refused", buf_str(&why));
         config_drop(&c);
         if (snapshot_fd >= 0)
             (void)close(snapshot_fd);
@@ -264,6 +268,7 @@ size_t server_board_bytes(const struct config *c)
 void server_start(struct server *s)
 {
     s->board_bytes = server_board_bytes(s->config);
+    alias_watches_start(s);
     for (uint32_t i = 0; i < PROCESSES_MAX; i++)
         process_init(&s->processes[i], s, &worker_rows[i / WORKERS_MAX], i % WORKERS_MAX + 1);
     watch_signal(s->loop, &s->on_child, SIGCHLD, on_child, s);

@@ -10,6 +10,8 @@
 // SPDX-License-Identifier: ISC
 #pragma once
 
+#include "base/log.h"
+#include "daemon/parent/aliases.h"
 #include "daemon/parent/listeners.h"
 #include "daemon/parent/log_target.h"
 #include "daemon/parent/state.h"
@@ -56,6 +58,7 @@ struct server {
     enum phase phase;
     int exit_status;
     struct process processes[PROCESSES_MAX]; /* row by row */
+    struct alias_watches aliases;
     struct watch on_term, on_int, on_hup, on_child;
     struct timer watchdog;
 };
@@ -68,6 +71,7 @@ void server_stop(struct server *s);
 /* A board has room for connections_max slots and a head. */
 size_t server_board_bytes(const struct config *c);
 void server_ready(struct server *s); /* one more worker is */
+void server_log_lines(enum log_level level, const char *event, struct str lines);
 
 /* ---- one process (process.c) ---- */
 void process_init(struct process *p, struct server *s, const struct worker_row *row,
@@ -78,6 +82,7 @@ void process_stop(struct process *p, uint64_t within_us); /* politely; SIGKILL a
 void process_kill(struct process *p, const char *why);
 /* Its pid has ended. Starts it again later if it is still wanted. */
 void process_ended(struct process *p, int wait_status);
+void process_reset_signals(void); /* in a child: as if we had never asked for any */
 void process_give_config(struct process *p);
 void process_give_listeners(struct process *p);
 void process_give_log(struct process *p);

@@ -295,27 +295,28 @@ static int report_make(struct report *r, const struct envelope *e, struct arena 
     return error;
 }
 
+/* All of them: the sender may be an alias of many. */
 static bool decode_targets(struct str bytes, struct str sender, struct arena *a,
                            struct envelope *ret)
 {
     struct reader in = reader_init(bytes);
-    struct recipient list[EVENT_RECIPIENTS_MAX];
+    struct target t;
     size_t count = 0;
 
-    while (count < countof(list) && !reader_ended(&in)) {
-        list[count].address = sender;
-        if (!target_decode(&in, &list[count].target))
+    while (!reader_ended(&in)) {
+        if (!target_decode(&in, &t))
             return false;
         count++;
     }
-    struct recipient *copy = arena_alloc(a, (count + 1) * sizeof(*copy));
-    for (size_t i = 0; i < count; i++)
-        copy[i] = (struct recipient){.address = sender,
-                                     .target = {.transport = list[i].target.transport,
-                                                .next_hop = arena_copy(a, list[i].target.next_hop),
-                                                .address = arena_copy(a, list[i].target.address),
-                                                .why = arena_copy(a, list[i].target.why)}};
-    *ret = (struct envelope){.recipients = copy, .recipient_count = count};
+    struct recipient *list = arena_alloc(a, (count + 1) * sizeof(*list));
+    in = reader_init(bytes);
+    for (size_t i = 0; i < count && target_decode(&in, &t); i++)
+        list[i] = (struct recipient){.address = sender,
+                                     .target = {.transport = t.transport,
+                                                .next_hop = arena_copy(a, t.next_hop),
+                                                .address = arena_copy(a, t.address),
+                                                .why = arena_copy(a, t.why)}};
+    *ret = (struct envelope){.recipients = list, .recipient_count = count};
     return count > 0;
 }
 

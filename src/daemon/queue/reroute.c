@@ -89,7 +89,8 @@ static void ask(struct queue *q, struct reroute_ask *a, const struct spool_recip
 {
     *a = (struct reroute_ask){.queue = q, .row = *row, .sender = sender};
     q->reroute.unanswered++;
-    route_ask(q, &a->ask, a->sender, a->row.original, answered, a);
+    /* Where it goes now, not what RCPT said: of an alias that would be all its targets again. */
+    route_ask(q, &a->ask, a->sender, a->row.address, answered, a);
 }
 
 static void finish(struct queue *q)

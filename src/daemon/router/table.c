@@ -3,6 +3,7 @@
 #include "daemon/router/table.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <string.h>
 
@@ -19,12 +20,37 @@ static enum account_answer ask_account(void *arg, struct str local, struct str d
     return found < 0 ? ACCOUNT_TRY_LATER : found ? ACCOUNT_YES : ACCOUNT_NO;
 }
 
+static enum alias_answer ask_alias(void *arg, const struct route_domain *domain, struct str key,
+                                   struct arena *a, struct alias *ret)
+{
+    struct table *t = arg;
+    int found = aliases_find(t->aliases[domain - t->routes.domains], key, a, ret);
+    if (found >= 0)
+        return found ? ALIAS_YES : ALIAS_NO;
+    t->alias_error = found;
+    t->alias_domain = domain->name;
+    return ALIAS_TRY_LATER;
+}
+
+static struct str base_name(struct str path)
+{
+    size_t slash = str_find_last(path, '/');
+    return slash < path.n ? str_skip(path, slash + 1) : path;
+}
+
 static void load_domains(struct table *t, const struct config *c)
 {
     struct route_domain *list = arena_alloc(&t->arena, (c->domain_count + 1) * sizeof *list);
-    for (size_t i = 0; i < c->domain_count; i++)
-        list[i] =
-            (struct route_domain){c->domains[i].name, c->domains[i].accounts, c->domains[i].at};
+    t->aliases = arena_alloc(&t->arena, (c->domain_count + 1) * sizeof(struct aliases *));
+    t->alias_count = c->domain_count;
+    for (size_t i = 0; i < c->domain_count; i++) {
+        const struct config_domain *d = &c->domains[i];
+        list[i] = (struct route_domain){.name = d->name,
+                                        .accounts = d->accounts,
+                                        .at = d->at,
+                                        .aliases = base_name(d->aliases)};
+        t->aliases[i] = d->aliases.n ? aliases_open(AT_FDCWD, d->name) : NULL;
+    }
     t->routes.domains = list;
     t->routes.domain_count = c->domain_count;
 }
@@ -67,10 +93,11 @@ static void load_addresses(struct table *t, struct arena *a, const struct route_
     t->routes.address_count = count;
 }
 
-static struct str base_name(struct str path)
+static void close_aliases(struct table *t)
 {
-    size_t slash = str_find_last(path, '/');
-    return slash < path.n ? str_skip(path, slash + 1) : path;
+    for (size_t i = 0; i < t->alias_count; i++)
+        aliases_close(&t->aliases[i]);
+    t->alias_count = 0;
 }
 
 void table_load(struct table *t, struct config **c)
@@ -79,6 +106,7 @@ void table_load(struct table *t, struct config **c)
     struct route_table old = t->routes;
     struct config *config = *c;
     *c = NULL;
+    close_aliases(t);
     t->arena = ARENA_INIT;
     t->routes = (struct route_table){
         .hostname = config->hostname,
@@ -86,6 +114,7 @@ void table_load(struct table *t, struct config **c)
         .smarthost_at = config->smarthost_at,
         .config_name = base_name(config->file),
         .account = ask_account,
+        .alias = ask_alias,
         .arg = t,
     };
     load_domains(t, config);
@@ -99,6 +128,7 @@ void table_load(struct table *t, struct config **c)
 void table_free(struct table *t)
 {
     accounts_close(&t->accounts);
+    close_aliases(t);
     config_drop(&t->config);
     arena_free(&t->arena);
 }

@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "login/account.h"
+#include "route/map/aliases.h"
 #include "route/route.h"
 
 struct table {
@@ -11,7 +12,11 @@ struct table {
     struct config *config; /* held: the strings of the table are its own */
     struct route_table routes;
     struct accounts *accounts;
-    int account_error; /* of the last question that could not be answered, 0: none */
+    struct aliases **aliases; /* of each domain, NULL: it has none */
+    size_t alias_count;
+    /* of the last question that could not be answered, 0: none */
+    int account_error, alias_error;
+    struct str alias_domain; /* whose aliases those are */
 };
 
 /* Takes over when a configuration was loaded; the old one ends. The table stays where it is: its

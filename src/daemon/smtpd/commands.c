@@ -134,7 +134,7 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
 
     if (c->parameter_count > 0)
         return unknown_parameter("RCPT", c->parameters[0].key, scratch);
-    if (t->accepted_count >= s->config->recipients_max)
+    if (t->recipient_count >= s->config->recipients_max) /* rows: an alias may be many */
         return reply(REPLY_TOO_MANY_RECIPIENTS);
     if (s->world->tight(s->arg))
         return reply(REPLY_BUSY);
