@@ -1,5 +1,6 @@
 /* cli/check.c - troika check: the configuration as a whole, before anything starts. */
 // SPDX-License-Identifier: ISC
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,7 +51,13 @@ int run_check(const struct command_line *l)
     struct buf errors = buf_init(64 * KIB);
     int fd = -1;
     int error = config_check_file(l->config_path, &fd, &errors);
+    struct config *config = NULL;
 
+    /* A broken alias file does not keep the server from running with the aliases before it, so it
+     * is no part of the configuration; but a person who asks wants to know. */
+    if (!error && config_load(fd, &config) == 0 && check_aliases(config, &errors) != EX_OK)
+        error = -EINVAL;
+    config_drop(&config);
     if (fd >= 0)
         close(fd);
     if (l->json)

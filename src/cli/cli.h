@@ -47,6 +47,12 @@ struct config *load_config(const struct command_line *l, int *ret_snapshot_fd);
 /* Where the role programs are: beside a program run from its build, or libexec of the prefix. */
 bool libexec_path(const struct command_line *l, const char *role, char *ret, size_t ret_bytes);
 
+/* STATE and STATE/accounts (folder), for the first account or alias of all; EX_OK, or the error was
+ * printed. */
+int make_accounts_folder(const struct command_line *l, const struct config *c, const char *folder);
+/* Everything that is wrong with the alias files, a line each: EX_OK or EX_CONFIG. */
+int check_aliases(const struct config *c, struct buf *errors);
+
 /* ---- asking a role: the running server's, or one started just for the question ---- */
 struct asked;
 

@@ -29,6 +29,18 @@ static void print_answer_json(struct str address, const struct msg_route_answer 
                          targets));
 }
 
+static void print_why(struct str why)
+{
+    const char *label = "because";
+
+    do {
+        struct str line = str_cut(&why, '\n');
+
+        printf("  %-8s %.*s\n", label, STR_ARG(line));
+        label = "";
+    } while (why.n);
+}
+
 static void print_answer(const struct command_line *l, struct str address,
                          const struct msg_route_answer *m)
 {
@@ -47,7 +59,7 @@ static void print_answer(const struct command_line *l, struct str address,
         while (r.rest.n && target_decode(&r, &t))
             printf("  %-8s %.*s, as <%.*s>\n", transport_name(t.transport), STR_ARG(t.next_hop),
                    STR_ARG(t.address));
-        printf("  because  %.*s\n", STR_ARG(m->why));
+        print_why(m->why);
     }
     buf_free(&code);
 }

@@ -162,9 +162,47 @@ static int read_options(const struct command *c, struct command_line *l, int arg
     return 0;
 }
 
+/* Called by another name the program is that subcommand. */
+static const struct face {
+    const char *name, *command, *verb;
+} faces[] = {
+    {"newaliases", "aliases", "build"},
+};
+
+static const struct face *find_face(const char *program)
+{
+    const char *slash = strrchr(program, '/');
+
+    for (size_t i = 0; i < countof(faces); i++) {
+        if (strcmp(slash ? slash + 1 : program, faces[i].name) == 0)
+            return &faces[i];
+    }
+    return NULL;
+}
+
+static int run_face(const struct face *f, int argc, char **argv)
+{
+    struct command_line line = {.config_path = config_default_path(), .command = f->command};
+    char *verb[] = {(char *)(uintptr_t)f->verb, NULL};
+    const struct command *c = find_command(f->command);
+    int code = read_options(c, &line, argc, argv);
+
+    if (code)
+        return code < 0 ? EX_OK : code;
+    if (line.argument_count > 0)
+        return fail(&line, EX_USAGE, "%s takes no arguments", f->name);
+    line.argument_count = 1;
+    line.arguments = verb;
+    return c->run(&line);
+}
+
 int main(int argc, char **argv)
 {
     struct command_line line = {.config_path = config_default_path()};
+    const struct face *face = argc > 0 ? find_face(argv[0]) : NULL;
+
+    if (face)
+        return run_face(face, argc, argv);
 
     if (argc < 2) {
         print_overview(stderr);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -52,4 +53,16 @@ bool libexec_path(const struct command_line *l, const char *role, char *ret, siz
             return true;
     }
     return false;
+}
+
+int make_accounts_folder(const struct command_line *l, const struct config *c, const char *folder)
+{
+    char state[4200];
+
+    snprintf(state, sizeof(state), "%.*s", STR_ARG(c->state));
+    if (mkdir(state, 0755) < 0 && errno != EEXIST)
+        return fail(l, EX_CANTCREAT, "%s: %s", state, strerror(errno));
+    if (mkdir(folder, 0750) < 0 && errno != EEXIST)
+        return fail(l, EX_CANTCREAT, "%s: %s", folder, strerror(errno));
+    return EX_OK;
 }

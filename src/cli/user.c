@@ -125,19 +125,6 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
-/* STATE and the folder in it, for the first account of all. */
-static int make_folders(const struct command_line *l, const struct config *c, const char *folder)
-{
-    char state[4200];
-
-    snprintf(state, sizeof(state), "%.*s", STR_ARG(c->state));
-    if (mkdir(state, 0755) < 0 && errno != EEXIST)
-        return fail(l, EX_CANTCREAT, "%s: %s", state, strerror(errno));
-    if (mkdir(folder, 0750) < 0 && errno != EEXIST)
-        return fail(l, EX_CANTCREAT, "%s: %s", folder, strerror(errno));
-    return EX_OK;
-}
-
 static int run_verb(const struct command_line *l, const struct config *c, const struct verb *v)
 {
     struct arena arena = ARENA_INIT;
@@ -150,7 +137,7 @@ static int run_verb(const struct command_line *l, const struct config *c, const 
     if (v->writes)
         code = read_address(l, c, v->run == add, &arena, &address);
     if (code == EX_OK && v->run == add)
-        code = make_folders(l, c, folder);
+        code = make_accounts_folder(l, c, folder);
     if (code == EX_OK)
         code = answer(l, accounts_open(folder, v->writes, &accounts), NULL);
     if (code == EX_OK)
