@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "cli/cli.h"
+#include "cli/sendmail.h"
 
 const struct command commands[] = {
 #define COMMAND(name, options, usage, summary, help)                                               \
@@ -48,7 +49,10 @@ int fail(const struct command_line *l, int code, const char *format, ...)
     va_list list;
 
     va_start(list, format);
-    fprintf(stderr, "troika%s%s: ", l->command ? " " : "", l->command ? l->command : "");
+    if (l->face)
+        fprintf(stderr, "%s: ", l->face);
+    else
+        fprintf(stderr, "troika%s%s: ", l->command ? " " : "", l->command ? l->command : "");
     vfprintf(stderr, format, list);
     fputc('\n', stderr);
     va_end(list);
@@ -159,9 +163,31 @@ static int read_options(const struct command *c, struct command_line *l, int arg
     return 0;
 }
 
+/* Programs find us by names that are older than we are. */
+static const struct face {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} faces[] = {{"sendmail", sendmail_main}, {"mailq", mailq_main}};
+
+static const struct face *find_face(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    const char *name = slash ? slash + 1 : path;
+
+    for (size_t i = 0; i < countof(faces); i++) {
+        if (name && strcmp(faces[i].name, name) == 0)
+            return &faces[i];
+    }
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     struct command_line line = {.config_path = config_default_path()};
+    const struct face *face = find_face(argv[0]);
+
+    if (face)
+        return face->run(argc, argv);
 
     if (argc < 2) {
         print_overview(stderr);
