@@ -2,7 +2,7 @@
  *
  * The command has no privilege. With the server up it is a client of STATE/submit.sock, where the
  * kernel says who it is; what the server does not take now, and all of it while the server is
- * down, goes as a file into STATE/drop. docs/design/0006-local-submission.md */
+ * down, goes as a file into STATE/drop. docs/design/0008-local-submission.md */
 // SPDX-License-Identifier: ISC
 #pragma once
 
