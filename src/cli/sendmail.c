@@ -470,9 +470,14 @@ static int check_config(struct sendmail *s)
 
 static int build_aliases(struct sendmail *s)
 {
+    char *arguments[] = {(char[]){"build"}, NULL};
+    struct command_line l = s->line;
+
+    l.arguments = arguments;
+    l.argument_count = 1;
     for (size_t i = 0; i < command_count; i++)
-        if (strcmp(commands[i].name, "newaliases") == 0)
-            return commands[i].run(&s->line);
+        if (strcmp(commands[i].name, "aliases") == 0)
+            return commands[i].run(&l);
     printf("%s: there is nothing to build: no aliases are configured\n", s->line.face);
     return EX_OK;
 }
