@@ -27,6 +27,9 @@ struct asked {
     char packet[PACKET_BYTES_MAX];
 };
 
+static const char not_allowed[] =
+    "only root, the user of the server and members of the group troika may ask that";
+
 /* The folder below STATE that a role works in. */
 static const char *role_folder(enum role role)
 {
@@ -61,6 +64,8 @@ static int take_lock(struct asked *a, const struct config *config)
 
     snprintf(path, sizeof(path), "%.*s/lock", STR_ARG(config->state));
     a->lock_fd = open(path, O_RDWR | O_CLOEXEC);
+    if (a->lock_fd < 0 && errno == EACCES)
+        return fail(a->line, EX_NOPERM, not_allowed);
     if (a->lock_fd < 0)
         return fail(a->line, EX_NOINPUT,
                     "%s: %s; the server has never run here (`troika serve` starts it)", path,
@@ -133,10 +138,11 @@ int ask_open(const struct command_line *l, enum role role, struct asked **ret)
         code = take_lock(a, config);
         if (code == EX_OK)
             code = start_role(a, config, snapshot_fd, role);
+    } else if (error == -EACCES) {
+        code = fail(l, EX_NOPERM, not_allowed);
     } else if (error) {
-        code = fail(l, error == -EACCES ? EX_NOPERM : EX_UNAVAILABLE,
-                    "cannot ask the server (%.*s/control/%s.sock): %s", STR_ARG(config->state),
-                    role_name(role), strerror(-error));
+        code = fail(l, EX_UNAVAILABLE, "cannot ask the server (%.*s/control/%s.sock): %s",
+                    STR_ARG(config->state), role_name(role), strerror(-error));
     }
     close(snapshot_fd);
     config_drop(&config);

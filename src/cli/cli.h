@@ -13,6 +13,7 @@
 
 struct command_line {
     const char *command;     /* "queue" */
+    const char *face;        /* "sendmail": the name it was called by, or NULL */
     const char *config_path; /* -c FILE or the default */
     bool json, force, verbose;
     const char *from, *to, *subject, *server; /* send */

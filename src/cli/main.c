@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "cli/cli.h"
+#include "cli/sendmail.h"
 
 const struct command commands[] = {
 #define COMMAND(name, options, usage, summary, help)                                               \
@@ -49,7 +50,10 @@ int fail(const struct command_line *l, int code, const char *format, ...)
     va_list list;
 
     va_start(list, format);
-    fprintf(stderr, "troika%s%s: ", l->command ? " " : "", l->command ? l->command : "");
+    if (l->face)
+        fprintf(stderr, "%s: ", l->face);
+    else
+        fprintf(stderr, "troika%s%s: ", l->command ? " " : "", l->command ? l->command : "");
     vfprintf(stderr, format, list);
     fputc('\n', stderr);
     va_end(list);
@@ -162,47 +166,49 @@ static int read_options(const struct command *c, struct command_line *l, int arg
     return 0;
 }
 
-/* Called by another name the program is that subcommand. */
-static const struct face {
-    const char *name, *command, *verb;
-} faces[] = {
-    {"newaliases", "aliases", "build"},
-};
+static int newaliases_main(int argc, char **argv);
 
-static const struct face *find_face(const char *program)
+/* Programs and people find us by names that are older than we are. */
+static const struct face {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} faces[] = {{"sendmail", sendmail_main}, {"mailq", mailq_main}, {"newaliases", newaliases_main}};
+
+static const struct face *find_face(const char *path)
 {
-    const char *slash = strrchr(program, '/');
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    const char *name = slash ? slash + 1 : path;
 
     for (size_t i = 0; i < countof(faces); i++) {
-        if (strcmp(slash ? slash + 1 : program, faces[i].name) == 0)
+        if (name && strcmp(faces[i].name, name) == 0)
             return &faces[i];
     }
     return NULL;
 }
 
-static int run_face(const struct face *f, int argc, char **argv)
+/* `newaliases` is `troika aliases build`. */
+static int newaliases_main(int argc, char **argv)
 {
-    struct command_line line = {.config_path = config_default_path(), .command = f->command};
-    char *verb[] = {(char *)(uintptr_t)f->verb, NULL};
-    const struct command *c = find_command(f->command);
-    int code = read_options(c, &line, argc, argv);
+    struct command_line line = {.config_path = config_default_path(), .command = "aliases"};
+    char *verb[] = {(char[]){"build"}, NULL};
+    int code = read_options(find_command("aliases"), &line, argc, argv);
 
     if (code)
         return code < 0 ? EX_OK : code;
     if (line.argument_count > 0)
-        return fail(&line, EX_USAGE, "%s takes no arguments", f->name);
+        return fail(&line, EX_USAGE, "newaliases takes no arguments");
     line.argument_count = 1;
     line.arguments = verb;
-    return c->run(&line);
+    return run_aliases(&line);
 }
 
 int main(int argc, char **argv)
 {
     struct command_line line = {.config_path = config_default_path()};
-    const struct face *face = argc > 0 ? find_face(argv[0]) : NULL;
+    const struct face *face = find_face(argv[0]);
 
     if (face)
-        return run_face(face, argc, argv);
+        return face->run(argc, argv);
 
     if (argc < 2) {
         print_overview(stderr);

@@ -14,6 +14,7 @@
 #include "client/session.h"
 #include "mail/address.h"
 #include "mail/date.h"
+#include "mail/encoded_word.h"
 #include "mail/reply.h"
 
 enum { RECIPIENTS_MAX = 1000, TEXT_BYTES_MAX = 64 * 1024 * 1024 };
@@ -29,41 +30,6 @@ struct sending {
 };
 
 /* ---- the message ---- */
-
-/* RFC 2047 encoded words in UTF-8, when the text is not plain ASCII. */
-static void add_header_text(struct buf *to, struct str text)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    bool plain = true;
-
-    for (size_t i = 0; i < text.n; i++)
-        plain = plain && text.p[i] >= ' ' && text.p[i] < 127;
-    if (plain) {
-        buf_add(to, text);
-        return;
-    }
-    size_t line = 0;
-
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        bool starts_character = (c & 0xc0) != 0x80;
-
-        if (i == 0 || (line > 50 && starts_character)) {
-            buf_add_c(to, i ? "?=\r\n =?UTF-8?Q?" : "=?UTF-8?Q?");
-            line = 0;
-        }
-        if (char_is_alpha((char)c) || char_is_digit((char)c)) {
-            buf_add_char(to, (char)c);
-            line++;
-        } else {
-            char code[3] = {'=', hex[c >> 4], hex[c & 15]};
-
-            buf_add(to, str_n(code, 3));
-            line += 3;
-        }
-    }
-    buf_add_c(to, "?=");
-}
 
 static void add_message_id(struct buf *to, struct str hostname)
 {
@@ -103,7 +69,7 @@ static void build(struct buf *to, const struct command_line *l, const char *from
         buf_printf(to, "%s<%.*s>", first ? "" : ",\r\n ", STR_ARG(one));
     }
     buf_add_c(to, "\r\nSubject: ");
-    add_header_text(to, str_c(l->subject ? l->subject : "(no subject)"));
+    encoded_text_print(to, str_c(l->subject ? l->subject : "(no subject)"));
     buf_add_c(to, "\r\n");
     add_message_id(to, hostname);
     buf_add_c(to, "MIME-Version: 1.0\r\nContent-Type: text/plain; "

@@ -53,6 +53,9 @@ struct config {
     size_t relay_for_count;
     struct str relay_for_at;
 
+    struct str *trusted_users; /* logins */
+    size_t trusted_user_count;
+
     uint64_t message_bytes_max;
     uint64_t recipients_max;
     uint64_t errors_max;                  /* per session, then 421 */

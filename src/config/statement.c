@@ -32,6 +32,7 @@ LIST_FOLLOWED(struct config, listens, listen_count);
 LIST_FOLLOWED(struct config, domains, domain_count);
 LIST_FOLLOWED(struct config, routes, route_count);
 LIST_FOLLOWED(struct config, relay_for, relay_for_count);
+LIST_FOLLOWED(struct config, trusted_users, trusted_user_count);
 LIST_FOLLOWED(struct config, retry_us, retry_count);
 LIST_FOLLOWED(struct config_listen, addresses, address_count);
 

@@ -335,6 +335,19 @@ static bool name_parse(const struct value_range *range, struct str text, struct 
     return true;
 }
 
+static bool user_parse(const struct value_range *range, struct str text, struct arena *a, void *ret,
+                       struct buf *why)
+{
+    bool good = text.n > 0 && text.n <= NAME_BYTES_MAX && text.p[0] != '-';
+    for (size_t i = 0; i < text.n && good; i++)
+        good = char_is_alpha(text.p[i]) || char_is_digit(text.p[i]) || text.p[i] == '-' ||
+               text.p[i] == '_' || text.p[i] == '.';
+    if (!good)
+        return wrong(why, text, "is no login; write one such as \"www-data\"");
+    *(struct str *)ret = arena_copy(a, text);
+    return true;
+}
+
 static void flag_print(const void *value, struct buf *to)
 {
     buf_add_c(to, *(const bool *)value ? "yes" : "no");
@@ -408,6 +421,7 @@ static const struct kind {
                          host_port_parse,
                          text_print},
     [VALUE_NAME] = {{"name", false, true, sizeof(struct str)}, name_parse, text_print},
+    [VALUE_USERS] = {{"login", true, false, sizeof(struct str)}, user_parse, text_print},
     [VALUE_MAIL_DOMAIN] = {{"domain", false, false, sizeof(struct str)},
                            mail_domain_parse,
                            text_print},

@@ -23,6 +23,7 @@ enum value_kind {
     VALUE_NAME,         /* struct str: a title of letters, digits and - */
     VALUE_MAIL_DOMAIN,  /* struct str, lower case: also one label, as localhost */
     VALUE_ROUTE_DOMAIN, /* the same, maybe with a dot in front */
+    VALUE_USERS,        /* a list of struct str: logins of this machine */
     VALUE_KIND_COUNT
 };
 

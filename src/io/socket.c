@@ -73,6 +73,19 @@ size_t sock_address_parse(struct str s, struct sock_address ret[2])
     return 1;
 }
 
+bool sock_address_unix(const char *path, struct sock_address *ret)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct str name = str_c(path);
+
+    if (name.n >= sizeof(un.sun_path))
+        return false;
+    memcpy(un.sun_path, name.p, name.n);
+    *ret = (struct sock_address){.bytes = sizeof(un)};
+    memcpy(&ret->sa, &un, sizeof(un));
+    return true;
+}
+
 struct ip { /* an address without its socket: what networks compare */
     uint8_t family;
     uint8_t bytes[16];
@@ -257,9 +270,9 @@ int listen_tcp(const struct sock_address *a, int *ret_fd)
 }
 
 /* Is somebody listening there? Only a socket that nobody serves may be replaced. */
-static bool unix_alive(const struct sockaddr_un *un)
+static bool unix_alive(const struct sockaddr_un *un, int type)
 {
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool dead = fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof(*un)) < 0 &&
                 (errno == ECONNREFUSED || errno == ENOENT);
 
@@ -268,12 +281,12 @@ static bool unix_alive(const struct sockaddr_un *un)
     return !dead;
 }
 
-static int unix_bind(int fd, const struct sockaddr_un *un)
+static int unix_bind(int fd, int type, const struct sockaddr_un *un)
 {
     struct stat st;
 
     if (lstat(un->sun_path, &st) == 0) {
-        if (!S_ISSOCK(st.st_mode) || unix_alive(un))
+        if (!S_ISSOCK(st.st_mode) || unix_alive(un, type))
             return -EADDRINUSE;
         if (unlink(un->sun_path) < 0)
             return -errno;
@@ -281,7 +294,7 @@ static int unix_bind(int fd, const struct sockaddr_un *un)
     return listen_at(fd, un, sizeof(*un));
 }
 
-int listen_unix(const char *path, unsigned mode, int *ret_fd)
+static int listen_path(const char *path, int type, unsigned mode, int *ret_fd)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     struct str name = str_c(path);
@@ -290,12 +303,22 @@ int listen_unix(const char *path, unsigned mode, int *ret_fd)
         return -ENAMETOOLONG;
     memcpy(un.sun_path, name.p, name.n);
 
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     /* The mode before the name appears: no moment in which others could connect. */
-    int r = fchmod(fd, (mode_t)mode) < 0 ? -errno : unix_bind(fd, &un);
+    int r = fchmod(fd, (mode_t)mode) < 0 ? -errno : unix_bind(fd, type, &un);
     if (r == 0 && chmod(path, (mode_t)mode) < 0)
         r = -errno;
     return fd_done(fd, r, ret_fd);
+}
+
+int listen_unix(const char *path, unsigned mode, int *ret_fd)
+{
+    return listen_path(path, SOCK_SEQPACKET, mode, ret_fd);
+}
+
+int listen_unix_stream(const char *path, unsigned mode, int *ret_fd)
+{
+    return listen_path(path, SOCK_STREAM, mode, ret_fd);
 }

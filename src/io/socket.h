@@ -30,7 +30,10 @@ bool network_parse(struct str s, struct network *ret);
 bool network_has(const struct network *n,
                  const struct sock_address *a); /* v4-mapped v6 counts as v4 */
 
+bool sock_address_unix(const char *path, struct sock_address *ret); /* false: too long */
 int listen_tcp(const struct sock_address *a,
                int *ret_fd); /* non-blocking, close-on-exec, SO_REUSEADDR, V6ONLY */
+/* A stream, for local users; else the same as listen_unix. */
+int listen_unix_stream(const char *path, unsigned mode, int *ret_fd);
 int listen_unix(const char *path, unsigned mode,
                 int *ret_fd); /* SOCK_SEQPACKET; replaces a dead socket */

@@ -156,6 +156,36 @@ static void test_listen_tcp(void **state)
     (void)close(fd);
 }
 
+/* Everybody's stream: the address that leads there, and its life after a crash. */
+static void test_listen_unix_stream(void **state)
+{
+    char folder[] = "/tmp/troika-socket-XXXXXX", path[64];
+    char longest[200];
+    struct sock_address to;
+    struct stat st;
+    int fd, second, client;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/s", folder);
+    assert_int_equal(listen_unix_stream(path, 0666, &fd), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0666);
+    assert_true(sock_address_unix(path, &to));
+    client = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&to.sa, to.bytes), 0);
+    assert_int_equal(listen_unix_stream(path, 0666, &second), -EADDRINUSE);
+    close(client);
+    close(fd);
+    assert_int_equal(listen_unix_stream(path, 0666, &second), 0); /* the old one was dead */
+    close(second);
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = 0;
+    assert_false(sock_address_unix(longest, &to));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void test_listen_unix(void **state)
 {
     const char *tmp = getenv("TMPDIR");
@@ -192,9 +222,13 @@ static void test_listen_unix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),      cmocka_unit_test(test_eq),
-        cmocka_unit_test(test_networks),   cmocka_unit_test(test_not_networks),
-        cmocka_unit_test(test_listen_tcp), cmocka_unit_test(test_listen_unix),
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_eq),
+        cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_not_networks),
+        cmocka_unit_test(test_listen_tcp),
+        cmocka_unit_test(test_listen_unix),
+        cmocka_unit_test(test_listen_unix_stream),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

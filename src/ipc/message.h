@@ -56,6 +56,8 @@ union message {
 };
 
 enum { PACKET_BYTES_MAX = 192 * 1024 }; /* fits the default socket buffer of an unprivileged user */
+/* The file is in the queue; is to be tried again; can never be: it is kept aside. */
+enum drop_verdict { DROP_TAKEN, DROP_LATER, DROP_ASIDE, DROP_VERDICT_COUNT };
 enum put_flags { PUT_BEGIN = 1, PUT_END = 2 };
 enum { PUT_CHUNK_BYTES = 64 * 1024, PUT_WINDOW_BYTES = 4 * PUT_CHUNK_BYTES };
 enum queue_act { ACT_RETRY, ACT_HOLD, ACT_RELEASE, ACT_REMOVE, ACT_COUNT };

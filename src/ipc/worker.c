@@ -524,6 +524,8 @@ static void on_parent_message(void *arg, struct channel *c, union message *m)
         keep(f, m);
     else if (h->fn)
         h->fn(f, m);
+    else if (f->started) /* what the parent asks of this role only */
+        on_peer_message(arg, c, m);
 }
 
 static void on_parent_down(void *arg, struct channel *c, const char *why)

@@ -34,7 +34,8 @@ struct role_spec {
     enum role role;
     const char *user;                    /* system user when started by root */
     unsigned jail_may;                   /* enum jail_may */
-    const struct role_handler *handlers; /* a kind without a row breaks the contract */
+    const struct role_handler *handlers; /* a kind without a row breaks the contract; also for
+                                            what the parent says to this role alone */
     size_t handler_count;
 
     /* Before the jail: open files; 0 or negative errno (logged, exit 78). Runs with the effective

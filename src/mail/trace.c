@@ -19,6 +19,11 @@ static bool is_path_char(char c)
     return c >= ' ' && c <= '~';
 }
 
+static bool is_comment_char(char c)
+{
+    return is_host_char(c) || c == ' ' || c == ',';
+}
+
 static void add_clean(struct buf *to, struct str s, bool (*is_allowed)(char c))
 {
     for (size_t i = 0; i < s.n; i++)
@@ -65,6 +70,18 @@ static void add_from(struct fold *f, const struct received *r, struct buf *word)
     fold_line(f);
 }
 
+/* (uid 1000, bill): RFC 5322 3.2.2 */
+static void add_comment(struct fold *f, struct str comment, struct buf *word)
+{
+    if (comment.n == 0)
+        return;
+    buf_reset(word);
+    (void)buf_add_char(word, '(');
+    add_clean(word, str_sub(comment, 0, NAME_BYTES_MAX), is_comment_char);
+    (void)buf_add_char(word, ')');
+    fold_word(f, buf_str(word));
+}
+
 void received_print(struct buf *to, const struct received *r)
 {
     static const char mark = PREFIX_ID_MARK;
@@ -74,6 +91,7 @@ void received_print(struct buf *to, const struct received *r)
     add_from(&f, r, &word);
     fold_word(&f, STR("by"));
     fold_word(&f, r->by);
+    add_comment(&f, r->by_comment, &word);
     fold_word(&f, STR("with"));
     fold_word(&f, r->with);
     fold_word(&f, STR("id"));
@@ -91,6 +109,26 @@ void received_print(struct buf *to, const struct received *r)
     fold_line(&f);
     date_print(to, r->time_us, 0);
     (void)buf_add(to, STR("\r\n"));
+    buf_free(&word);
+}
+
+void warning_print(struct buf *to, struct str host, struct str who, struct str sender)
+{
+    struct fold f = fold_field(to, "X-Authentication-Warning");
+    struct buf word = buf_init(4 * NAME_BYTES_MAX);
+
+    buf_printf(&word, "%.*s:", STR_ARG(host));
+    fold_word(&f, buf_str(&word));
+    buf_reset(&word);
+    add_clean(&word, str_sub(who, 0, NAME_BYTES_MAX), is_comment_char);
+    fold_text(&f, buf_str(&word));
+    fold_text(&f, STR("set the sender to"));
+    buf_reset(&word);
+    (void)buf_add_char(&word, '<');
+    add_clean(&word, sender, is_path_char);
+    (void)buf_add_char(&word, '>');
+    fold_word(&f, buf_str(&word));
+    fold_end(&f);
     buf_free(&word);
 }
 

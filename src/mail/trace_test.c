@@ -108,10 +108,29 @@ static void puts_the_id_in(void **state)
     buf_free(&prefix);
 }
 
+static void names_local_users(void **state)
+{
+    struct buf b = buf_init(KIB);
+    struct received r = example("", "", "", "");
+
+    r.by_comment = STR("uid 1000, bi(ll\r");
+    r.with = STR("local");
+    received_print(&b, &r);
+    assert_string_equal(buf_c(&b), "Received: by mx.example.org (uid 1000, bi?ll?) with local id "
+                                   "\x1a;\r\n\tFri, 20 Nov 2026 18:04:10 +0000\r\n");
+    buf_reset(&b);
+    warning_print(&b, STR("mx.example.org"), STR("uid 1000, bill"), STR("a\r\n\x1a@b"));
+    assert_string_equal(
+        buf_c(&b), "X-Authentication-Warning: mx.example.org: uid 1000, bill set the sender to\r\n"
+                   "\t<a???@b>\r\n");
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prints_received),
+        cmocka_unit_test(names_local_users),
         cmocka_unit_test(long_names_fold),
         cmocka_unit_test(puts_the_id_in),
     };

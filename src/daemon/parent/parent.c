@@ -16,7 +16,7 @@
 #include "daemon/parent/notify.h"
 #include "daemon/parent/server.h"
 
-static struct server server = {.snapshot_fd = -1, .log = {.fd = -1}};
+static struct server server = {.snapshot_fd = -1, .log = {.fd = -1}, .local = {.fd = -1}};
 
 static int read_options(int argc, char **argv)
 {
@@ -117,6 +117,7 @@ static int open_sockets(struct buf *error)
 
     if (!listeners_open(server.config, &none, &server.listeners, error))
         return EX_OSERR;
+    code = state_submit_socket(&server.state, &server.local.fd, error);
     for (size_t i = 0; i < countof(worker_rows) && code == EX_OK; i++) {
         server.control[i] = -1;
         if (worker_rows[i].control)
@@ -180,6 +181,8 @@ static void raise_descriptor_limit(void)
 static void give_back(void)
 {
     listeners_close(&server.listeners);
+    if (server.local.fd >= 0)
+        (void)close(server.local.fd);
     for (size_t i = 0; i < countof(server.control); i++) {
         if (server.control[i] >= 0)
             (void)close(server.control[i]);

@@ -81,7 +81,35 @@ static int start(struct worker *w)
     return ftruncate(w->boards[w->number], 0) < 0 ? 0 : -EPERM;
 }
 
+static void on_user(struct worker *w, struct channel *from, union message *m)
+{
+    struct buf line = buf_init(KIB);
+
+    line_c(&line, "event", "user");
+    line_u64(&line, "uid", m->user.uid);
+    line_u64(&line, "trusted", m->user.trusted);
+    log_line(LEVEL_INFO, buf_str(&line));
+    buf_free(&line);
+    close(m->user.socket);
+}
+
+/* The first byte of the file says what becomes of it. */
+static void on_drop(struct worker *w, struct channel *from, union message *m)
+{
+    struct msg_drop_done done = {
+        .kind = MSG_DROP_DONE, .ticket = m->drop.ticket, .why = STR("because")};
+    char first = 0;
+
+    if (pread(m->drop.file, &first, 1, 0) != 1 || first == 'x')
+        _exit(EX_SOFTWARE);
+    close(m->drop.file);
+    done.verdict = first == 't' ? DROP_TAKEN : first == 'a' ? DROP_ASIDE : DROP_LATER;
+    channel_send(from, &done);
+}
+
 static const struct role_handler handlers[] = {
+    {MSG_USER, on_user},
+    {MSG_DROP, on_drop},
     {MSG_NOTE, on_note},
     {MSG_QUEUE_LIST, on_list},
 };
@@ -299,6 +327,104 @@ static pid_t pid_of(struct site *s, const char *worker)
 }
 
 /* ---- the stories ---- */
+
+static void leave_file(const struct site *s, const char *name, const char *text)
+{
+    char path[PATH_BYTES * 2];
+
+    (void)snprintf(path, sizeof path, "%s/drop/%s", s->state, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    if (geteuid() == 0)
+        assert_int_equal(chown(path, NOBODY, NOBODY), 0);
+}
+
+static bool is_there(const struct site *s, const char *folder, const char *name)
+{
+    char path[PATH_BYTES * 2];
+    struct stat st;
+
+    (void)snprintf(path, sizeof path, "%s/%s/%s", s->state, folder, name);
+    return lstat(path, &st) == 0;
+}
+
+static void connect_as_user(const struct site *s)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    char byte;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_in_range(snprintf(un.sun_path, sizeof un.sun_path, "%s/submit.sock", s->state), 1,
+                    sizeof un.sun_path - 1);
+    assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof un), 0);
+    assert_int_equal(read(fd, &byte, 1), 0); /* it was handed on, and closed there */
+    close(fd);
+}
+
+#define TAKEN "drop-0000000000000000000000000t"
+#define LATER "drop-0000000000000000000000000m"
+#define ASIDE "drop-0000000000000000000000000a"
+#define POISON "drop-0000000000000000000000000x"
+#define LINK "drop-0000000000000000000000000n"
+
+static void test_mail_of_local_users(void **state)
+{
+    struct site s;
+    char path[PATH_BYTES * 2];
+    struct stat st;
+
+    (void)state;
+    setup(&s);
+    start_server(&s);
+    expect_line(&s, "event=ready");
+    connect_as_user(&s);
+    expect_line(&s, geteuid() == 0 ? "event=user uid=0 trusted=1" : "event=user uid=");
+    (void)snprintf(path, sizeof path, "%s/drop", s.state);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 01733);
+    stop_server(&s);
+
+    leave_file(&s, TAKEN, "taken");
+    leave_file(&s, LATER, "later");
+    leave_file(&s, ASIDE, "aside");
+    leave_file(&s, "not-a-name-of-ours", "nothing");
+    (void)snprintf(path, sizeof path, "%s/drop/" LINK, s.state);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    start_server(&s);
+    expect_line(&s, "event=ready");
+    for (bool done = false; !done;) { /* in the order of the folder, whatever that is */
+        expect_line(&s, "event=drop-");
+        done = strstr(s.text, "event=drop-taken file=" TAKEN) &&
+               strstr(s.text, "event=drop-waits file=" LATER) &&
+               strstr(s.text, "event=drop-put-aside file=" ASIDE " reason=because") &&
+               strstr(s.text, "event=drop-put-aside file=" LINK);
+    }
+    assert_true(!is_there(&s, "drop", TAKEN) && is_there(&s, "drop", LATER));
+    assert_true(is_there(&s, "aside", ASIDE) && is_there(&s, "aside", LINK));
+    assert_true(is_there(&s, "drop", "not-a-name-of-ours"));
+    stop_server(&s);
+    teardown(&s);
+}
+
+/* What ends every smtpd that gets it does so twice, then no more. */
+static void test_a_file_that_smtpd_dies_of(void **state)
+{
+    struct site s;
+
+    (void)state;
+    setup(&s);
+    start_server(&s);
+    expect_line(&s, "event=ready");
+    leave_file(&s, POISON, "x");
+    expect_line(&s, "event=worker-died worker=smtpd");
+    expect_line(&s, "event=worker-died worker=smtpd");
+    expect_line(&s, "event=drop-put-aside file=" POISON);
+    assert_true(is_there(&s, "aside", POISON) && !is_there(&s, "drop", POISON));
+    stop_server(&s);
+    teardown(&s);
+}
 
 static void test_life_of_a_server(void **state)
 {
@@ -563,6 +689,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_port_in_use),
         cmocka_unit_test(test_life_of_a_server),
         cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_mail_of_local_users),
+        cmocka_unit_test(test_a_file_that_smtpd_dies_of),
         cmocka_unit_test(test_second_server_is_refused),
         cmocka_unit_test(test_killed_server_is_followed_by_another),
         cmocka_unit_test(test_control_socket),

@@ -251,6 +251,8 @@ static void on_message(void *arg, struct channel *c, union message *m)
     (void)c;
     if (m->kind == MSG_READY)
         on_ready(p, m->ready.protections);
+    else if (m->kind == MSG_DROP_DONE)
+        pickup_answered(p->server, p, &m->drop_done);
     else if (p->ready)
         expect(p, ALIVE_US_MAX);
 }
@@ -427,6 +429,7 @@ void process_ended(struct process *p, int wait_status)
     bool asked = p->asked_to_stop;
 
     log_end(p, wait_status);
+    pickup_lost(p->server, p);
     p->pid = 0;
     p->ready = p->asked_to_stop = false;
     timer_stop(&p->deadline);

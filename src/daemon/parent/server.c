@@ -54,6 +54,8 @@ void server_ready(struct server *s)
         s->phase = PHASE_RUNNING;
         log_event(LEVEL_INFO, "ready", "file", s->config_path, NULL);
         notify_say("READY=1\nSTATUS=Accepting mail.");
+        local_start(s);
+        pickup_start(s);
     }
 }
 
@@ -84,6 +86,8 @@ void server_stop(struct server *s)
     s->phase = PHASE_STOPPING_OUTSIDE;
     log_event(LEVEL_INFO, "stopping", NULL);
     notify_say("STOPPING=1\nSTATUS=Ending sessions and deliveries.");
+    local_stop(s);
+    pickup_stop(s);
     for (struct process *p = s->processes; p < s->processes + PROCESSES_MAX; p++)
         timer_stop(&p->again);
     alias_watches_stop(s);

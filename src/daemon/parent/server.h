@@ -6,14 +6,16 @@
  *
  * Outside workers are those that talk to the network (worker_row.outside). A worker that dies is
  * started again after a pause and gets new channels to all its peers. The parent reads nothing from a
- * worker but READY and ALIVE. */
+ * worker but READY, ALIVE and the answer about a drop file. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
 #include "base/log.h"
 #include "daemon/parent/aliases.h"
 #include "daemon/parent/listeners.h"
+#include "daemon/parent/local.h"
 #include "daemon/parent/log_target.h"
+#include "daemon/parent/pickup.h"
 #include "daemon/parent/state.h"
 #include "daemon/parent/worker_row.h"
 
@@ -52,6 +54,8 @@ struct server {
     struct log_target log;
     struct state state;
     struct listeners listeners;
+    struct local local;
+    struct pickup pickup;
     int control[WORKER_ROW_COUNT]; /* listening control sockets, -1: none */
     size_t board_bytes;
 

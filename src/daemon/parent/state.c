@@ -80,7 +80,7 @@ static int check_local(const struct state *s, struct buf *error)
 
 static int open_state(struct state *s, struct buf *error)
 {
-    mode_t mode = geteuid() == 0 ? 0755 : 0700;
+    mode_t mode = geteuid() == 0 ? 0755 : 0711; /* everybody comes to submit.sock and drop */
 
     if (mkdir(s->path, mode) < 0 && errno != EEXIST) {
         buf_printf(error, "state: %s cannot be made: %s%s\n", s->path, strerror(errno),
@@ -161,6 +161,10 @@ static int make_folders(const struct state *s, struct buf *error)
     bool root = geteuid() == 0;
     int code = make_folder(s, "control", NULL, root ? 0755 : 0700, error);
 
+    if (code == EX_OK) /* everybody may put files there, nobody may look or take others' away */
+        code = make_folder(s, "drop", NULL, 01733, error);
+    if (code == EX_OK)
+        code = make_folder(s, "aside", NULL, 0700, error);
     for (size_t i = 0; i < countof(worker_rows) && code == EX_OK; i++) {
         const struct worker_row *row = &worker_rows[i];
         bool empty = strcmp(row->folder, "empty") == 0;
@@ -291,6 +295,24 @@ int state_control_socket(const struct state *s, const char *role, int *ret_fd, s
     return failure < 0 ? EX_CANTCREAT : EX_OK;
 }
 
+static void submit_path(const struct state *s, struct buf *to)
+{
+    buf_printf(to, "%s/submit.sock", s->path);
+}
+
+int state_submit_socket(const struct state *s, int *ret_fd, struct buf *error)
+{
+    struct buf path = buf_init(8 * KIB);
+
+    submit_path(s, &path);
+    int failure = listen_unix_stream(buf_c(&path), 0666, ret_fd);
+    if (failure < 0)
+        buf_printf(error, "state: %s: %s%s\n", buf_c(&path), strerror(-failure),
+                   failure == -ENAMETOOLONG ? ": choose a shorter path" : "");
+    buf_free(&path);
+    return failure < 0 ? EX_CANTCREAT : EX_OK;
+}
+
 void state_close(struct state *s)
 {
     struct buf path = buf_init(8 * KIB);
@@ -301,6 +323,9 @@ void state_close(struct state *s)
         if (worker_rows[i].control)
             (void)unlink(buf_c(&path)); /* a leftover is replaced at the next start */
     }
+    buf_reset(&path);
+    submit_path(s, &path);
+    (void)unlink(buf_c(&path));
     buf_free(&path);
     (void)ftruncate(s->lock_fd, 0);
     (void)close(s->lock_fd);

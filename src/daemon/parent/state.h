@@ -22,5 +22,7 @@ int state_open(const char *path, struct state *ret, struct buf *error);
 /* A folder of worker_rows for handing out, or a negative errno. */
 int state_folder(const struct state *s, const char *name);
 int state_control_socket(const struct state *s, const char *role, int *ret_fd, struct buf *error);
-/* Removes control sockets and the pid; closes. */
+/* STATE/submit.sock, where every user of this machine may hand over mail. */
+int state_submit_socket(const struct state *s, int *ret_fd, struct buf *error);
+/* Removes the sockets and the pid; closes. */
 void state_close(struct state *s);

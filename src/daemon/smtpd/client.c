@@ -10,12 +10,14 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "daemon/smtpd/drop.h"
 #include "daemon/smtpd/smtpd.h"
 #include "io/stream.h"
 
 enum {
     IN_BYTES_MAX = 32 * 1024,
     OUT_BYTES_MAX = 128 * 1024,
+    DROP_SAID_BYTES_MAX = 64 * 1024,
     OUT_BYTES_ENOUGH = 8 * 1024, /* unread by the client: it is not listened to */
     WORKER_BYTES_MAX = 16 * 1024 * 1024,
     ENVELOPE_PIECE_BYTES = 64 * 1024,
@@ -32,6 +34,13 @@ struct client {
     uint64_t ticket; /* of the open question; 0: none */
     bool putting;    /* it is a message for the queue */
     size_t bytes_held;
+    bool local;
+    uint32_t uid; /* of a local user */
+
+    struct drop *drop; /* instead of a stream */
+    uint64_t drop_ticket;
+    struct buf said; /* by the drop, and not yet taken */
+    struct timer go;
 };
 
 /* ---- the world of a session: questions ---- */
@@ -202,6 +211,9 @@ static void client_free(struct client *c)
 
     session_free(&c->session);
     stream_finish(&c->stream);
+    timer_stop(&c->go);
+    drop_free(&c->drop);
+    buf_free(&c->said);
     connections_leave(m->connections, &c->connection);
     config_drop(&c->config);
     m->bytes_held -= c->bytes_held;
@@ -231,13 +243,30 @@ static bool queue_is_full(const struct smtpd *m)
     return queue && channel_full(queue);
 }
 
+static void drop_go(void *arg);
+
 static void client_listen(struct client *c)
 {
+    if (c->drop) {
+        if (!session_waits(c->session) && !queue_is_full(c->smtpd))
+            timer_set(c->smtpd->worker->loop, &c->go, 0, drop_go, c);
+        return;
+    }
     if (session_waits(c->session) || stream_unsent(c->stream) > OUT_BYTES_ENOUGH ||
         queue_is_full(c->smtpd))
         stream_pause(c->stream);
     else
         stream_resume(c->stream);
+}
+
+static void drop_answer(struct client *c)
+{
+    if (c->drop)
+        channel_send(c->smtpd->worker->parent,
+                     &(struct msg_drop_done){.kind = MSG_DROP_DONE,
+                                             .ticket = c->drop_ticket,
+                                             .verdict = (uint8_t)drop_verdict(c->drop),
+                                             .why = drop_why(c->drop)});
 }
 
 /* After every step of its session: says what is to be said. The client may be gone then. */
@@ -246,11 +275,14 @@ static void client_step(struct client *c)
     struct smtpd *m = c->smtpd;
     size_t before = c->bytes_held;
 
-    if (m->out.n > 0)
+    if (c->drop)
+        drop_hears(c->drop, buf_str(&m->out));
+    else if (m->out.n > 0)
         (void)stream_write(c->stream, buf_str(&m->out)); /* a failure comes as an end */
     buf_reset(&m->out);
-    if (session_ended(c->session)) {
+    if (session_ended(c->session) || (c->drop && drop_finished(c->drop))) {
         log_client(c, "disconnected", "reason", session_why_ended(c->session));
+        drop_answer(c);
         client_free(c);
         return;
     }
@@ -259,6 +291,21 @@ static void client_step(struct client *c)
     if (m->bytes_held > WORKER_BYTES_MAX && c->bytes_held > before)
         spill_all(m);
     client_listen(c);
+}
+
+/* ---- a drop file instead of a client ---- */
+
+static void drop_go(void *arg)
+{
+    struct client *c = arg;
+
+    if (session_waits(c->session) || queue_is_full(c->smtpd))
+        return; /* client_listen comes again */
+    if (c->said.n == 0 && !drop_says(c->drop, &c->said) && !drop_finished(c->drop))
+        return; /* an answer is still open */
+    if (!drop_finished(c->drop))
+        buf_drop_front(&c->said, session_feed(c->session, buf_str(&c->said), &c->smtpd->out));
+    client_step(c);
 }
 
 /* ---- the stream ---- */
@@ -340,41 +387,102 @@ static void on_tick(void *arg)
         timer_set(m->worker->loop, &m->clock, TICK_US, on_tick, m);
 }
 
-static struct client *client_new(struct smtpd *m, int fd, const struct sock_address *address,
-                                 bool own)
+static struct client *client_new(struct smtpd *m, const struct sock_address *address,
+                                 const struct session_user *user)
 {
     struct client *c = mem_new(sizeof *c);
     struct buf ip = buf_init(64);
 
     *c = (struct client){.smtpd = m, .config = config_hold(m->config)};
+    c->local = user != NULL;
+    c->uid = user ? user->uid : 0;
     sock_address_print_ip(&ip, address);
-    c->session = session_new(
-        &m->world, c, c->config,
-        &(struct session_client){.ip = buf_str(&ip), .may_relay = own, .number = next_number(m)});
+    c->session = session_new(&m->world, c, c->config,
+                             &(struct session_client){.ip = buf_str(&ip),
+                                                      .may_relay = is_own(m->config, address),
+                                                      .user = user,
+                                                      .number = next_number(m)});
     log_client(c, "connected", "client", buf_c(&ip));
     buf_free(&ip);
-    (void)stream_new(m->worker->loop, fd, &client_events, c, IN_BYTES_MAX, OUT_BYTES_MAX,
-                     &c->stream);
     list_add(&m->clients, &c->link);
     if (m->client_count++ == 0)
         timer_set(m->worker->loop, &m->clock, TICK_US, on_tick, m);
     return c;
 }
 
-void client_accept(struct smtpd *m, int fd, const struct sock_address *address)
+static void take_stream(struct client *c, int fd)
 {
-    bool own = is_own(m->config, address);
-    struct client *c = client_new(m, fd, address, own);
+    (void)stream_new(c->smtpd->worker->loop, fd, &client_events, c, IN_BYTES_MAX, OUT_BYTES_MAX,
+                     &c->stream);
+}
 
-    enum reply_name greeting = admit(c, address, own);
-
+static void greet(struct client *c, enum reply_name greeting)
+{
     if (greeting == REPLY_GREETING)
-        session_greet(c->session, &m->out);
+        session_greet(c->session, &c->smtpd->out);
     else
-        session_close(c->session, greeting, &m->out);
+        session_close(c->session, greeting, &c->smtpd->out);
     client_step(c);
 }
 
+void client_accept(struct smtpd *m, int fd, const struct sock_address *address)
+{
+    struct client *c = client_new(m, address, NULL);
+
+    take_stream(c, fd);
+    greet(c, admit(c, address, is_own(m->config, address)));
+}
+
+/* ---- users of this machine ---- */
+
+static const struct sock_address no_address = {.sa = {.ss_family = AF_UNIX}};
+
+static size_t count_of_user(const struct smtpd *m, uint32_t uid)
+{
+    size_t count = 0;
+
+    list_each (link, &m->clients) {
+        const struct client *c = list_of(link, struct client, link);
+
+        count += c->local && c->uid == uid && !c->drop;
+    }
+    return count;
+}
+
+/* They are not held up by strangers, but one of them shall not use up all descriptors. */
+static enum reply_name admit_user(struct client *c)
+{
+    struct smtpd *m = c->smtpd;
+
+    (void)connections_enter(m->connections, &c->connection, &no_address);
+    if (m->stopping)
+        return REPLY_SHUTTING_DOWN;
+    if (c->uid != 0 && count_of_user(m, c->uid) > c->config->connections_per_address_max)
+        return REPLY_TOO_MANY_SESSIONS;
+    return REPLY_GREETING;
+}
+
+void client_accept_user(struct smtpd *m, struct msg_user *user)
+{
+    struct client *c = client_new(
+        m, &no_address,
+        &(struct session_user){.uid = user->uid, .trusted = user->trusted, .login = user->login});
+
+    take_stream(c, user->socket);
+    greet(c, admit_user(c));
+}
+
+void client_accept_drop(struct smtpd *m, struct msg_drop *drop)
+{
+    struct client *c = client_new(
+        m, &no_address,
+        &(struct session_user){.uid = drop->uid, .trusted = drop->trusted, .login = drop->login});
+
+    c->drop = drop_new(drop->file, c->config, clock_now_us(m->worker->clock));
+    c->drop_ticket = drop->ticket;
+    c->said = buf_init(DROP_SAID_BYTES_MAX);
+    greet(c, admit_user(c));
+}
 /* ---- answers and events of the worker ---- */
 
 void client_routed(struct smtpd *m, const struct msg_route_answer *a)

@@ -11,7 +11,12 @@
 #include "mail/trace.h"
 
 /* Fed in slices, so that the buffer has a limit that dot_read cannot exceed. */
-enum { SLICE_BYTES = 8192, PREFIX_BYTES_MAX = 8192, ENVELOPE_BYTES_MAX = 64 * 1024 * 1024 };
+enum {
+    SLICE_BYTES = 8192,
+    USER_BYTES_MAX = 64,
+    PREFIX_BYTES_MAX = 8192,
+    ENVELOPE_BYTES_MAX = 64 * 1024 * 1024
+};
 
 void content_begin(struct session *s)
 {
@@ -56,12 +61,17 @@ static void refuse_size(struct session *s)
 
 /* ---- what goes with it ---- */
 
+static const char *protocol(const struct session *s)
+{
+    return s->local ? "local" : s->extended ? "ESMTP" : "SMTP";
+}
+
 static void client_print(const struct session *s, struct buf *to)
 {
     line_str(to, "session", session_name(s));
-    line_c(to, "client", s->ip);
+    client_line(s, to);
     line_c(to, "helo", s->helo);
-    line_c(to, "with", s->extended ? "ESMTP" : "SMTP");
+    line_c(to, "with", protocol(s));
 }
 
 static void envelope_print(const struct session *s, struct buf *to)
@@ -78,21 +88,47 @@ static void envelope_print(const struct session *s, struct buf *to)
     buf_free(&client);
 }
 
+/* "uid 1000, bill"; nothing for others than local users */
+static void user_print(const struct session *s, struct buf *to)
+{
+    if (s->local)
+        buf_printf(to, "uid %u%s%s", s->uid, s->login[0] ? ", " : "", s->login);
+}
+
+/* Is the sender the address of who sends: the login at one of our names? */
+static bool sender_is_own(const struct session *s)
+{
+    struct str sender = s->txn->sender;
+    size_t at = str_find_last(sender, '@');
+    struct str domain = str_skip(sender, at + 1);
+    bool ours = str_eq_nocase(domain, s->config->hostname);
+
+    for (size_t i = 0; i < s->config->domain_count; i++)
+        ours = ours || str_eq_nocase(domain, s->config->domains[i].name);
+    return ours && s->login[0] && str_eq_c(str_sub(sender, 0, at), s->login);
+}
+
 /* Date and Message-ID are only added for our own clients: a stranger's message stays as it is. */
 static void prefix_add(const struct session *s, struct buf *to)
 {
     const struct txn *t = s->txn;
     uint64_t now = clock_now_us(s->world->clock);
+    struct buf user = buf_init(USER_BYTES_MAX);
 
+    user_print(s, &user);
     received_print(
         to, &(struct received){
-                .helo = str_c(s->helo),
-                .client_ip = str_c(s->ip),
+                .helo = s->local ? STR_NONE : str_c(s->helo),
+                .client_ip = s->local ? STR_NONE : str_c(s->ip),
                 .by = s->config->hostname,
-                .with = s->extended ? STR("ESMTP") : STR("SMTP"),
+                .by_comment = buf_str(&user),
+                .with = str_c(protocol(s)),
                 .only_recipient = t->accepted_count == 1 ? t->recipients[0].address : STR_NONE,
                 .time_us = now,
             });
+    if (s->local && !s->trusted && !sender_is_own(s))
+        warning_print(to, s->config->hostname, buf_str(&user), t->sender);
+    buf_free(&user);
     if (s->may_relay && !t->header.has_date) {
         buf_add_c(to, "Date: ");
         date_print(to, now, 0);

@@ -53,11 +53,27 @@ void session_check(const struct session *s)
 
 /* ---- life ---- */
 
+static void keep_text(char *to, size_t room, struct str text)
+{
+    size_t n = MIN_OF(text.n, room - 1);
+
+    for (size_t i = 0; i < n; i++)
+        to[i] = text.p[i];
+    to[n] = '\0';
+}
+
+static void take_user(struct session *s, const struct session_user *user)
+{
+    s->local = s->may_relay = true;
+    s->trusted = user->trusted;
+    s->uid = user->uid;
+    keep_text(s->login, sizeof s->login, user->login);
+}
+
 struct session *session_new(const struct session_world *world, void *arg,
                             const struct config *config, const struct session_client *client)
 {
     struct session *s = mem_new(sizeof *s);
-    size_t n = MIN_OF(client->ip.n, sizeof s->ip - 1);
 
     *s = (struct session){.world = world,
                           .arg = arg,
@@ -67,8 +83,9 @@ struct session *session_new(const struct session_world *world, void *arg,
                           .may_relay = client->may_relay,
                           .started_us = clock_monotonic_us(world->clock)};
     s->active_us = s->started_us;
-    for (size_t i = 0; i < n; i++)
-        s->ip[i] = client->ip.p[i];
+    keep_text(s->ip, sizeof s->ip, client->user ? STR("local") : client->ip);
+    if (client->user)
+        take_user(s, client->user);
     base32_put(s->name, NAME_DIGITS, client->number);
     return s;
 }
@@ -139,6 +156,15 @@ const char *session_why_ended(const struct session *s)
 
 /* ---- saying things ---- */
 
+void client_line(const struct session *s, struct buf *to)
+{
+    line_c(to, "client", s->ip);
+    if (s->local)
+        line_u64(to, "uid", s->uid);
+    if (s->local && s->login[0])
+        line_c(to, "login", s->login);
+}
+
 static void note_refusal(struct session *s, const struct status *st)
 {
     struct buf line = buf_init(LINE_BYTES_MAX);
@@ -146,7 +172,7 @@ static void note_refusal(struct session *s, const struct status *st)
 
     line_c(&line, "event", "refused");
     line_str(&line, "session", session_name(s));
-    line_c(&line, "client", s->ip);
+    client_line(s, &line);
     if (s->helo)
         line_c(&line, "helo", s->helo);
     if (s->txn)
@@ -175,10 +201,11 @@ static void say_row(struct session *s, enum reply_name row, struct str about, st
     reply_print(out, &st, reply_table[row].enhanced[0] != '\0');
 }
 
-/* Counted whatever the mistake is: who only sends garbage, or tries names, is cut off too. */
+/* Counted whatever the mistake is: who only sends garbage, or tries names, is cut off too. Not a
+ * local user: a list may have many names that are gone. */
 static bool one_error_too_many(struct session *s, unsigned code)
 {
-    if (code < 500)
+    if (code < 500 || s->local)
         return false;
     s->errors++;
     return s->errors > s->config->errors_max;

@@ -38,10 +38,18 @@ struct session_world {
     void (*note)(void *arg, struct str line); /* a refusal, as a log line */
 };
 
+/* A user of this machine, as the kernel and the parent say. */
+struct session_user {
+    uint32_t uid;
+    bool trusted;     /* may say any sender */
+    struct str login; /* empty: the uid has none */
+};
+
 struct session_client {
-    struct str ip;   /* "192.0.2.1" */
-    bool may_relay;  /* in relay-for: one of our own */
-    uint64_t number; /* names the session in logs */
+    struct str ip;                   /* "192.0.2.1" */
+    bool may_relay;                  /* in relay-for: one of our own */
+    const struct session_user *user; /* NULL: came by the network; else ip is not looked at */
+    uint64_t number;                 /* names the session in logs */
 };
 
 /* world and config are borrowed for the life of the session. */

@@ -269,7 +269,19 @@ static void on_queue_state(struct worker *w, struct channel *from, union message
         smtpd.queue_status = reply_status(REPLY_DISK_FULL, STR_NONE);
 }
 
+static void on_user(struct worker *w, struct channel *from, union message *m)
+{
+    client_accept_user(&smtpd, &m->user);
+}
+
+static void on_drop(struct worker *w, struct channel *from, union message *m)
+{
+    client_accept_drop(&smtpd, &m->drop);
+}
+
 static const struct role_handler handlers[] = {
+    {MSG_USER, on_user},
+    {MSG_DROP, on_drop},
     {MSG_ROUTE_ANSWER, on_route_answer},
     {MSG_PUT_CREDIT, on_put_credit},
     {MSG_PUT_DONE, on_put_done},

@@ -36,6 +36,8 @@ struct client;
 
 void clients_init(struct smtpd *m);
 void client_accept(struct smtpd *m, int fd, const struct sock_address *address);
+void client_accept_user(struct smtpd *m, struct msg_user *user);
+void client_accept_drop(struct smtpd *m, struct msg_drop *drop);
 void clients_resume(struct smtpd *m);      /* there is room again */
 void clients_lose_router(struct smtpd *m); /* its answers will not come */
 void clients_lose_queue(struct smtpd *m);

@@ -58,6 +58,9 @@ struct session {
     uint64_t started_us, active_us; /* monotonic */
     enum reply_name last_reply;
     char ip[46];
+    bool local, trusted; /* a user of this machine */
+    uint32_t uid;
+    char login[33];
     char name[14];
 };
 
@@ -83,6 +86,7 @@ static inline struct reply reply_later(void)
 }
 
 /* session.c */
+void client_line(const struct session *s, struct buf *to); /* who it is, for a log line */
 void session_say(struct session *s, struct reply r, struct buf *out);
 void session_check(const struct session *s); /* the facts of each phase */
 void txn_begin(struct session *s, struct str sender);
