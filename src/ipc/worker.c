@@ -315,6 +315,8 @@ static void role_start(struct life *f, const struct jail *j)
     if (j->uid && !start_as_user(j))
         give_up("user", errno, EX_OSERR);
     int error = spec->start ? spec->start(&f->w) : 0;
+    if (error == -ENOSPC || error == -EDQUOT)
+        give_up("start", -error, EX_TEMPFAIL); /* there may be room when the parent tries again */
     if (error < 0)
         give_up("start", -error, EX_CONFIG);
     if (j->uid && (seteuid(0) < 0 || setegid(0) < 0))

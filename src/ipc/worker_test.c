@@ -282,16 +282,22 @@ static void test_stop_before_start(void **state)
     assert_int_equal(finish(&c), EX_OK);
 }
 
+/* What a person must look at ends the server; a full disk is waited for. */
 static void test_start_that_fails(void **state)
 {
-    start_result = -ENOSPC;
-    struct child c = spawn(NULL);
-    start_result = 0;
+    static const struct {
+        int error, exit;
+    } table[] = {{-EBADMSG, EX_CONFIG}, {-ENOSPC, EX_TEMPFAIL}, {-EDQUOT, EX_TEMPFAIL}};
 
     (void)state;
-    say_start(&c);
-    assert_int_equal(hear(c.socket, MSG_READY), MSG_NONE);
-    assert_int_equal(finish(&c), EX_CONFIG);
+    for (size_t i = 0; i < countof(table); i++) {
+        start_result = table[i].error;
+        struct child c = spawn(NULL);
+        start_result = 0;
+        say_start(&c);
+        assert_int_equal(hear(c.socket, MSG_READY), MSG_NONE);
+        assert_int_equal(finish(&c), table[i].exit);
+    }
 }
 
 /* A peer that says what the role has no row for, or what it may not say, loses its channel. */

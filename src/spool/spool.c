@@ -66,21 +66,26 @@ static void make_reserve(struct spool *s)
     d->close(d, fd);
 }
 
-bool spool_release_reserve(struct spool *s)
+static bool empty_reserve(struct spool *s)
 {
     const struct disk *d = s->o.disk;
-
-    if (!s->reserved || s->o.reserve_bytes == 0)
-        return false;
-    s->reserved = false;
-    s->has_room = false;
-    s->room_asked_us = MAX_OF(clock_monotonic_us(s->o.clock), UINT64_C(1));
     int fd = d->open(d, s->dir_fd, reserve_name, O_RDWR, 0);
+
     if (fd < 0)
         return false;
     int r = d->truncate(d, fd, 0);
     d->close(d, fd);
     return r == 0;
+}
+
+bool spool_release_reserve(struct spool *s)
+{
+    if (!s->reserved || s->o.reserve_bytes == 0)
+        return false;
+    s->reserved = false;
+    s->has_room = false;
+    s->room_asked_us = MAX_OF(clock_monotonic_us(s->o.clock), UINT64_C(1));
+    return empty_reserve(s);
 }
 
 static bool has_free(struct spool *s, uint64_t needed)
@@ -157,6 +162,17 @@ static int make_database_file(struct spool *s)
         return fd;
     d->close(d, fd);
     return 0;
+}
+
+/* The log of an earlier process goes into the database, which may grow: on a full disk into what
+ * that process had reserved. */
+static int open_database(struct spool *s)
+{
+    int r = db_open(s->dir_fd, s->o.sqlite_vfs, &s->db);
+
+    if (r == -ENOSPC && empty_reserve(s))
+        r = db_open(s->dir_fd, s->o.sqlite_vfs, &s->db);
+    return r;
 }
 
 static int load_tally(struct spool *s)
@@ -260,7 +276,7 @@ static int open_all(struct spool *s)
     if (r == 0)
         r = make_database_file(s);
     if (r == 0)
-        r = db_open(s->dir_fd, s->o.sqlite_vfs, &s->db);
+        r = open_database(s);
     if (r == 0)
         r = checkpoint_open(s);
     if (r < 0)

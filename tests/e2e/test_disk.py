@@ -239,3 +239,22 @@ def test_a_full_mailbox_disk_defers(tmp_path):
             read_some()
             assert read == set(ids)
             assert not os.listdir(t.mailbox("bob") + "/tmp")
+
+
+@MOUNTS
+def test_a_start_on_a_full_disk(tmp_path):
+    t = Troika(config="hold = yes\nfree-floor = 1M\n", users=())
+    with SmallDisk(t.state, f"{tmp_path}/image", 70):
+        t.run("user", "add", "bob@example.test")
+        t.start()
+        ids = {t.send() for _ in range(20)}
+        t.kill()
+        with open(t.state + "/somebody's", "wb", buffering=0) as f, pytest.raises(OSError):
+            while f.write(b"x" * 4096):
+                pass
+        with t:  # what the database needs to take its log in comes from the reserve
+            assert {r["msg"] for r in t.queue()} == ids
+            t.run("queue", "rm", ids.pop())
+            assert {r["msg"] for r in t.queue()} == ids
+            os.unlink(t.state + "/somebody's")
+            wait_for(lambda: mail_is(t, (250, "2.1.0")), 10, "250 to MAIL, now that there is room")
