@@ -475,11 +475,7 @@ static int build_aliases(struct sendmail *s)
 
     l.arguments = arguments;
     l.argument_count = 1;
-    for (size_t i = 0; i < command_count; i++)
-        if (strcmp(commands[i].name, "aliases") == 0)
-            return commands[i].run(&l);
-    printf("%s: there is nothing to build: no aliases are configured\n", s->line.face);
-    return EX_OK;
+    return run_aliases(&l);
 }
 
 static int no_test_mode(struct sendmail *s)
