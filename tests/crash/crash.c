@@ -2,6 +2,8 @@
  *
  *   crash [STATES [SEED]]     STATES: at least so many (20000); SEED: of the first story (1)
  *
+ * A short story is tried completely; then come long ones, in which more has happened (segments
+ * used again, messages expired, many deaths), of whose states chance takes some; and so on.
  * Exits 1 when a promise was broken; the seed and the steps that led there are printed. */
 // SPDX-License-Identifier: ISC
 #include <stdio.h>
@@ -10,7 +12,12 @@
 #include "base/check.h"
 #include "run.h"
 
-enum { STATES = 20000, STEPS = 1500, PARTS_MAX = 16, STORIES_PER_LINE = 8 };
+enum { STATES = 20000, PARTS_MAX = 16, STORIES_PER_ROUND = 8 };
+
+static const struct {
+    size_t steps;
+    unsigned picks, sample;
+} forms[] = {{1000, 12, 1}, {6000, 12, 12}};
 
 static bool argument(int argc, char **argv, int at, uint64_t *value)
 {
@@ -40,14 +47,16 @@ int main(int argc, char **argv)
         return 64;
     }
     while (t.states + t.second_states < states && t.violations == 0) {
+        size_t form = stories++ % STORIES_PER_ROUND > 0;
         struct run_options o = {.seed = seed++,
-                                .steps = STEPS,
+                                .steps = forms[form].steps,
                                 .parts = (unsigned)MIN_OF(MAX_OF(cores, 1L), (long)PARTS_MAX),
-                                .picks = 12,
+                                .picks = forms[form].picks,
+                                .sample = forms[form].sample,
                                 .second_every = 400,
                                 .violations_max = 4};
         run(&o, &t);
-        if (++stories % STORIES_PER_LINE == 0)
+        if (stories % STORIES_PER_ROUND == 0)
             print(&t, stories);
     }
     print(&t, stories);

@@ -204,6 +204,11 @@ static void try_same(struct explorer *x, struct level *l, enum fate_of_step fate
     try_state(x, l);
 }
 
+static bool is_sampled(const struct explorer *x, const struct level *l, size_t i)
+{
+    return x->o->sample <= 1 || mix(l->seed + l->at * 4096 + i) % x->o->sample == 0;
+}
+
 /* Pending step i one way and the others the other way. */
 static void try_single(struct explorer *x, struct level *l, size_t i)
 {
@@ -250,10 +255,12 @@ static void try_position(struct explorer *x, struct level *l)
     size_t singles = MIN_OF(l->count, (size_t)SINGLES_MAX);
     for (size_t i = 0; i < singles; i++) {
         size_t chosen = singles == l->count ? i : mix(l->seed + l->at * 64 + i) % l->count;
-        try_single(x, l, chosen);
+        if (is_sampled(x, l, i))
+            try_single(x, l, chosen);
     }
     for (unsigned i = 0; i < x->o->picks; i++)
-        try_pick(x, l, mix(l->seed + l->at) + i * 100000);
+        if (is_sampled(x, l, SINGLES_MAX + i))
+            try_pick(x, l, mix(l->seed + l->at) + i * 100000);
 }
 
 /* ---- through the log ---- */

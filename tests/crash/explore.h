@@ -20,6 +20,7 @@ struct explore_options {
     uint64_t seed;
     unsigned part, parts;  /* of several processes: which states are this one's */
     unsigned picks;        /* by chance, each time */
+    unsigned sample;       /* of the states but those after every step, one of so many; 1: all */
     unsigned second_every; /* one recovery of so many is crashed again; 0: none */
     size_t violations_max; /* then it ends */
     bool quiet;

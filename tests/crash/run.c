@@ -18,6 +18,7 @@ static void part(struct story *s, const struct run_options *o, unsigned number, 
                                 .part = number,
                                 .parts = o->parts,
                                 .picks = o->picks,
+                                .sample = o->sample,
                                 .second_every = o->second_every,
                                 .violations_max = o->violations_max,
                                 .quiet = o->quiet};

@@ -7,7 +7,7 @@
 struct run_options {
     uint64_t seed;
     size_t steps; /* of the story */
-    unsigned parts, picks, second_every;
+    unsigned parts, picks, sample, second_every;
     size_t violations_max;
     enum fault fault;
     bool quiet;

@@ -40,6 +40,7 @@ struct story {
     size_t count, room;
     size_t *said_at; /* every position at which something was said, rising */
     size_t said_count, said_room;
+    size_t deaths; /* of the process, without a power cut */
     struct arena arena;
 };
 

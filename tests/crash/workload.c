@@ -15,11 +15,12 @@
 #include "story.h"
 
 enum {
-    SEGMENT_BYTES_HERE = 128 * 1024, /* so that segments fill up and are used again */
+    SEGMENT_BYTES_HERE = 72 * 1024, /* so that segments fill up and are used again */
     CHECKPOINT_PAGES_HERE = 60,
     LETTER_BYTES_MAX = 200 * 1024,
     PIECE_BYTES = 48 * 1024,
     GIVEN_MAX = 4096,
+    MAILBOXES = 24,
 };
 
 struct given { /* a job, as relay or local got it */
@@ -165,14 +166,13 @@ static size_t make_size(struct play *p)
 
 static struct str make_address(struct play *p, size_t letter, size_t number)
 {
-    static const char *const users[] = {"bill", "ann", "joe", "sue", "tom", "eve"};
     static const char *const manners[] = {"ok@far.test",     "ok@far.test",
                                           "later@slow.test", "never@far.test",
                                           "dead@dead.test",  "sometimes@slow.test"};
     struct arena *a = &p->story->arena;
 
     if (chance(p, 2) == 0)
-        return arena_printf(a, "%s@example.test", users[chance(p, countof(users))]);
+        return arena_printf(a, "user%u@example.test", (unsigned)chance(p, MAILBOXES));
     const char *manner = manners[chance(p, countof(manners))];
     struct str name = str_c(manner);
     struct str local = str_cut(&name, '@');
@@ -539,7 +539,7 @@ static uint64_t some_time(struct play *p)
     case 0:
         return 3 * 3600 * US_PER_S;
     case 1:
-        return chance(p, 6) == 0 ? UINT64_C(6) * 24 * 3600 * US_PER_S : 0;
+        return chance(p, 2) == 0 ? UINT64_C(6) * 24 * 3600 * US_PER_S : 0;
     case 2:
     case 3:
         return 10 * 60 * US_PER_S;
@@ -597,6 +597,7 @@ static void process_ends(struct play *p)
 static void process_starts_again(struct play *p)
 {
     for (;;) {
+        p->story->deaths++;
         process_ends(p);
         recorder_revive();
         p->world.clock.now_us += US_PER_S;
@@ -623,7 +624,7 @@ static void work(struct play *p)
     local_work(p);
     if (recorder_dead())
         return;
-    if (chance(p, 8) == 0)
+    if (chance(p, 4) == 0)
         person_acts(p);
     if (chance(p, 3) == 0)
         events_taken(p->world.q, p->events_number);
@@ -673,8 +674,8 @@ void story_make(struct story *s, uint64_t seed, size_t steps, enum fault fault)
     play_begin(p, s, seed, fault);
     process_starts(p);
     while (s->log.count < steps) {
-        if (chance(p, 12) == 0)
-            recorder_die_at(s->log.count + chance(p, 60));
+        if (chance(p, 6) == 0)
+            recorder_die_at(s->log.count + chance(p, 150));
         work(p);
         assert_true(recorder_dead() || p->world.given_up == 0);
         if (recorder_dead())
