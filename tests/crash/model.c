@@ -262,6 +262,14 @@ void image_store(const struct image *m, uint32_t folder, int dir_fd)
     }
 }
 
+void scratch_folder(char path[SCRATCH_BYTES])
+{
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+
+    (void)snprintf(path, SCRATCH_BYTES, "%s/troika-crash-XXXXXX", base);
+    check(mkdtemp(path) != NULL);
+}
+
 bool file_is(const struct file *f, struct str bytes)
 {
     return f->size == bytes.n && f->used == bytes.n && memcmp(f->p, bytes.p, bytes.n) == 0;

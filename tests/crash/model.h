@@ -72,4 +72,7 @@ uint32_t image_find(const struct image *m, uint32_t folder, const char *name); /
 void image_store(const struct image *m, uint32_t folder, int dir_fd);
 bool file_is(const struct file *f, struct str bytes);
 
+enum { SCRATCH_BYTES = 64 };
+void scratch_folder(char path[SCRATCH_BYTES]); /* a new one, in memory where there is /dev/shm */
+
 uint64_t mix(uint64_t seed); /* numbers that look like chance, the same each time */

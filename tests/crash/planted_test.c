@@ -46,6 +46,7 @@ static void test_faults_are_found(void **state)
         {"the database's log is never synced", FAULT_LOG_SYNC},
         {"250 before the commit", FAULT_EARLY_250},
         {"delivered before the mailbox is durable", FAULT_EARLY_DELIVERED},
+        {"events are forgotten before history has them", FAULT_EVENTS},
     };
 
     for (size_t i = 0; i < countof(rows); i++) {

@@ -20,6 +20,7 @@ enum fault {
     /* Those below are the workload's: */
     FAULT_EARLY_250,       /* answers before the commit */
     FAULT_EARLY_DELIVERED, /* says delivered before maildir_commit */
+    FAULT_EVENTS,          /* forgets events that history has not got */
     FAULT_COUNT
 };
 

@@ -13,7 +13,7 @@
 
 static void part(struct story *s, const struct run_options *o, unsigned number, struct tally *tally)
 {
-    char folder[] = "/dev/shm/troika-crash-XXXXXX";
+    char folder[SCRATCH_BYTES];
     struct explore_options e = {.seed = o->seed,
                                 .part = number,
                                 .parts = o->parts,
@@ -23,7 +23,7 @@ static void part(struct story *s, const struct run_options *o, unsigned number, 
                                 .violations_max = o->violations_max,
                                 .quiet = o->quiet};
 
-    check(mkdtemp(folder) != NULL);
+    scratch_folder(folder);
     explore(s, &e, folder, tally);
     check(rmdir(folder) == 0);
 }

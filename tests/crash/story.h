@@ -28,6 +28,7 @@ struct letter {
     struct id id; /* key 0: not known yet */
     struct str sender, prefix, content;
     size_t accepted_at; /* 250 */
+    size_t told_at;     /* history has its "accepted" line */
     struct id about;    /* key 0, or it is a report on that message */
     struct fate *fates; /* recipient number - 1 */
     size_t count;
@@ -44,6 +45,8 @@ struct story {
     struct arena arena;
 };
 
+/* The letter of which this line of a message's life says that it was accepted, or NULL. */
+struct letter *story_accepted(struct story *s, struct str line);
 struct letter *story_letter(struct story *s, uint64_t key); /* NULL: nobody sent that */
 
 /* Runs queue, spool and mailbox with seed's chances until the log has about `steps` steps. */

@@ -14,7 +14,7 @@
 
 #include "spool/internal.h"
 
-enum { QUEUED = 1, COPIED = 2, FATES_MAX = 8, ROWS = 64 };
+enum { QUEUED = 1, COPIED = 2, TOLD = 4, FATES_MAX = 8, ROWS = 64, PACKET_ROOM = 128 * 1024 };
 
 #define AFTER_CONTENT STR("Subject: after the crash\r\n\r\n")
 
@@ -205,6 +205,26 @@ static bool verify_database(struct verifier *v, sqlite3 *db)
     return true;
 }
 
+/* The lines that history has not taken. TOLD stands at the first recipient. */
+static bool verify_events(struct verifier *v, struct spool *s)
+{
+    struct buf lines = buf_init(PACKET_ROOM);
+    uint64_t number = 0;
+    int r;
+
+    while ((r = spool_events(s, number, &lines, &number)) > 0) {
+        struct str rest = buf_str(&lines);
+        while (rest.n > 0) {
+            struct letter *l = story_accepted(v->story, str_cut(&rest, '\n'));
+            if (l != NULL)
+                *seen_of(v, l, 0) |= TOLD;
+        }
+        buf_reset(&lines);
+    }
+    buf_free(&lines);
+    return r == 0 ? true : problem(v, "the events cannot be read: %s", strerror(-r));
+}
+
 /* ---- promises ---- */
 
 static bool is_kept(struct verifier *v, const struct letter *l, size_t at);
@@ -227,8 +247,8 @@ static bool is_kept(struct verifier *v, const struct letter *l, size_t at)
 {
     for (size_t i = 0; i < l->count; i++) {
         const struct fate *f = &l->fates[i];
-        if (*seen_of(v, l, i) == 0 && f->handed_over_at > at && f->removed_at > at &&
-            !is_reported(v, l, f, at))
+        if (!(*seen_of(v, l, i) & (QUEUED | COPIED)) && f->handed_over_at > at &&
+            f->removed_at > at && !is_reported(v, l, f, at))
             return false;
     }
     return true;
@@ -252,6 +272,8 @@ static bool verify_promises(struct verifier *v, size_t at)
         v->promises++;
         if (!is_kept(v, l, at))
             return problem(v, "letter %zu: it got 250 and is lost", i);
+        if (l->told_at > at && !(*seen_of(v, l, 0) & TOLD))
+            return problem(v, "letter %zu: nobody remembers that it was accepted", i);
     }
     return true;
 }
@@ -306,8 +328,8 @@ static bool verify_spool(struct verifier *v, struct spool *s, size_t at, const s
     uint64_t last_key;
 
     v->letter_after_key = after->letter_key;
-    bool good =
-        verify_rows(v, s, &last_key) && verify_database(v, s->db.handle) && verify_promises(v, at);
+    bool good = verify_rows(v, s, &last_key) && verify_database(v, s->db.handle) &&
+                verify_events(v, s) && verify_promises(v, at);
     if (good && after->answered && spool_recipients(s, after->letter_key, 0, &a, &row, 1) != 1)
         good = problem(v, "what was taken in after the first recovery is lost");
     arena_free(&a);

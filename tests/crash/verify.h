@@ -9,6 +9,7 @@
  *     queued again
  *   - nothing is there in part: every message has exactly the bytes and recipients it was sent
  *     with, every file in a new/ is a whole copy
+ *   - what is said of a message's life is in the spool, or history has it
  *   - a message taken in now gets an id above all that were given out */
 // SPDX-License-Identifier: ISC
 #pragma once

@@ -68,6 +68,15 @@ struct letter *story_letter(struct story *s, uint64_t key)
     return NULL;
 }
 
+struct letter *story_accepted(struct story *s, struct str line)
+{
+    struct str mark = STR(" event=accepted msg=");
+    struct id id;
+
+    line = str_skip(line, str_find_str(line, mark) + mark.n);
+    return id_parse(str_sub(line, 0, ID_TEXT_BYTES), &id) ? story_letter(s, id.key) : NULL;
+}
+
 static struct letter *letter_new(struct story *s, size_t recipient_count)
 {
     if (s->count == s->room) {
@@ -75,7 +84,7 @@ static struct letter *letter_new(struct story *s, size_t recipient_count)
         s->letters = mem_resize(s->letters, s->room * sizeof(*s->letters));
     }
     struct letter *l = &s->letters[s->count++];
-    *l = (struct letter){.accepted_at = NEVER, .count = recipient_count};
+    *l = (struct letter){.accepted_at = NEVER, .told_at = NEVER, .count = recipient_count};
     l->fates = arena_alloc(&s->arena, recipient_count * sizeof(*l->fates));
     for (size_t i = 0; i < recipient_count; i++)
         l->fates[i] = (struct fate){.handed_over_at = NEVER,
@@ -305,6 +314,18 @@ static void on_results_taken(struct play *p, const struct channel *c, uint64_t n
     }
 }
 
+static void on_events(struct play *p, const struct msg_events *m)
+{
+    struct str rest = m->lines;
+
+    p->events_number = m->number;
+    while (rest.n > 0) {
+        struct letter *l = story_accepted(p->story, str_cut(&rest, '\n'));
+        if (l != NULL)
+            said(p->story, &l->told_at);
+    }
+}
+
 static void on_sent(struct channel *c, union message *m)
 {
     struct play *p = the_play;
@@ -314,7 +335,7 @@ static void on_sent(struct channel *c, union message *m)
     if (m->kind == MSG_PUT_DONE)
         on_put_done(p, &m->put_done);
     if (m->kind == MSG_EVENTS)
-        p->events_number = m->events.number;
+        on_events(p, &m->events);
     if (m->kind == MSG_RESULTS_TAKEN)
         on_results_taken(p, c, m->results_taken.job);
     if (m->kind == MSG_JOB || m->kind == MSG_JOB_FILE) {
@@ -533,6 +554,20 @@ static void person_acts(struct play *p)
     control_ask(p->world.control->data, ASK_ACT, act, str_c(text.p));
 }
 
+/* History is busy for a while, reads again, and confirms now and then. */
+static void history_works(struct play *p)
+{
+    struct channel *history = p->world.history;
+
+    history->full = chance(p, 2) == 0;
+    if (!history->full)
+        queue_peer_room(p->world.q, history);
+    if (chance(p, 3) == 0)
+        events_taken(p->world.q, p->events_number);
+    if (p->fault == FAULT_EVENTS)
+        events_taken(p->world.q, UINT64_MAX / 4);
+}
+
 static uint64_t some_time(struct play *p)
 {
     switch (chance(p, 16)) {
@@ -626,8 +661,7 @@ static void work(struct play *p)
         return;
     if (chance(p, 4) == 0)
         person_acts(p);
-    if (chance(p, 3) == 0)
-        events_taken(p->world.q, p->events_number);
+    history_works(p);
     play_turn(p);
     if (recorder_dead())
         return;
@@ -641,7 +675,6 @@ static void play_begin(struct play *p, struct story *s, uint64_t seed, enum faul
 {
     struct world *w = &p->world;
     struct image empty;
-    char template[] = "/dev/shm/troika-crash-XXXXXX";
 
     p->story = s;
     p->chance = mix(seed);
@@ -653,8 +686,7 @@ static void play_begin(struct play *p, struct story *s, uint64_t seed, enum faul
                                    .now_us = UINT64_C(1795000000) * US_PER_S,
                                    .monotonic_us = 1000 * US_PER_S};
     w->on_sent = on_sent;
-    assert_non_null(mkdtemp(template));
-    memcpy(w->path, template, sizeof(template));
+    scratch_folder(w->path);
     int fd = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fd >= 0 && mkdirat(fd, "spool", 0700) == 0 && mkdirat(fd, "mail", 0700) == 0);
     w->worker.folder_fd = openat(fd, "spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
