@@ -18,14 +18,12 @@
 /* COPIES_MAX bounds open descriptors: at most two a copy. A larger batch settles in parts. */
 enum { COPIES_MAX = 128, PIECE_BYTES = 64 * 1024, PART_BYTES_MAX = 255, HOST_BYTES_MAX = 150 };
 
-static const char *const subfolders[] = {"cur", "new", "tmp"}; /* tmp last: then all are there */
-
 struct folder { /* one mailbox of the batch */
     struct list link;
     const char *name;
     int fd;
-    bool made; /* folders were made: their parents are to be synced, too */
-    int error; /* what happened to step 4 */
+    bool in_cur; /* a copy was found there: somebody moved it, perhaps not durably */
+    int error;   /* what happened to step 4 */
 };
 
 struct copy {
@@ -131,7 +129,30 @@ static int open_dir(const struct maildir_batch *b, const char *name)
     return b->disk->open(b->disk, b->mail_fd, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
-/* The mailbox and what it is in; f->fd is open afterwards. */
+static int folder_sync_dir(const struct maildir_batch *b, int at_fd, const char *name)
+{
+    int fd = b->disk->open(b->disk, at_fd, name, O_RDONLY | O_DIRECTORY, 0);
+
+    if (fd < 0)
+        return fd;
+    int r = b->disk->sync_dir(b->disk, fd);
+    b->disk->close(b->disk, fd);
+    return r;
+}
+
+/* From the inside out. */
+static int folder_sync_names(struct maildir_batch *b, const struct folder *f)
+{
+    const char *domain = domain_of(b, f->name);
+    int r = b->disk->sync_dir(b->disk, f->fd);
+
+    if (r == 0 && domain)
+        r = folder_sync_dir(b, b->mail_fd, domain);
+    return r == 0 ? b->disk->sync_dir(b->disk, b->mail_fd) : r;
+}
+
+/* The mailbox and what it is in; f->fd is open afterwards. tmp/ is made last, when the other
+ * names are durable: where it is found they are, even if their maker was killed half-way. */
 static int folder_make(struct maildir_batch *b, struct folder *f)
 {
     const char *domain = domain_of(b, f->name);
@@ -141,13 +162,13 @@ static int folder_make(struct maildir_batch *b, struct folder *f)
         r = make_dir(b, b->mail_fd, f->name);
     if (r == 0 && f->fd < 0)
         r = f->fd = open_dir(b, f->name);
-    if (r < 0)
-        return r;
-    f->made = true;
-    r = 0;
-    for (size_t i = 0; i < countof(subfolders) && r == 0; i++)
-        r = make_dir(b, f->fd, subfolders[i]);
-    return r;
+    if (r >= 0)
+        r = make_dir(b, f->fd, "cur");
+    if (r == 0)
+        r = make_dir(b, f->fd, "new");
+    if (r == 0)
+        r = folder_sync_names(b, f);
+    return r == 0 ? make_dir(b, f->fd, "tmp") : r;
 }
 
 static int folder_open(struct maildir_batch *b, struct str name, struct folder **ret)
@@ -170,29 +191,12 @@ static int folder_open(struct maildir_batch *b, struct str name, struct folder *
     return 0;
 }
 
-static int folder_sync_dir(const struct maildir_batch *b, int at_fd, const char *name)
-{
-    int fd = b->disk->open(b->disk, at_fd, name, O_RDONLY | O_DIRECTORY, 0);
-
-    if (fd < 0)
-        return fd;
-    int r = b->disk->sync_dir(b->disk, fd);
-    b->disk->close(b->disk, fd);
-    return r;
-}
-
-/* Step 4, from the inside out. */
-static int folder_sync(struct maildir_batch *b, const struct folder *f)
+/* Step 4. */
+static int folder_sync(const struct maildir_batch *b, const struct folder *f)
 {
     int r = folder_sync_dir(b, f->fd, "new");
 
-    if (r < 0 || !f->made)
-        return r;
-    const char *domain = domain_of(b, f->name);
-    r = b->disk->sync_dir(b->disk, f->fd);
-    if (r == 0 && domain)
-        r = folder_sync_dir(b, b->mail_fd, domain);
-    return r == 0 ? b->disk->sync_dir(b->disk, b->mail_fd) : r;
+    return r == 0 && f->in_cur ? folder_sync_dir(b, f->fd, "cur") : r;
 }
 
 /* ---- names ---- */
@@ -237,7 +241,7 @@ static bool dir_has_prefix(int at_fd, const char *name, struct str prefix)
     return found;
 }
 
-static bool folder_has(const struct folder *f, const char *base)
+static bool folder_has(struct folder *f, const char *base)
 {
     char prefix[NAME_MAX + 2];
     size_t n = strlen(base);
@@ -245,8 +249,11 @@ static bool folder_has(const struct folder *f, const char *base)
     check(n < NAME_MAX);
     memcpy(prefix, base, n);
     prefix[n] = ',';
-    return dir_has_prefix(f->fd, "new", str_n(prefix, n + 1)) ||
-           dir_has_prefix(f->fd, "cur", str_n(prefix, n + 1));
+    if (dir_has_prefix(f->fd, "new", str_n(prefix, n + 1)))
+        return true;
+    bool found = dir_has_prefix(f->fd, "cur", str_n(prefix, n + 1));
+    f->in_cur = f->in_cur || found;
+    return found;
 }
 
 /* ---- writing a copy: bytes gather in b->out and leave in large pieces ---- */

@@ -5,7 +5,8 @@
  *   2 synced              maildir_commit, all files of the batch
  *   3 in new/NAME         maildir_commit, by rename
  *   4 new/ synced         maildir_commit, each folder once; only now is a copy reported delivered
- * A crash before 4 leaves a file in tmp/, which the next attempt overwrites or maildir_sweep takes
+ * A mailbox that is missing is made first, tmp/ last: cur/, new/ and the folders above have been
+ * synced where tmp/ is found. A crash before 4 leaves a file in tmp/, which the next attempt overwrites or maildir_sweep takes
  * away, or a copy in new/ that nobody was told of: the next attempt finds it (`seen_before`). So
  * a message is there once, at worst twice, never in part. Names: ID.NUMBER.HOST,S=SIZE. */
 // SPDX-License-Identifier: ISC

@@ -352,9 +352,9 @@ static void test_order(void **state)
 
     buf_reset(&fake.steps);
     (void)deliver(&fake.disk, "new.example/carol", 1, &m);
-    assert_string_equal(buf_c(&fake.steps), "open make make open make make make create write "
-                                            "sync rename "
-                                            "open sync-dir sync-dir open sync-dir sync-dir ");
+    assert_string_equal(buf_c(&fake.steps), "open make make open make make "
+                                            "sync-dir open sync-dir sync-dir "
+                                            "make create write sync rename open sync-dir ");
 }
 
 static void test_failures(void **state)
@@ -365,10 +365,10 @@ static void test_failures(void **state)
         const char *want;
         size_t visible;
     } rows[] = {
-        {&fake.fail_open, -ENOSPC, "4.3.1", 0},   {&fake.fail_open, -EACCES, "4.3.0", 0},
-        {&fake.fail_write, -ENOSPC, "4.3.1", 0},  {&fake.fail_write, -EDQUOT, "4.2.2", 0},
-        {&fake.fail_sync, -EIO, "4.3.0", 0},      {&fake.fail_sync, -ENOSPC, "4.3.1", 0},
-        {&fake.fail_rename, -EDQUOT, "4.2.2", 0}, {&fake.fail_sync_dir, -EIO, "4.3.0", 1},
+        {&fake.fail_open, -ENOSPC, "4.3.1", 1},   {&fake.fail_open, -EACCES, "4.3.0", 1},
+        {&fake.fail_write, -ENOSPC, "4.3.1", 1},  {&fake.fail_write, -EDQUOT, "4.2.2", 1},
+        {&fake.fail_sync, -EIO, "4.3.0", 1},      {&fake.fail_sync, -ENOSPC, "4.3.1", 1},
+        {&fake.fail_rename, -EDQUOT, "4.2.2", 1}, {&fake.fail_sync_dir, -EIO, "4.3.0", 2},
     };
     struct maildir_source m = message("x");
 
@@ -377,6 +377,7 @@ static void test_failures(void **state)
         char folder[60];
 
         (void)snprintf(mailbox, sizeof(mailbox), "example.org/u%zu", i);
+        expect_status(deliver(real, mailbox, 99, &m), "2.0.0");
         *rows[i].error = rows[i].value;
         expect_status(deliver(&fake.disk, mailbox, 1, &m), rows[i].want);
         *rows[i].error = 0;
@@ -385,6 +386,24 @@ static void test_failures(void **state)
         (void)snprintf(folder, sizeof(folder), "%s/tmp", mailbox);
         assert_int_equal(count_in(folder), 0);
     }
+}
+
+/* A mailbox whose names could not be made durable gets no copy, nor tmp/, which would say that
+ * they are. */
+static void test_new_mailbox_not_durable(void **state)
+{
+    struct maildir_source m = message("x");
+
+    fake.fail_sync_dir = -EIO;
+    expect_status(deliver(&fake.disk, "example.org/dan", 1, &m), "4.3.0");
+    fake.fail_sync_dir = 0;
+    assert_int_equal(faccessat(mail_fd, "example.org/dan/new", F_OK, 0), 0);
+    assert_int_equal(faccessat(mail_fd, "example.org/dan/tmp", F_OK, 0), -1);
+    buf_reset(&fake.steps);
+    expect_status(deliver(&fake.disk, "example.org/dan", 1, &m), "2.0.0");
+    assert_string_equal(buf_c(&fake.steps), "open create make make make make "
+                                            "sync-dir open sync-dir sync-dir make "
+                                            "create write sync rename open sync-dir ");
 }
 
 /* The machine stops before every step in turn; the next attempt leaves exactly one copy. */
@@ -424,7 +443,9 @@ static void test_seen_before_in_cur(void **state)
     (void)snprintf(moved, sizeof(moved), "example.org/alice/cur/%s:2,S", strrchr(name, '/') + 1);
     assert_int_equal(renameat(mail_fd, name, mail_fd, moved), 0);
     m.seen_before = true;
-    expect_status(deliver(real, "example.org/alice", 1, &m), "2.0.0");
+    buf_reset(&fake.steps);
+    expect_status(deliver(&fake.disk, "example.org/alice", 1, &m), "2.0.0");
+    assert_string_equal(buf_c(&fake.steps), "open open sync-dir open sync-dir "); /* new, cur */
     assert_int_equal(count_in("example.org/alice/new"), 0);
     expect_status(deliver(real, "example.org/alice", 11, &m), "2.0.0"); /* another recipient */
     assert_int_equal(count_in("example.org/alice/new"), 1);
@@ -536,8 +557,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_content_too_short, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order, fake_setup, fake_teardown),
         cmocka_unit_test_setup_teardown(test_failures, fake_setup, fake_teardown),
+        cmocka_unit_test_setup_teardown(test_new_mailbox_not_durable, fake_setup, fake_teardown),
         cmocka_unit_test_setup_teardown(test_crash_between_all_steps, fake_setup, fake_teardown),
-        cmocka_unit_test_setup_teardown(test_seen_before_in_cur, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_seen_before_in_cur, fake_setup, fake_teardown),
         cmocka_unit_test_setup_teardown(test_large_batch, fake_setup, fake_teardown),
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),

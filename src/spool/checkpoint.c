@@ -93,7 +93,7 @@ void checkpoint_step(struct spool *s)
     struct checkpoint *c = s->checkpoint;
 
     background_collect(c->background);
-    if (c->copying || c->log_pages < CHECKPOINT_PAGES || s->broken)
+    if (c->copying || c->log_pages < (int)c->spool->o.checkpoint_pages || s->broken)
         return;
     c->copying = true;
     c->result = SQLITE_OK;

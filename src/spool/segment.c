@@ -53,6 +53,7 @@ struct open_file {
 struct segments {
     const struct disk *disk;
     int dir_fd;
+    uint32_t bytes; /* of a segment */
     struct segment *table;
     uint32_t table_count;
 
@@ -70,12 +71,14 @@ struct segments {
     size_t open_next; /* to be closed when another is needed */
 };
 
-struct segments *segments_new(const struct disk *d, int dir_fd)
+struct segments *segments_new(const struct disk *d, int dir_fd, uint32_t bytes)
 {
     struct segments *g = mem_new(sizeof(*g));
 
+    check(bytes % PAGE_BYTES == 0 && bytes <= SEGMENT_BYTES);
     g->disk = d;
     g->dir_fd = dir_fd;
+    g->bytes = bytes;
     g->gathered = buf_init(GATHER_BYTES_MAX);
     return g;
 }
@@ -186,7 +189,7 @@ static int file_make(struct segments *g, uint32_t number)
     int fd = d->open(d, g->dir_fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (fd < 0)
         return fd;
-    int r = d->allocate(d, fd, SEGMENT_BYTES);
+    int r = d->allocate(d, fd, g->bytes);
     if (r < 0) {
         d->close(d, fd);
         (void)d->unlink(d, g->dir_fd, name); /* else it is swept at the next start */
@@ -249,7 +252,7 @@ static int next_segment(struct segments *g)
 
 static int make_room(struct segments *g, size_t bytes)
 {
-    bool fits = g->current && g->written_to + g->gathered.n + bytes <= SEGMENT_BYTES;
+    bool fits = g->current && g->written_to + g->gathered.n + bytes <= g->bytes;
 
     if (fits && g->gathered.n + bytes <= GATHER_BYTES_MAX)
         return 0;

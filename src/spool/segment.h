@@ -26,8 +26,8 @@ struct segment_place {
     uint64_t offset; /* of the record */
 };
 
-/* dir_fd stays the caller's. */
-struct segments *segments_new(const struct disk *d, int dir_fd);
+/* dir_fd stays the caller's. bytes: of a segment, at most SEGMENT_BYTES. */
+struct segments *segments_new(const struct disk *d, int dir_fd, uint32_t bytes);
 void segments_free(struct segments **g);
 void segments_load(struct segments *g, uint32_t number, uint32_t message_count); /* a row */
 /* Unlinks the files that no row names. */

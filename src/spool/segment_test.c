@@ -14,7 +14,7 @@ static void start(struct fixture *f)
 {
     *f = (struct fixture){0};
     test_folder(f->path, &f->dir_fd);
-    f->g = segments_new(&disk_system, f->dir_fd);
+    f->g = segments_new(&disk_system, f->dir_fd, SEGMENT_BYTES);
 }
 
 static void stop(struct fixture *f)

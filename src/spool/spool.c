@@ -281,7 +281,7 @@ static int open_all(struct spool *s)
         r = checkpoint_open(s);
     if (r < 0)
         return r;
-    s->segments = segments_new(s->o.disk, s->segments_fd);
+    s->segments = segments_new(s->o.disk, s->segments_fd, s->o.segment_bytes);
     r = load_tally(s);
     if (r == 0)
         r = load_segments(s);
@@ -300,6 +300,8 @@ int spool_open(int dir_fd, const struct spool_options *o, struct spool **ret)
     struct spool *s = mem_new(sizeof(*s));
 
     s->o = *o;
+    s->o.segment_bytes = o->segment_bytes ? o->segment_bytes : SEGMENT_BYTES;
+    s->o.checkpoint_pages = o->checkpoint_pages ? o->checkpoint_pages : CHECKPOINT_PAGES;
     s->dir_fd = dir_fd;
     s->segments_fd = s->large_fd = -1;
     s->destinations = mem_new((DESTINATION_CACHE_COUNT + 1) * sizeof(*s->destinations));

@@ -27,6 +27,8 @@ struct spool_options {
     uint64_t free_floor_bytes; /* below it nothing is taken in (spool_accepts) */
     uint64_t reserve_bytes;    /* preallocated, given up so that results can still be committed */
     const char *sqlite_vfs;    /* whose files queue.db is made of; NULL: the system's */
+    uint32_t segment_bytes;    /* a multiple of 4 KiB, from 68 KiB on; 0: SEGMENT_BYTES */
+    uint32_t checkpoint_pages; /* the log is copied when it is longer; 0: CHECKPOINT_PAGES */
 };
 
 enum {

@@ -56,6 +56,8 @@ struct world {
     bool done;
     uint64_t ticket;
     bool router_silent;
+    void (*prepare)(struct queue *q); /* before it opens its spool */
+    void (*on_sent)(struct channel *c, union message *m);
 };
 
 static struct world *the_world; /* for the callbacks that have no argument of their own */
@@ -71,6 +73,8 @@ void channel_send(struct channel *c, void *m)
     assert_true(message_decode(buf_str(&s->bytes), fd != NULL ? *fd : -1, &s->m));
     assert_true(c->count < SENT_MAX);
     c->sent[c->count++] = s;
+    if (the_world->on_sent != NULL)
+        the_world->on_sent(c, &s->m);
 }
 
 void channel_flush(struct channel *c) {}
@@ -213,7 +217,9 @@ static void queue_begin(struct world *w)
     w->worker.clock = &w->clock.clock;
     w->q = queue_new(&w->worker);
     w->q->give_up = fake_give_up;
-    w->q->disk = &w->disk;
+    w->q->spool_options.disk = &w->disk;
+    if (w->prepare != NULL)
+        w->prepare(w->q);
     queue_config(w->q, fake_config(1));
     assert_int_equal(queue_open(w->q), 0);
 }

@@ -213,7 +213,8 @@ struct queue *queue_new(struct worker *w)
     q->loop = w->loop;
     q->clock = w->clock;
     q->give_up = queue_give_up;
-    q->disk = &disk_system;
+    q->spool_options = (struct spool_options){
+        .disk = &disk_system, .clock = q->clock, .reserve_bytes = RESERVE_BYTES};
     q->turn.fn = queue_turn;
     q->turn.arg = q;
     list_init(&q->peers);
@@ -230,11 +231,8 @@ struct queue *queue_new(struct worker *w)
 
 int queue_open(struct queue *q)
 {
-    struct spool_options o = {.disk = q->disk,
-                              .clock = q->clock,
-                              .free_floor_bytes = q->config->free_floor_bytes,
-                              .reserve_bytes = RESERVE_BYTES};
-    int r = spool_open(q->worker->folder_fd, &o, &q->spool);
+    q->spool_options.free_floor_bytes = q->config->free_floor_bytes;
+    int r = spool_open(q->worker->folder_fd, &q->spool_options, &q->spool);
     if (r < 0)
         return r;
     notice_load(q);

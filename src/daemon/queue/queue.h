@@ -58,7 +58,7 @@ struct queue {
     bool pulling_back; /* the clock went back; due times are being mended */
     uint64_t last_now_us, last_monotonic_us, stop_at_us;
     void (*give_up)(struct queue *q, int error);
-    const struct disk *disk;
+    struct spool_options spool_options; /* queue_open adds what the configuration says */
 
     struct turn_work turn;
     struct arena turn_arena; /* ends with the turn */
