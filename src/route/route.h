@@ -1,7 +1,7 @@
 /* route/route.h - where a recipient goes, and why. Pure: tables in, a decision out.
  *
  * Order: address literal and own names; a local domain (accounts, postmaster); a `route`; the
- * smarthost; else nothing known. A recipient outside the local domains is only taken from those
+ * smarthost; else by DNS. A recipient outside the local domains is only taken from those
  * who may relay. Older routing syntaxes inside a local part (a%b, a!b, "a@b") are never followed
  * and never make a local name (mail/address.h local_part_routes). */
 // SPDX-License-Identifier: ISC
