@@ -230,12 +230,25 @@ static void attempt_begin(struct pool *p, struct hop *h, struct job *j);
 static void attempt_failed(struct attempt *a, struct str host, const struct status *st,
                            bool next_hop_failed);
 
-/* The job of a session that is over. The message is untouched when the server has not answered
- * to it: then it is the next server's turn, or, of a session that had just run out, another one's. */
+/* Are the results nothing but the end of the session, said of everybody? */
+static bool nobody_answered_for(const struct job *j, const struct status *st)
+{
+    for (size_t i = 0; i < j->recipient_count; i++) {
+        const struct status *r = &j->results[i];
+
+        if (r->class != 0 && (r->code != st->code || strcmp(r->text, st->text) != 0))
+            return false;
+    }
+    return true;
+}
+
+/* The job of a session that is over. If it was the server that failed, and not a recipient that was
+ * refused, it is the next server's turn. The message is untouched when the server has not answered
+ * to it: a session that was used before had just run out. */
 static void job_after_end(struct pool *p, struct hop *h, struct job *j, const struct status *st,
                           bool next_hop_failed, bool untouched, bool reused)
 {
-    if (untouched && j->attempt) {
+    if (j->attempt && next_hop_failed && nobody_answered_for(j, st)) {
         job_results_forget(j);
         attempt_failed(j->attempt, j->host, st, next_hop_failed);
     } else if (untouched && reused && !p->stopping) {

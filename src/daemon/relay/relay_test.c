@@ -38,6 +38,8 @@ struct next_hop {
     const char *greeting;
     size_t forget_after; /* messages on a connection; then MAIL gets 421. 0: never */
     bool forget_first;   /* the first connection hears it at the first MAIL */
+    bool break_first;    /* the first connection hears 421 at the first RCPT */
+    bool break_all;      /* every one hears it at RCPT of b@ */
     bool mute;           /* does not answer the dot */
 };
 
@@ -56,6 +58,10 @@ static void answer(struct connection *c, struct str line)
 
     if (str_starts(line, STR("MAIL")) && forgets) {
         say(c, "421 4.4.2 idle too long\r\n");
+        stream_finish(&c->stream);
+    } else if ((str_starts(line, STR("RCPT")) && h->break_first && c == &h->connections[0]) ||
+               (str_starts(line, STR("RCPT TO:<b@")) && h->break_all)) {
+        say(c, "421 4.3.2 going down\r\n");
         stream_finish(&c->stream);
     } else if (str_starts(line, STR("RCPT TO:<bad"))) {
         say(c, "550 5.1.1 no such user\r\n");
@@ -481,6 +487,27 @@ static void the_next_server_is_asked_when_one_breaks_off(void **state)
     assert_non_null(strstr(w->details[0], "idle too long"));
 }
 
+static void the_next_server_is_asked_when_one_says_421_at_rcpt(void **state)
+{
+    struct world *w = *state;
+
+    by_dns(w);
+    w->hop.break_first = true;
+    give_job(w, 1, "@twice.test", "a@example.net", "b@example.net");
+    wait_for(w, &w->job_end_count, 1);
+    assert_true(status_done(&w->results[0].status));
+    assert_true(status_done(&w->results[1].status));
+    assert_non_null(strstr(w->details[0], "going down"));
+
+    /* One of the two was refused before: that stands, the other one waits. */
+    take_results(w, 1);
+    w->hop.break_all = true;
+    give_job(w, 2, "@one.test", "bad@example.net", "b@example.net");
+    wait_for(w, &w->job_end_count, 2);
+    assert_true(status_never(&w->results[2].status));
+    assert_true(status_try_later(&w->results[3].status));
+}
+
 static void stopping_waits_for_names(void **state)
 {
     struct world *w = *state;
@@ -615,6 +642,7 @@ int main(void)
         STORY(a_host_given_by_name_is_looked_up),
         STORY(dns_says_later_and_never),
         STORY(the_next_server_is_asked_when_one_breaks_off),
+        STORY(the_next_server_is_asked_when_one_says_421_at_rcpt),
         STORY(stopping_waits_for_names),
         STORY(a_new_queue_is_told_what_is_held),
         STORY(stopping_lets_deliveries_end),
