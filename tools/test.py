@@ -150,7 +150,7 @@ def step_e2e():
 
 
 def power_cuts(step, states):
-    """Every disk that a power cut may leave (docs/design/0006-crash-model.md); first, that the test sees planted faults."""
+    """Every disk that a power cut may leave (docs/design/0009-crash-model.md); first, that the test sees planted faults."""
     meson_tests(step, "build/release", "--suite", "crash")
     states = os.environ.get("TROIKA_CRASH_STATES", states)
     code, output = run(["build/release/tests/crash/crash", states], f"{step}-states")

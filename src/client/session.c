@@ -319,9 +319,10 @@ int client_new(struct loop *l, const struct sock_address *to, const struct clien
     dialogue_init(&c->dialogue, o->hostname, &dialogue_events, c);
     reply_reader_init(&c->replies);
     sock_address_print(&c->peer, to);
-    int error = stream_connect(l, (const struct sockaddr *)&to->sa, to->bytes,
-                               scaled_us(c, CONNECT_TIMEOUT_S), on_connected, &stream_events, c,
-                               IN_BYTES_MAX, OUT_BYTES_MAX, &c->stream);
+    uint64_t connect_s = o->connect_timeout_s > 0 ? o->connect_timeout_s : CONNECT_TIMEOUT_S;
+    int error =
+        stream_connect(l, (const struct sockaddr *)&to->sa, to->bytes, scaled_us(c, connect_s),
+                       on_connected, &stream_events, c, IN_BYTES_MAX, OUT_BYTES_MAX, &c->stream);
     if (error < 0) {
         free_memory(c);
         return error;

@@ -16,6 +16,7 @@ struct client;
 struct client_options {
     struct str hostname;            /* for EHLO */
     uint64_t timeout_scale_percent; /* 100: the RFC's times; tests shorten them */
+    uint64_t connect_timeout_s;     /* 0: a minute */
 };
 
 struct client_message {

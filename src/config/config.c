@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "config/parse.h"
+#include "config/resolvers.h"
 #include "config/snapshot.h"
 
 enum {
@@ -36,6 +37,7 @@ enum {
     READING_SECONDS_MAX = 10,
     READING_MEMORY_MAX = 512 << 20,
     INTERFACES_MAX = 256,
+    RESOLV_CONF_BYTES_MAX = 64 << 10,
 };
 
 /* What the child says last, after all errors. */
@@ -170,6 +172,16 @@ static void machine_addresses(struct arena *a, struct machine *ret)
     freeifaddrs(list);
 }
 
+static void machine_resolvers(struct arena *a, struct machine *ret)
+{
+    struct str *list = arena_alloc(a, RESOLVERS_MAX * sizeof *list);
+    struct buf text = buf_init(RESOLV_CONF_BYTES_MAX);
+    ret->resolvers = list;
+    if (read_all("/etc/resolv.conf", &text) == 0)
+        ret->resolver_count = resolvers_read(buf_str(&text), a, list);
+    buf_free(&text);
+}
+
 /* Locks and syncs of a network file system are not to be trusted with mail. */
 static bool is_remote(const char *path)
 {
@@ -202,6 +214,7 @@ static enum verdict check_text(struct arena *a, struct str text, struct str path
     gethostname(name, sizeof name - 1);
     struct machine machine = {.hostname = str_c(name), .full_name = full_name};
     machine_addresses(a, &machine);
+    machine_resolvers(a, &machine);
     struct config *c = NULL;
     if (!config_parse(text, path, &machine, &c, errors))
         return VERDICT_WRONG;
@@ -210,6 +223,11 @@ static enum verdict check_text(struct arena *a, struct str text, struct str path
                    "%.*s: state: %.*s is on a network file system, which cannot keep mail safe; "
                    "name a folder on a local disk\n",
                    STR_ARG(path), STR_ARG(c->state));
+        return VERDICT_WRONG;
+    }
+    if (c->dns.trust_anchor.n > 0 && access(arena_c(a, c->dns.trust_anchor), R_OK) < 0) {
+        buf_printf(errors, "%.*s: trust-anchor: %.*s cannot be read: %s\n", STR_ARG(c->dns.at),
+                   STR_ARG(c->dns.trust_anchor), strerror(errno));
         return VERDICT_WRONG;
     }
     struct buf snapshot = buf_init(SNAPSHOT_BYTES_MAX);

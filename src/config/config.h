@@ -33,6 +33,15 @@ struct config_route {
     struct str at;
 };
 
+struct config_dns {
+    struct str title; /* it has none */
+    struct str at;
+    struct str *forwards; /* "192.0.2.53@53"; none: names are looked up from the root on */
+    size_t forward_count;
+    struct str trust_anchor; /* a file, or empty */
+    uint64_t smtp_port;      /* of servers found by DNS */
+};
+
 struct config {
     struct arena arena; /* owns everything below */
     unsigned references;
@@ -49,6 +58,8 @@ struct config {
     size_t route_count;
     struct str smarthost; /* "host:port", or empty */
     struct str smarthost_at;
+    struct config_dns dns;
+    bool private_next_hops; /* DNS may lead to loopback and private addresses */
     struct network *relay_for;
     size_t relay_for_count;
     struct str relay_for_at;

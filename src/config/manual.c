@@ -84,8 +84,11 @@ void config_manual(struct buf *to)
     buf_add_c(to, ".Ss Statements\n");
     manual_scope(to, SCOPE_TOP);
     for (size_t i = SCOPE_TOP + 1; i < SCOPE_COUNT; i++) {
-        buf_printf(to, ".Ss %s Qo Ar %s Qc { ... }\n", sections[i].name,
-                   value_form(sections[i].title)->form);
+        if (sections[i].untitled)
+            buf_printf(to, ".Ss %s { ... }\n", sections[i].name);
+        else
+            buf_printf(to, ".Ss %s Qo Ar %s Qc { ... }\n", sections[i].name,
+                       value_form(sections[i].title)->form);
         manual_words(to, sections[i].help);
         if (!scope_is_empty((enum scope)i))
             manual_scope(to, (enum scope)i);
@@ -142,8 +145,11 @@ void config_print(struct buf *to, const struct config *c)
         for (size_t j = 0; j < section_count(c, scope); j++) {
             void *section = section_at(c, scope, j);
             buf_printf(to, "%s ", sections[scope].name);
-            quoted(to, *section_title(scope, section));
-            buf_add_c(to, " {\n");
+            if (!sections[scope].untitled) {
+                quoted(to, *section_title(scope, section));
+                buf_add_char(to, ' ');
+            }
+            buf_add_c(to, "{\n");
             print_statements(to, scope, section);
             buf_add_c(to, "}\n");
         }

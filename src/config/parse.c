@@ -171,6 +171,18 @@ static void take_hostname(struct parse *p, const struct machine *machine)
     buf_free(&why);
 }
 
+/* Without resolvers of its own the file takes those of the system. */
+static void take_resolvers(struct parse *p, const struct machine *machine)
+{
+    struct config_dns *dns = &p->config->dns;
+    if (dns->forward_count > 0 || machine->resolver_count == 0)
+        return;
+    struct buf why = buf_init(1 * KIB);
+    check(statement_set(statement_find(SCOPE_DNS, STR("forward")), machine->resolvers,
+                        machine->resolver_count, &p->config->arena, dns, &why));
+    buf_free(&why);
+}
+
 static void take_all(struct parse *p, struct str text, const struct machine *machine)
 {
     /* libconfuse wants it terminated; scan_text changes it. */
@@ -184,6 +196,7 @@ static void take_all(struct parse *p, struct str text, const struct machine *mac
     if (!p->syntax.complete)
         return;
     take_hostname(p, machine);
+    take_resolvers(p, machine);
     check_needed(p);
     verify_config(&(struct verify){
         .config = p->config, .machine = machine, .syntax = &p->syntax, .problems = &p->problems});

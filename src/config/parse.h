@@ -12,6 +12,8 @@ struct machine {
     struct str (*full_name)(struct arena *a, struct str hostname);
     const struct sock_address *addresses; /* of its interfaces, any port */
     size_t address_count;
+    const struct str *resolvers; /* of its own, as in dns { forward } */
+    size_t resolver_count;
 };
 
 /* file: the absolute path, for messages by its last part. The errors and warnings are lines in

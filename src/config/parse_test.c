@@ -96,9 +96,22 @@ static const struct {
      "\"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"
      "t.conf:4: smarthost: \"[1::2::3]:25\" is no server; write host and port, as in "
      "\"mx.example.org:25\", \"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"},
-    {LISTEN "route a.test { via = \"mx.partner.test:25\" }\n",
-     "t.conf:2: warning: via: the server is given by name, but names are not looked up yet: its "
-     "mail will wait; write its address, as in \"192.0.2.25:25\"\n"},
+    {LISTEN "route a.test { via = \"mx.partner.test:25\" }\n", ""},
+    /* a section without a title */
+    {LISTEN "dns { }\nlisten dns { address = \"*:26\" }\n", ""},
+    {LISTEN "dns {\n forward = { \"192.0.2.53\", \"host\", \"192.0.2.53@0\" }\n"
+            " trust-anchor = \"root.key\"\n via = x\n}\nsmtp-port = 25\n",
+     "t.conf:3: forward: \"host\" is no resolver; write an address, maybe with a port, as in "
+     "\"192.0.2.53\" or \"192.0.2.53@5353\"\n"
+     "t.conf:4: trust-anchor: \"root.key\" is no absolute path; write one that begins with / and "
+     "has no .. in it\n"
+     "t.conf:5: via: does not belong here; write it inside of route\n"
+     "t.conf:7: smtp-port: does not belong here; write it inside of dns\n"},
+    {LISTEN "dns { }\nhold = x\n\ndns { smtp-port = 26 }\n",
+     "t.conf:3: hold: \"x\" is neither yes nor no\n"
+     "t.conf:5: dns: there is one already in line 2; there can be only one\n"},
+    {LISTEN "dns \"x\" { }\nhold = x\n", "t.conf:2: dns: { is missing; write dns { ... }\n"
+                                         "t.conf:3: hold: \"x\" is neither yes nor no\n"},
     /* between statements */
     {"listen a { address = { \"*:25\", \"[::1]:25\" } }\nlisten b {\n address = \"127.0.0.1:25\" "
      "}\n",
@@ -255,6 +268,9 @@ static void test_defaults(void **state)
     assert_int_equal(c->retry_us[0], 60 * US_PER_S);
     assert_int_equal(c->retry_us[5], 7200 * US_PER_S);
     assert_int_equal(c->expire_us, 5 * 86400 * US_PER_S);
+    assert_int_equal(c->dns.forward_count + c->dns.trust_anchor.n, 0);
+    assert_int_equal(c->dns.smtp_port, 25);
+    assert_false(c->private_next_hops);
     assert_int_equal(c->smtpd_count, 0);
     same(c->log, "stderr");
     same(c->log_level, "info");
@@ -271,7 +287,8 @@ static void test_values(void **state)
         "route \"Partner.Example\" {\n via = 10.0.0.5 }\nroute .x { via = \"[2001:DB8::1]:26\" }\n"
         "smarthost \"smtp.yandex.ru:465\" { }\nmessage-size = 64k\nfree-floor = 0\n"
         "relay-for = {\n \"10.0.0.0/8\",\n \"::1\" }\nretry = { 1s }\r\nhold=TRUE\nstrict = on\n"
-        "log-level = Debug\n");
+        "log-level = Debug\nprivate-next-hops = yes\n"
+        "dns {\n forward = { \"192.0.2.53\", \"2001:DB8::53@5353\" }\n trust-anchor = /k\n}\n");
     same(c->hostname, "mail.example.org");
     same(c->state, "/var/lib/a\"b\\c");
     assert_int_equal(c->listen_count, 2);
@@ -292,6 +309,12 @@ static void test_values(void **state)
     assert_int_equal(c->retry_count, 1);
     assert_true(c->hold && c->strict);
     same(c->log_level, "debug");
+    assert_true(c->private_next_hops);
+    assert_int_equal(c->dns.forward_count, 2);
+    same(c->dns.forwards[0], "192.0.2.53@53");
+    same(c->dns.forwards[1], "2001:db8::53@5353");
+    same(c->dns.trust_anchor, "/k");
+    same(c->dns.at, "t.conf:23");
     config_drop(&c);
 }
 

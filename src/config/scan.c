@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "config/statement.h"
 
 struct scanner {
     char *text;
@@ -143,11 +144,24 @@ static void scan_word_token(struct scanner *s)
     }
 }
 
+static enum scope token_section(const struct scanner *s, unsigned token)
+{
+    struct str rest = str_n(s->text + s->token_begin[token], s->n - s->token_begin[token]);
+    size_t n = 0;
+    while (n < rest.n && is_word(rest.p[n]))
+        n++;
+    return section_find(str_sub(rest, 0, n));
+}
+
+/* A section begins with its name and a title, or with the name of one that has none. */
 static void section_begin(struct scanner *s)
 {
     struct scan *r = s->result;
-    r->sections[r->section_count++] =
-        (struct scan_section){.line = s->token_line[0], .begin = s->token_begin[0], .end = s->n};
+    enum scope before = token_section(s, 0), last = token_section(s, 1);
+    bool titled = before != SCOPE_TOP && !sections[before].untitled;
+    unsigned first = !titled && sections[last].untitled ? 1 : 0;
+    r->sections[r->section_count++] = (struct scan_section){
+        .line = s->token_line[first], .begin = s->token_begin[first], .end = s->n};
 }
 
 static void scan_open(struct scanner *s)

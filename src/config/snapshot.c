@@ -122,7 +122,8 @@ static bool get_title(struct reader *r, enum scope scope, struct arena *a, void 
 static bool get_sections(struct reader *r, enum scope scope, struct config *c)
 {
     uint32_t count = get_u32(r);
-    if (r->bad || count > r->rest.n / 8 || (sections[scope].single && count > 1))
+    if (r->bad || count > r->rest.n / 8 || (sections[scope].single && count > 1) ||
+        (sections[scope].untitled && count != 1))
         return false;
     section_room(c, scope, count);
     for (uint32_t i = 0; i < count; i++) {

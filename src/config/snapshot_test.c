@@ -17,7 +17,7 @@ static const char text[] =
     "domain b.test { }\ndomain c.test { accounts = no aliases = '/etc/aliases' }\nroute .d { via = "
     "h.test }\n"
     "smarthost \"192.0.2.1:26\" { }\nrelay-for = { \"10.0.0.0/8\", \"::1\", 127.0.0.1 }\n"
-    "retry = { 90s, 1h }\nmessage-size = 65537\nhold = yes\n";
+    "dns { forward = \"192.0.2.53\" }\nretry = { 90s, 1h }\nmessage-size = 65537\nhold = yes\n";
 
 static struct config *parsed(const char *from)
 {

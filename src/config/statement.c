@@ -35,12 +35,14 @@ LIST_FOLLOWED(struct config, relay_for, relay_for_count);
 LIST_FOLLOWED(struct config, trusted_users, trusted_user_count);
 LIST_FOLLOWED(struct config, retry_us, retry_count);
 LIST_FOLLOWED(struct config_listen, addresses, address_count);
+LIST_FOLLOWED(struct config_dns, forwards, forward_count);
 
 #define STRUCT_TOP struct config
 #define STRUCT_LISTEN struct config_listen
 #define STRUCT_DOMAIN struct config_domain
 #define STRUCT_ROUTE struct config_route
 #define STRUCT_SMARTHOST struct config_smarthost
+#define STRUCT_DNS struct config_dns
 
 const struct statement statements[] = {
 #define SECTION(...)
@@ -63,14 +65,16 @@ const size_t statement_count = countof(statements);
 const struct section sections[SCOPE_COUNT] = {
 #define STATEMENT(...)
 #define SECTION(scope_, name_, title_, struct_, field_, help_, since_)                             \
-    [SCOPE_##scope_] = {.name = name_,                                                             \
-                        .title = VALUE_##title_,                                                   \
-                        .offset = offsetof(struct config, field_),                                 \
-                        .bytes = sizeof(struct_),                                                  \
-                        .single = SCOPE_##scope_ == SCOPE_SMARTHOST,                               \
-                        .at_offset = offsetof(struct_, at),                                        \
-                        .help = help_,                                                             \
-                        .since = since_},
+    [SCOPE_##                                                                                      \
+        scope_] = {.name = name_,                                                                  \
+                   .title = VALUE_##title_,                                                        \
+                   .offset = offsetof(struct config, field_),                                      \
+                   .bytes = sizeof(struct_),                                                       \
+                   .single = SCOPE_##scope_ == SCOPE_SMARTHOST || VALUE_##title_ == VALUE_NONE,    \
+                   .untitled = VALUE_##title_ == VALUE_NONE,                                       \
+                   .at_offset = offsetof(struct_, at),                                             \
+                   .help = help_,                                                                  \
+                   .since = since_},
 #include "config/statements.def"
 #undef SECTION
 #undef STATEMENT
@@ -216,8 +220,9 @@ void statement_print_default(const struct statement *s, struct buf *to)
 size_t section_count(const struct config *c, enum scope scope)
 {
     const void *field = (const char *)c + sections[scope].offset;
-    return sections[scope].single ? ((const struct config_smarthost *)field)->server.n > 0
-                                  : list_get(field).count;
+    if (!sections[scope].single)
+        return list_get(field).count;
+    return sections[scope].untitled || ((const struct config_smarthost *)field)->server.n > 0;
 }
 
 void *section_at(const struct config *c, enum scope scope, size_t index)

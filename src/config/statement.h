@@ -6,7 +6,15 @@
 #include "config/config.h"
 #include "config/value.h"
 
-enum scope { SCOPE_TOP, SCOPE_LISTEN, SCOPE_DOMAIN, SCOPE_ROUTE, SCOPE_SMARTHOST, SCOPE_COUNT };
+enum scope {
+    SCOPE_TOP,
+    SCOPE_LISTEN,
+    SCOPE_DOMAIN,
+    SCOPE_ROUTE,
+    SCOPE_SMARTHOST,
+    SCOPE_DNS,
+    SCOPE_COUNT
+};
 
 struct statement {
     const char *name;
@@ -24,6 +32,7 @@ struct section {
     size_t offset;    /* of the list in struct config; of the only one when single */
     size_t bytes;     /* of one */
     bool single;      /* stands in struct config itself, absent when its title is empty */
+    bool untitled;    /* single, and always there: its defaults hold when it is not said */
     size_t at_offset; /* the title is at offset 0 */
     const char *help, *since;
 };

@@ -99,9 +99,10 @@ static int on_section(cfg_t *cfg, cfg_opt_t *opt)
         reading->section_room = room;
     }
     const char *title = cfg_title(cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1));
+    enum scope scope = section_find(str_c(opt->name));
     s->sections[s->section_count++] =
-        (struct said_section){.scope = section_find(str_c(opt->name)),
-                              .title = arena_copy(reading->arena, str_c(title)),
+        (struct said_section){.scope = scope,
+                              .title = arena_copy(reading->arena, str_c(title ? title : "")),
                               .line = scan->sections[index].line};
     return 0;
 }
@@ -132,8 +133,8 @@ static void options_fill(enum scope scope, cfg_opt_t *options, cfg_opt_t (*inner
     }
     for (size_t i = SCOPE_TOP + 1; i < SCOPE_COUNT && scope == SCOPE_TOP; i++) {
         options_fill((enum scope)i, inner[i], NULL);
-        cfg_opt_t section =
-            CFG_SEC(sections[i].name, inner[i], CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+        cfg_flag_t title = sections[i].untitled ? CFGF_NONE : CFGF_TITLE | CFGF_NO_TITLE_DUPES;
+        cfg_opt_t section = CFG_SEC(sections[i].name, inner[i], CFGF_MULTI | title);
         check(n + 1 < OPTIONS_MAX);
         section.validcb = on_section;
         options[n++] = section;
@@ -233,13 +234,15 @@ static bool mend_duplicate(struct reading *r, const struct complaint *c)
 }
 
 static const struct {
-    const char *format; /* of libconfuse */
-    const char *words;  /* of ours; maybe with one %s */
-    bool about_word;    /* the argument is a word of the file that stands before the trouble */
+    const char *format;   /* of libconfuse */
+    const char *words;    /* of ours; maybe with one %s */
+    bool about_word;      /* the argument is a word of the file that stands before the trouble */
+    const char *untitled; /* instead of words, of a section without a title; or NULL */
 } slips[] = {
     {"missing equal sign after option '%s'", "= is missing; write %s = VALUE", true},
     {"missing title for section '%s'", "its title is missing; write %s \"TITLE\" { ... }", true},
-    {"missing opening brace for section '%s'", "{ is missing; write %s \"TITLE\" { ... }", true},
+    {"missing opening brace for section '%s'", "{ is missing; write %s \"TITLE\" { ... }", true,
+     "{ is missing; write %s { ... }"},
     {"attempt to append to non-list option '%s'", "takes one value; write %s = VALUE", true},
     {"unexpected token '%s'",
      "\"%s\" is not expected here; write NAME = VALUE, NAME = { VALUE, VALUE } or "
@@ -263,7 +266,8 @@ static bool mend_slip(struct reading *r, const struct complaint *c)
     const char *words = "cannot be read";
     for (size_t i = 0; i < countof(slips); i++)
         if (strcmp(slips[i].format, c->format) == 0) {
-            words = slips[i].words;
+            bool untitled = slips[i].untitled && sections[section_find(str_c(c->about))].untitled;
+            words = untitled ? slips[i].untitled : slips[i].words;
             if (slips[i].about_word) {
                 statement = str_c(c->about);
                 line = line_of_word(r, statement, line);

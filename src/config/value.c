@@ -212,6 +212,44 @@ static bool folder_parse(const struct value_range *range, struct str text, struc
     return true;
 }
 
+static bool file_parse(const struct value_range *range, struct str text, struct arena *a, void *ret,
+                       struct buf *why)
+{
+    if (text.n > 0 && (!folder_safe(text) || text.n > FOLDER_BYTES_MAX))
+        return wrong(why, text,
+                     "is no absolute path; write one that begins with / and has no .. in it");
+    *(struct str *)ret = arena_copy(a, text);
+    return true;
+}
+
+static bool none_parse(const struct value_range *range, struct str text, struct arena *a, void *ret,
+                       struct buf *why)
+{
+    if (text.n > 0)
+        return wrong(why, text, "is a title, but this section has none");
+    *(struct str *)ret = STR_NONE;
+    return true;
+}
+
+static bool resolver_parse(const struct value_range *range, struct str text, struct arena *a,
+                           void *ret, struct buf *why)
+{
+    size_t at = str_find(text, '@');
+    struct network n;
+    uint64_t port = 53;
+    char ip[INET6_ADDRSTRLEN] = "";
+    bool address = str_find(text, '/') == text.n && str_find(text, '[') == text.n &&
+                   network_parse(str_sub(text, 0, at), &n) &&
+                   inet_ntop(n.family, n.bytes, ip, sizeof ip);
+    if (!address ||
+        (at < text.n && (!str_u64(str_skip(text, at + 1), &port) || port < 1 || port > 65535)))
+        return wrong(why, text,
+                     "is no resolver; write an address, maybe with a port, as in \"192.0.2.53\" or "
+                     "\"192.0.2.53@5353\"");
+    *(struct str *)ret = arena_printf(a, "%s@%u", ip, (unsigned)port);
+    return true;
+}
+
 static bool choice_parse(const struct value_range *range, struct str text, struct arena *a,
                          void *ret, struct buf *why)
 {
@@ -428,6 +466,11 @@ static const struct kind {
     [VALUE_ROUTE_DOMAIN] = {{"domain", false, false, sizeof(struct str)},
                             route_domain_parse,
                             text_print},
+    [VALUE_RESOLVERS] = {{"address@port", true, false, sizeof(struct str)},
+                         resolver_parse,
+                         text_print},
+    [VALUE_FILE] = {{"file", false, false, sizeof(struct str)}, file_parse, text_print},
+    [VALUE_NONE] = {{"", false, false, sizeof(struct str)}, none_parse, text_print},
 };
 
 const struct value_form *value_form(enum value_kind kind)

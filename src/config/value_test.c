@@ -112,6 +112,21 @@ static const struct {
     {VALUE_MAIL_DOMAIN, "", "", "PostMaster", NULL},
     {VALUE_MAIL_DOMAIN, "", "", ".a.test", NULL},
     {VALUE_MAIL_DOMAIN, "", "", "a/b", NULL},
+    {VALUE_RESOLVERS, "", "", "192.0.2.53", "192.0.2.53@53"},
+    {VALUE_RESOLVERS, "", "", "192.0.2.53@65535", "192.0.2.53@65535"},
+    {VALUE_RESOLVERS, "", "", "2001:DB8::53", "2001:db8::53@53"},
+    {VALUE_RESOLVERS, "", "", "192.0.2.53@65536", NULL},
+    {VALUE_RESOLVERS, "", "", "192.0.2.53@", NULL},
+    {VALUE_RESOLVERS, "", "", "192.0.2.0/24", NULL},
+    {VALUE_RESOLVERS, "", "", "[::1]", NULL},
+    {VALUE_RESOLVERS, "", "", "dns.test", NULL},
+    {VALUE_RESOLVERS, "", "", "", NULL},
+    {VALUE_FILE, "", "", "/a/b", "/a/b"},
+    {VALUE_FILE, "", "", "", ""},
+    {VALUE_FILE, "", "", "b", NULL},
+    {VALUE_FILE, "", "", "/a/../b", NULL},
+    {VALUE_NONE, "", "", "", ""},
+    {VALUE_NONE, "", "", "x", NULL},
     {VALUE_ROUTE_DOMAIN, "", "", ".A.test", ".a.test"},
     {VALUE_ROUTE_DOMAIN, "", "", ".", NULL},
     {VALUE_ROUTE_DOMAIN, "", "", "..a", NULL},
@@ -162,7 +177,7 @@ static void test_rows(void **state)
     struct config_listen listen = {0};
     struct config_domain domain = {0};
     struct config_route route = {0};
-    void *const bases[SCOPE_COUNT] = {&c, &listen, &domain, &route, NULL};
+    void *const bases[SCOPE_COUNT] = {&c, &listen, &domain, &route, NULL, &c.dns};
     for (size_t i = 0; i < statement_count; i++) {
         const struct statement *s = &statements[i];
         assert_true(statement_find(s->scope, str_c(s->name)) == s);

@@ -195,10 +195,6 @@ static void check_next_hop(const struct verify *v, const struct own_listeners *o
             return;
         }
     }
-    if (!literal && !str_eq_nocase(host, STR("localhost")))
-        problem_warn(v->problems, line, str_c(statement),
-                     "the server is given by name, but names are not looked up yet: its mail will "
-                     "wait; write its address, as in \"192.0.2.25:25\"");
 }
 
 static void check_routes(const struct verify *v, const struct own_listeners *own)

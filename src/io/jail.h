@@ -20,6 +20,7 @@ enum jail_may {
     JAIL_ACCEPT = 8,      /* accept on listeners it was handed */
     JAIL_THREADS = 16,
     JAIL_LOCK = 32, /* file locks and shared mappings: what SQLite needs */
+    JAIL_DNS = 64,  /* with JAIL_CONNECT: also ask name servers, by UDP */
 };
 
 struct jail {

@@ -112,6 +112,7 @@ static const struct {
     {JAIL_ACCEPT, CALL(accept)},
     {JAIL_ACCEPT, CALL(accept4)},
     {JAIL_CONNECT, CALL(connect)},
+    {JAIL_DNS, CALL(bind)}, /* a port by chance for each question; nobody may listen */
     /* names below the root */
     {FILES, CALL(open)},
     {FILES, CALL(openat)},
@@ -186,6 +187,10 @@ static const struct {
     {ALWAYS, CALL(setsockopt), {{1, UINT32_MAX, IPPROTO_TCP}}, 1},
     {JAIL_CONNECT, CALL(socket), {{0, UINT32_MAX, AF_INET}, {1, SOCKET_TYPE, SOCK_STREAM}}, 2},
     {JAIL_CONNECT, CALL(socket), {{0, UINT32_MAX, AF_INET6}, {1, SOCKET_TYPE, SOCK_STREAM}}, 2},
+    {JAIL_DNS, CALL(socket), {{0, UINT32_MAX, AF_INET}, {1, SOCKET_TYPE, SOCK_DGRAM}}, 2},
+    {JAIL_DNS, CALL(socket), {{0, UINT32_MAX, AF_INET6}, {1, SOCKET_TYPE, SOCK_DGRAM}}, 2},
+    {JAIL_DNS, CALL(setsockopt), {{1, UINT32_MAX, IPPROTO_IP}}, 1}, /* no fragments */
+    {JAIL_DNS, CALL(setsockopt), {{1, UINT32_MAX, IPPROTO_IPV6}}, 1},
     {JAIL_THREADS, CALL(clone), {{0, THREAD_FLAGS | NAMESPACE_FLAGS, THREAD_FLAGS}}, 1},
     {JAIL_LOCK, CALL(fcntl), {{1, UINT32_MAX, F_GETLK}}, 1},
     {JAIL_LOCK, CALL(fcntl), {{1, UINT32_MAX, F_SETLK}}, 1},

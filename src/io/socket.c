@@ -34,6 +34,19 @@ static struct sock_address address_v6(const struct in6_addr *ip, uint16_t port)
     return a;
 }
 
+struct sock_address sock_address_make(int family, const void *ip, uint16_t port)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (family == AF_INET) {
+        memcpy(&v4, ip, sizeof(v4));
+        return address_v4(&v4, port);
+    }
+    memcpy(&v6, ip, sizeof(v6));
+    return address_v6(&v6, port);
+}
+
 /* Numbers of family into 4 or 16 bytes. */
 static bool ip_parse(int family, struct str s, void *to)
 {

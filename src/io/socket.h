@@ -14,6 +14,8 @@ struct sock_address {
 /* "127.0.0.1:25", "[::1]:25", "*:25" (both families: two addresses). Names are not looked up.
  * Writes up to two; returns how many, 0 when it is none. */
 size_t sock_address_parse(struct str s, struct sock_address ret[2]);
+/* From the 4 or 16 bytes of an address of this family. */
+struct sock_address sock_address_make(int family, const void *ip, uint16_t port);
 void sock_address_print(struct buf *to, const struct sock_address *a); /* with port */
 void sock_address_print_ip(
     struct buf *to, const struct sock_address *a); /* "192.0.2.1", "2001:db8::1"; v4-mapped as v4 */

@@ -12,7 +12,9 @@
 enum transport {
     TRANSPORT_NONE,  /* nowhere: refused */
     TRANSPORT_LOCAL, /* next hop: a mailbox folder below STATE/mail, "example.org/bill" */
-    TRANSPORT_RELAY, /* next hop: "host:port"; "[::1]:25" */
+    /* next hop: "host:port", "[::1]:25"; or "@example.org", "@[192.0.2.1]": by DNS, whatever takes
+     * the mail of such an address */
+    TRANSPORT_RELAY,
     TRANSPORT_COUNT
 };
 

@@ -133,6 +133,18 @@ static void decide_postmaster_only(struct decision *d, struct str place)
                arena_printf(d->arena, "%.*s: only postmaster exists there", STR_ARG(place)));
 }
 
+/* Nothing in the file says where: the relay asks for the servers of this domain. */
+static void decide_by_dns(struct decision *d)
+{
+    struct str place = d->table->config_name, domain = d->to.domain;
+    bool literal = str_starts(domain, STR("["));
+    send_to(
+        d, TRANSPORT_RELAY, arena_printf(d->arena, "@%.*s", STR_ARG(domain)),
+        arena_printf(d->arena,
+                     literal ? "%.*s: to the address itself, %.*s" : "%.*s: by DNS (MX of %.*s)",
+                     STR_ARG(place), STR_ARG(domain)));
+}
+
 static void decide_remote(struct decision *d)
 {
     const struct route_table *t = d->table;
@@ -152,9 +164,7 @@ static void decide_remote(struct decision *d)
                 arena_printf(d->arena, "%.*s smarthost %.*s", STR_ARG(t->smarthost_at),
                              STR_ARG(t->smarthost)));
     else
-        refuse(d, REPLY_NO_ROUTE,
-               arena_printf(d->arena, "%.*s: no domain, route or smarthost statement for %.*s",
-                            STR_ARG(t->config_name), STR_ARG(d->to.domain)));
+        decide_by_dns(d);
 }
 
 /* Is this the literal ([192.0.2.1], [IPv6:…]) of an address of this machine? */

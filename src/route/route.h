@@ -1,8 +1,9 @@
 /* route/route.h - where a recipient goes, and why. Pure: tables in, a decision out.
  *
  * Order: address literal and own names; a local domain (aliases, accounts, postmaster); a `route`;
- * the smarthost; else nothing known. A recipient outside the local domains is only taken from those
- * who may relay; the administrator's aliases may lead anywhere (docs/design/0006-aliases.md). Older routing syntaxes inside a local part (a%b, a!b, "a@b") are never followed
+ * the smarthost; else by DNS. A recipient outside the local domains is only taken from those who
+ * may relay; the administrator's aliases may lead anywhere (docs/design/0006-aliases.md). Older
+ * routing syntaxes inside a local part (a%b, a!b, "a@b") are never followed
  * and never make a local name (mail/address.h local_part_routes). */
 // SPDX-License-Identifier: ISC
 #pragma once

@@ -220,7 +220,7 @@ static void test_decisions(void **state)
     }
 }
 
-/* Nothing configured: clients hear why, strangers get nowhere. */
+/* Nothing configured: clients send by DNS, strangers get nowhere. */
 static void test_empty_table(void **state)
 {
     (void)state;
@@ -230,9 +230,15 @@ static void test_empty_table(void **state)
         const char *recipient;
         bool may_relay;
         uint16_t code;
-        const char *why;
+        const char *why, *next_hop;
     } asked[] = {
-        {"a@b.test", true, 550, "t.conf: no domain, route or smarthost statement for b.test"},
+        {"a@B.test", true, 250, "t.conf: by DNS (MX of b.test)", "@b.test"},
+        {"a@25", true, 250, "t.conf: by DNS (MX of 25)", "@25"},
+        {"a@[192.0.2.2]", true, 250, "t.conf: to the address itself, [192.0.2.2]", "@[192.0.2.2]"},
+        {"a@[IPv6:2001:DB8::2]", true, 250, "t.conf: to the address itself, [IPv6:2001:DB8::2]",
+         "@[IPv6:2001:DB8::2]"},
+        {"a@[192.0.2.2]", false, 550,
+         "t.conf: no domain statement names [192.0.2.2], and relay-for does not name the client"},
         {"a@b.test", false, 550,
          "t.conf: no domain statement names b.test, and relay-for does not name the client"},
         {"postmaster", false, 250,
@@ -246,6 +252,8 @@ static void test_empty_table(void **state)
         route_decide(&empty, &q, &a, &answer);
         assert_int_equal(answer.status.code, asked[i].code);
         assert_true(str_eq_c(answer.why, asked[i].why));
+        if (asked[i].next_hop)
+            assert_true(str_eq_c(answer.targets[0].next_hop, asked[i].next_hop));
         arena_free(&a);
     }
 }

@@ -3,7 +3,7 @@
  * A `log` holds every step in the order in which it was made. An `image` is what is on the disk:
  * files (bytes) and names (folder, name -> file). Applying all steps to an empty image gives the
  * disk as the running system saw it; applying some of them gives a disk as a crash may leave it.
- * What is assumed of disks is in docs/design/0006-crash-model.md. */
+ * What is assumed of disks is in docs/design/0009-crash-model.md. */
 // SPDX-License-Identifier: ISC
 #pragma once
 

@@ -12,6 +12,7 @@ import time
 
 import pytest
 import troika
+from names import NameServer
 from sinks import Sink
 from troika import Dialogue, Troika, wait_for
 
@@ -221,8 +222,8 @@ def test_as_root_without_its_users_it_says_how_to_make_them():
 
 @ROOT_ONLY
 def test_as_root_every_role_has_its_own_uid(users):
-    with Sink() as far:
-        with Troika(as_root=True, config=f'route "far.test" {{ via = "127.0.0.1:{far.port}" }}\n') as t:
+    with Sink() as far, NameServer({"test": "far-host A 127.0.0.1\n"}) as names:
+        with Troika(as_root=True, config=f'route "far.test" {{ via = "far-host.test:{far.port}" }}\n', dns=names.dns) as t:
             uids = {}
             for name, pid in t.workers().items():
                 if pid == t.process.pid:

@@ -57,7 +57,7 @@ class Troika:
     """with Troika(config="hold = yes\\n") as t: t.port, t.state, t.run("queue", "ls")"""
 
     def __init__(self, config="", users=("alice", "bob"), domain="example.test", hostname="mail.example.test",
-                 relay_for='"127.0.0.0/8"', as_root=False, listen=None, libexec=None, environment=None, smtpd=2):
+                 relay_for='"127.0.0.0/8"', as_root=False, listen=None, libexec=None, environment=None, smtpd=2, dns='forward = { "127.0.0.1@1" }'):
         self.folder = tempfile.mkdtemp(prefix="troika-e2e-")
         self.state = self.folder + "/state"
         self.port = free_port()
@@ -73,7 +73,8 @@ class Troika:
         os.chmod(self.folder, 0o755)
         self.listen = listen or f"127.0.0.1:{self.port}"
         self.base = (f'hostname = "{hostname}"\nstate = "{self.state}"\nlisten smtp {{ address = {{ "{self.listen}" }} }}\n'
-                     f'domain "{domain}" {{ accounts = yes }}\nrelay-for = {{ {relay_for} }}\nsmtpd = {smtpd}\n')
+                     f'domain "{domain}" {{ accounts = yes }}\nrelay-for = {{ {relay_for} }}\nsmtpd = {smtpd}\n'
+                     f'dns {{ {dns} }}\n')  # by default a resolver that is not there: no test asks the real one
         self.configure(config)
         if os.geteuid() == 0 and not as_root:
             entry = pwd.getpwnam(PLAIN_USER)

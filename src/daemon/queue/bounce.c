@@ -147,6 +147,7 @@ void bounce_add(struct queue *q, struct id id, struct str sender, uint64_t recei
     f->failure.address = arena_copy(&r->arena, failure->address);
     f->failure.original = arena_copy(&r->arena, failure->original);
     f->failure.remote = arena_copy(&r->arena, failure->remote);
+    f->failure.detail = arena_copy(&r->arena, failure->detail);
     f->at_us = clock_now_us(q->clock);
     active_add(q, &f->active);
     *r->last = f;
@@ -242,6 +243,8 @@ static void end_failed(struct report *r, struct failed *f, struct id made)
     if (f->failure.remote.n > 0)
         line_str(line, "host", f->failure.remote);
     event_status(line, &f->failure.status);
+    if (f->failure.detail.n > 0)
+        line_str(line, "detail", f->failure.detail);
     line_u64(line, "attempts", f->failure.attempts);
     line_c(line, "report", id_print(made).p);
     event_end(q);

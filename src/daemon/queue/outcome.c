@@ -46,6 +46,7 @@ static void failed(struct queue *q, struct job *j, const struct job_recipient_st
                         .address = s->address,
                         .original = s->original,
                         .remote = m->host,
+                        .detail = m->detail,
                         .status = m->status,
                         .attempts = s->attempts + 1,
                         .expired = expired};
@@ -60,6 +61,8 @@ static void tell_deferred(struct queue *q, struct job *j, const struct job_recip
     struct buf *line = begin(q, "deferred", j, s);
     add_hop(line, j, m);
     event_status(line, &m->status);
+    if (m->detail.n > 0)
+        line_str(line, "detail", m->detail);
     buf_add(line, STR(" next="));
     time_print(line, next_us);
     event_end(q);

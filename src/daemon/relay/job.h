@@ -27,6 +27,7 @@ struct job {
     bool next_hop_failed;
     bool ended; /* all results are known and were said to the queue, if it was there */
     struct str host, detail;
+    struct attempt *attempt; /* of the pool, while it looks for a server; or NULL */
 };
 
 /* Copies all it needs; takes the descriptor of a JOB_FILE. NULL: malformed. */

@@ -1,5 +1,5 @@
 /* daemon/relay/main.c - the role relay: SMTP client sessions out. It reads the network, so it has
- * no files: sockets out, and the bytes of the messages it was handed. */
+ * no files: sockets out, questions to name servers, and the bytes of the messages it was handed. */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
 #include <unistd.h>
@@ -7,23 +7,96 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "daemon/relay/relay.h"
+#include "dns/dns.h"
 #include "ipc/worker.h"
 
 static struct relay relay;
 static struct config *config; /* before the pool exists */
+static struct dns *dns;
+static struct buf anchors;
+static struct dns_question probe;
 
 static void stopped(void *arg)
 {
     worker_done(arg);
 }
 
+/* ---- names ---- */
+
+static struct dns_options dns_options_of(const struct config *c)
+{
+    return (struct dns_options){.forwards = c->dns.forwards,
+                                .forward_count = c->dns.forward_count,
+                                .anchors = buf_str(&anchors)};
+}
+
+static int dns_start_before_jail(struct loop *l)
+{
+    struct dns_options options;
+    struct arena a = ARENA_INIT;
+    int error = 0;
+
+    anchors = buf_init(DNS_ANCHOR_BYTES_MAX);
+    if (config->dns.trust_anchor.n > 0)
+        error = dns_read_anchors_before_jail(arena_c(&a, config->dns.trust_anchor), &anchors);
+    arena_free(&a);
+    options = dns_options_of(config);
+    return error < 0 ? error : dns_new(l, &options, &dns);
+}
+
+/* A resolver that strips signatures makes everything bogus under a trust anchor. */
+static void on_probe(void *arg, const struct dns_answer *answer)
+{
+    if (answer->security == DNS_BOGUS)
+        log_event(LEVEL_WARNING, "dns-not-validated", "reason", answer->why, "remedy",
+                  "name resolvers in dns { forward } that pass DNSSEC on, or no trust-anchor",
+                  NULL);
+}
+
+static void dns_probe(void)
+{
+    dns_cancel(&probe);
+    if (anchors.n > 0)
+        dns_ask(dns, &probe, STR("."), DNS_MX, on_probe, NULL);
+}
+
+static bool same_forwards(const struct config_dns *a, const struct config_dns *b)
+{
+    for (size_t i = 0; i < a->forward_count && i < b->forward_count; i++)
+        if (!str_eq(a->forwards[i], b->forwards[i]))
+            return false;
+    return a->forward_count == b->forward_count;
+}
+
+static void dns_reload(const struct config *old, const struct config *fresh)
+{
+    struct dns_options options = dns_options_of(fresh);
+
+    if (!str_eq(old->dns.trust_anchor, fresh->dns.trust_anchor))
+        log_event(LEVEL_WARNING, "restart-needed", "statement", "trust-anchor", NULL);
+    if (same_forwards(&old->dns, &fresh->dns))
+        return;
+    if (dns_renew(dns, &options) < 0)
+        log_event(LEVEL_ERROR, "dns-unchanged", "statement", "forward", NULL);
+    dns_probe();
+}
+
+/* ---- the life of a worker ---- */
+
 static int start(struct worker *w)
 {
-    if (!config)
-        return -EINVAL;
-    relay_init(&relay, w->loop, stopped, w);
+    int error = config ? dns_start_before_jail(w->loop) : -EINVAL;
+
+    if (error < 0)
+        return error;
+    relay_init(&relay, w->loop, dns, stopped, w);
     pool_config(relay.pool, config);
     return 0;
+}
+
+static void run(struct worker *w)
+{
+    dns_probe();
 }
 
 static void take_config(struct worker *w, int snapshot_fd)
@@ -36,6 +109,8 @@ static void take_config(struct worker *w, int snapshot_fd)
         log_event(LEVEL_ERROR, "config-unreadable", NULL);
         return;
     }
+    if (dns)
+        dns_reload(config, fresh);
     config_drop(&config);
     config = fresh;
     if (relay.pool)
@@ -77,10 +152,11 @@ static const struct role_handler handlers[] = {
 static const struct role_spec spec = {
     .role = RELAY,
     .user = "_troika-relay",
-    .jail_may = JAIL_CONNECT,
+    .jail_may = JAIL_CONNECT | JAIL_DNS,
     .handlers = handlers,
     .handler_count = countof(handlers),
     .start = start,
+    .run = run,
     .config = take_config,
     .peer_up = peer_up,
     .peer_down = peer_down,

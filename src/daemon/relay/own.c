@@ -55,10 +55,8 @@ void own_learn_before_jail(struct own *o)
     freeifaddrs(all);
 }
 
-static bool own_has_bytes(const struct own *o, const uint8_t a[16])
+static bool is_interface(const struct own *o, const uint8_t a[16])
 {
-    if (is_loopback(a) || is_any(a)) /* connecting to 0.0.0.0 reaches this host */
-        return true;
     for (size_t i = 0; i < o->count; i++) {
         if (memcmp(o->addresses[i], a, 16) == 0)
             return true;
@@ -66,11 +64,25 @@ static bool own_has_bytes(const struct own *o, const uint8_t a[16])
     return false;
 }
 
+static bool own_has_bytes(const struct own *o, const uint8_t a[16])
+{
+    /* connecting to 0.0.0.0 reaches this host */
+    return is_loopback(a) || is_any(a) || is_interface(o, a);
+}
+
 bool own_has(const struct own *o, const struct sock_address *a)
 {
     uint8_t bytes[16];
 
     return canonical(bytes, (const struct sockaddr *)&a->sa) && own_has_bytes(o, bytes);
+}
+
+bool own_is_known_as(const struct own *o, const struct sock_address *a)
+{
+    uint8_t bytes[16];
+
+    return canonical(bytes, (const struct sockaddr *)&a->sa) && !is_loopback(bytes) &&
+           is_interface(o, bytes);
 }
 
 static bool reaches(const struct own *o, const struct sock_address *listener,

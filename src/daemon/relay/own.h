@@ -16,5 +16,7 @@ struct own {
 /* Learns the addresses of this host; the jail forbids asking later. */
 void own_learn_before_jail(struct own *o);
 bool own_has(const struct own *o, const struct sock_address *a); /* any port */
+/* The same without loopback: an address by which others could mean this host. */
+bool own_is_known_as(const struct own *o, const struct sock_address *a);
 /* Would a connection to `a` reach one of the listeners of this configuration? */
 bool own_listens(const struct own *o, const struct config *c, const struct sock_address *a);

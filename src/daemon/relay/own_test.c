@@ -56,6 +56,25 @@ static void next_hops_are_compared_with_listeners(void **state)
     }
 }
 
+static void others_know_this_host_by_its_interfaces(void **state)
+{
+    static const struct {
+        const char *address;
+        bool known;
+    } cases[] = {
+        {"192.0.2.7:25", true},     {"[2001:db8::7]:25", true}, {"[::ffff:192.0.2.7]:25", true},
+        {"192.0.2.8:25", false},    {"127.0.0.1:25", false},    {"0.0.0.0:25", false},
+        {"[2001:db8::8]:1", false}, {"[::1]:25", false},
+    };
+    struct own o = host();
+    struct sock_address a[2];
+
+    for (size_t i = 0; i < countof(cases); i++) {
+        assert_int_equal(sock_address_parse(str_c(cases[i].address), a), 1);
+        assert_int_equal(own_is_known_as(&o, &a[0]), cases[i].known);
+    }
+}
+
 static void the_addresses_of_this_host_are_learnt(void **state)
 {
     struct own o;
@@ -64,6 +83,7 @@ static void the_addresses_of_this_host_are_learnt(void **state)
     own_learn_before_jail(&o);
     sock_address_parse(STR("127.0.0.1:25"), a);
     assert_true(own_has(&o, &a[0]));
+    assert_false(own_is_known_as(&o, &a[0]));
     sock_address_parse(STR("203.0.113.250:25"), a);
     assert_false(own_has(&o, &a[0]));
 }
@@ -72,6 +92,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(next_hops_are_compared_with_listeners),
+        cmocka_unit_test(others_know_this_host_by_its_interfaces),
         cmocka_unit_test(the_addresses_of_this_host_are_learnt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,15 +7,16 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "daemon/relay/lookup.h"
 #include "mail/reply.h"
 
-struct hop { /* exists while it has sessions */
+enum { HOST_BYTES_MAX = 400, TRIED_BYTES_MAX = 800, DETAIL_BYTES_MAX = 1500 };
+
+struct hop { /* exists while it is used */
     struct str name;
     char *name_memory;
-    struct sock_address addresses[2];
-    size_t address_count;
     struct list idle; /* sessions that wait for a job, the last used at the end */
-    size_t session_count;
+    size_t use_count;
 };
 
 struct session {
@@ -24,49 +25,41 @@ struct session {
     struct pool *pool;
     struct hop *hop;
     struct client *client;
-    size_t address_index;
+    struct sock_address address;
+    struct buf host; /* "mx.example.org (192.0.2.1:25)", or only the address */
+    bool secure;
     struct job *job; /* under way, or NULL */
     bool reused;     /* the job is not the first one of this session */
     bool quitting;
     struct timer idle_timer;
 };
 
+struct attempt { /* to find a server for a job that answers; ends with the job */
+    struct list link;
+    struct pool *pool;
+    struct hop *hop;
+    struct job *job;
+    struct lookup *lookup;
+    struct buf tried;   /* what became of each, for people */
+    struct status last; /* of the servers that failed; class 0: none did */
+    bool next_hop_failed;
+};
+
 struct pool {
     struct loop *loop;
+    struct dns *dns;
     const struct own *own;
     struct pool_events events;
     void *arg;
     struct config *config;
     struct map *hops;
-    struct list sessions;
-    size_t busy_count; /* sessions with a job */
+    struct list sessions, attempts;
+    size_t job_count;
     bool stopping, stopped;
     struct timer stop_timer;
 };
 
 /* ---- next hops ---- */
-
-/* Names cannot be looked up here; the configuration lets only localhost pass. */
-static size_t hop_addresses(struct str name, struct sock_address ret[2])
-{
-    struct str localhost = STR("localhost:");
-    struct sock_address one[2];
-    struct buf text = buf_init(32);
-    size_t count = 0;
-
-    if (!str_starts_nocase(name, localhost))
-        return sock_address_parse(name, ret);
-    static const char *const loopbacks[] = {"127.0.0.1:", "[::1]:"};
-    for (size_t i = 0; i < countof(loopbacks); i++) {
-        buf_reset(&text);
-        buf_add_c(&text, loopbacks[i]);
-        buf_add(&text, str_skip(name, localhost.n));
-        if (!text.full && sock_address_parse(buf_str(&text), one) == 1)
-            ret[count++] = one[0];
-    }
-    buf_free(&text);
-    return count;
-}
 
 static struct hop *hop_get(struct pool *p, struct str name)
 {
@@ -77,15 +70,14 @@ static struct hop *hop_get(struct pool *p, struct str name)
     h = mem_new(sizeof *h);
     h->name_memory = mem_copy(name.p, name.n);
     h->name = str_n(h->name_memory, name.n);
-    h->address_count = hop_addresses(name, h->addresses);
     list_init(&h->idle);
     (void)map_put(p->hops, h->name, h);
     return h;
 }
 
-static void hop_free_if_unused(struct pool *p, struct hop *h)
+static void hop_release(struct pool *p, struct hop *h)
 {
-    if (h->session_count > 0)
+    if (--h->use_count > 0)
         return;
     (void)map_remove(p->hops, h->name);
     free(h->name_memory);
@@ -94,58 +86,66 @@ static void hop_free_if_unused(struct pool *p, struct hop *h)
 
 /* ---- the end of a job ---- */
 
-static void note_host(struct job *j, const struct session *s)
-{
-    uint64_t us = clock_monotonic_us(loop_clock(s->pool->loop)) - j->started_us;
-    struct buf detail = buf_init(1024);
-
-    j->host = arena_copy(&j->arena, client_peer(s->client));
-    line_u64(&detail, "reused", s->reused);
-    line_u64(&detail, "ms", us / 1000);
-    line_u64(&detail, "size", j->message.size);
-    if (client_greeting_host(s->client).n > 0)
-        line_str(&detail, "greeted", client_greeting_host(s->client));
-    j->detail = arena_copy(&j->arena, buf_str(&detail));
-    buf_free(&detail);
-}
-
 static void check_stopped(struct pool *p)
 {
-    if (!p->stopping || p->stopped || p->busy_count > 0)
+    if (!p->stopping || p->stopped || p->job_count > 0)
         return;
     p->stopped = true;
     timer_stop(&p->stop_timer);
     p->events.on_stopped(p->arg);
 }
 
+static void attempt_free(struct attempt *a)
+{
+    a->job->attempt = NULL;
+    lookup_free(&a->lookup);
+    list_remove(&a->link);
+    hop_release(a->pool, a->hop);
+    buf_free(&a->tried);
+    free(a);
+}
+
+/* s: the session that brought the results, or NULL. */
+static void note_detail(struct pool *p, struct job *j, const struct session *s)
+{
+    uint64_t us = clock_monotonic_us(loop_clock(p->loop)) - j->started_us;
+    struct buf detail = buf_init(DETAIL_BYTES_MAX);
+
+    if (s) {
+        j->host = arena_copy(&j->arena, buf_str(&s->host));
+        line_u64(&detail, "reused", s->reused);
+    }
+    line_u64(&detail, "ms", us / 1000);
+    line_u64(&detail, "size", j->message.size);
+    if (s && s->secure)
+        line_u64(&detail, "dnssec", 1);
+    if (s && client_greeting_host(s->client).n > 0)
+        line_str(&detail, "greeted", client_greeting_host(s->client));
+    if (j->attempt && j->attempt->tried.n > 0)
+        line_str(&detail, "tried", buf_str(&j->attempt->tried));
+    j->detail = arena_copy(&j->arena, buf_str(&detail));
+    buf_free(&detail);
+}
+
 static void job_done(struct pool *p, struct job *j)
 {
     check(j->open_count == 0);
+    if (j->attempt)
+        attempt_free(j->attempt);
+    p->job_count--;
     p->events.on_done(p->arg, j);
-}
-
-static struct job *session_job_take(struct session *s)
-{
-    struct job *j = s->job;
-
-    s->job = NULL;
-    if (j)
-        s->pool->busy_count--;
-    return j;
 }
 
 /* ---- sessions ---- */
 
 static void session_free(struct session *s)
 {
-    struct hop *h = s->hop;
-
     timer_stop(&s->idle_timer);
     list_remove(&s->idle);
     list_remove(&s->link);
     client_free(&s->client);
-    h->session_count--;
-    hop_free_if_unused(s->pool, h);
+    hop_release(s->pool, s->hop);
+    buf_free(&s->host);
     free(s);
 }
 
@@ -176,15 +176,16 @@ static bool greeted_by_ourselves(const struct session *s)
     const struct pool *p = s->pool;
     struct status own = reply_status(REPLY_GREETING, p->config->hostname);
 
-    return own_has(p->own, &s->hop->addresses[s->address_index]) &&
-           str_eq_c(client_greeting(s->client), own.text);
+    return own_has(p->own, &s->address) && str_eq_c(client_greeting(s->client), own.text);
 }
 
 static void fail_as_loop(struct pool *p, struct job *j)
 {
-    struct status st = reply_status(REPLY_LOOP_OWN_LISTENER, j->next_hop);
+    bool by_dns = str_starts(j->next_hop, STR("@"));
+    struct status st = by_dns ? reply_status(REPLY_LOOP_BY_DNS, str_skip(j->next_hop, 1))
+                              : reply_status(REPLY_LOOP_OWN_LISTENER, j->next_hop);
 
-    job_fail(j, &st, true);
+    job_fail(j, &st, status_try_later(&st));
     job_done(p, j);
 }
 
@@ -198,9 +199,9 @@ static void on_ready(void *arg)
         client_send(s->client, &j->message);
         return;
     }
-    if (j && j->open_count == 0)
-        note_host(j, s);
-    (void)session_job_take(s);
+    if (j)
+        note_detail(p, j, s);
+    s->job = NULL;
     s->reused = true;
     if (j && j->open_count > 0) {
         session_quit(s);
@@ -225,17 +226,34 @@ static void on_message_end(void *arg)
     /* on_ready or on_end comes next and knows what becomes of the session. */
 }
 
-static void connect_for(struct pool *p, struct hop *h, struct job *j, size_t address_index);
+static void attempt_begin(struct pool *p, struct hop *h, struct job *j);
+static void attempt_failed(struct attempt *a, struct str host, const struct status *st,
+                           bool next_hop_failed);
 
-/* The job of a session that is over. */
-static void job_after_end(struct pool *p, struct hop *h, struct job *j, const struct status *st,
-                          bool next_hop_failed, bool ran_out, size_t next_address)
+/* Are the results nothing but the end of the session, said of everybody? */
+static bool nobody_answered_for(const struct job *j, const struct status *st)
 {
-    if (ran_out) {
+    for (size_t i = 0; i < j->recipient_count; i++) {
+        const struct status *r = &j->results[i];
+
+        if (r->class != 0 && (r->code != st->code || strcmp(r->text, st->text) != 0))
+            return false;
+    }
+    return true;
+}
+
+/* The job of a session that is over. If it was the server that failed, and not a recipient that was
+ * refused, it is the next server's turn. The message is untouched when the server has not answered
+ * to it: a session that was used before had just run out. */
+static void job_after_end(struct pool *p, struct hop *h, struct job *j, const struct status *st,
+                          bool next_hop_failed, bool untouched, bool reused)
+{
+    if (j->attempt && next_hop_failed && nobody_answered_for(j, st)) {
         job_results_forget(j);
-        connect_for(p, h, j, 0);
-    } else if (j->open_count > 0 && next_address < h->address_count) {
-        connect_for(p, h, j, next_address);
+        attempt_failed(j->attempt, j->host, st, next_hop_failed);
+    } else if (untouched && reused && !p->stopping) {
+        job_results_forget(j);
+        attempt_begin(p, h, j);
     } else {
         job_fail(j, st, next_hop_failed);
         job_done(p, j);
@@ -247,30 +265,42 @@ static void on_end(void *arg, const struct status *st, bool next_hop_failed)
     struct session *s = arg;
     struct pool *p = s->pool;
     struct hop *h = s->hop;
-    size_t next_address = s->address_index + 1;
-    bool ran_out = s->reused && !client_message_touched(s->client);
+    struct job *j = s->job;
+    bool untouched = !client_message_touched(s->client);
+    bool reused = s->reused;
 
-    if (s->job)
-        note_host(s->job, s);
-    struct job *j = session_job_take(s);
-    h->session_count++; /* stays while the job may go on */
+    if (j)
+        note_detail(p, j, s);
+    h->use_count++; /* while the job may go on */
     session_free(s);
     if (j)
-        job_after_end(p, h, j, st, next_hop_failed, ran_out && !p->stopping, next_address);
-    h->session_count--;
-    hop_free_if_unused(p, h);
+        job_after_end(p, h, j, st, next_hop_failed, untouched, reused);
+    hop_release(p, h);
     check_stopped(p);
 }
 
 static const struct client_events client_events = {on_ready, on_result, on_message_end, on_end,
                                                    NULL};
 
-static int session_connect(struct pool *p, struct hop *h, struct job *j, size_t address_index)
+static void name_server(struct buf *to, const struct lookup_server *server)
 {
-    struct client_options options = {.hostname = p->config->hostname, .timeout_scale_percent = 100};
+    bool named = server->host.n > 0;
+
+    if (named)
+        buf_printf(to, "%.*s (", STR_ARG(server->host));
+    sock_address_print(to, &server->address);
+    if (named)
+        buf_add_char(to, ')');
+}
+
+static int session_connect(struct pool *p, struct hop *h, struct job *j,
+                           const struct lookup_server *server)
+{
+    struct client_options options = {.hostname = p->config->hostname,
+                                     .timeout_scale_percent = 100,
+                                     .connect_timeout_s = server->last ? 0 : POOL_CONNECT_S};
     struct session *s = mem_new(sizeof *s);
-    int error =
-        client_new(p->loop, &h->addresses[address_index], &options, &client_events, s, &s->client);
+    int error = client_new(p->loop, &server->address, &options, &client_events, s, &s->client);
 
     if (error < 0) {
         free(s);
@@ -280,31 +310,13 @@ static int session_connect(struct pool *p, struct hop *h, struct job *j, size_t 
     list_add(&p->sessions, &s->link);
     s->pool = p;
     s->hop = h;
-    s->address_index = address_index;
+    s->address = server->address;
+    s->host = buf_init(HOST_BYTES_MAX);
+    name_server(&s->host, server);
+    s->secure = server->secure;
     s->job = j;
-    h->session_count++;
-    p->busy_count++;
+    h->use_count++;
     return 0;
-}
-
-static void connect_for(struct pool *p, struct hop *h, struct job *j, size_t address_index)
-{
-    int error = 0;
-
-    for (size_t i = address_index; i < h->address_count; i++) {
-        if (own_listens(p->own, p->config, &h->addresses[i])) {
-            fail_as_loop(p, j);
-            return;
-        }
-        error = session_connect(p, h, j, i);
-        if (error == 0)
-            return;
-    }
-    struct status st = reply_status(
-        REPLY_NO_CONNECTION,
-        str_c(error < 0 ? strerror(-error) : "the next hop is no IP address and port"));
-    job_fail(j, &st, true);
-    job_done(p, j);
 }
 
 static void session_use(struct session *s, struct job *j)
@@ -312,8 +324,71 @@ static void session_use(struct session *s, struct job *j)
     timer_stop(&s->idle_timer);
     list_remove(&s->idle);
     s->job = j;
-    s->pool->busy_count++;
     client_send(s->client, &j->message);
+}
+
+/* ---- attempts ---- */
+
+/* One that said "later" leaves hope, whatever the others said. */
+static void attempt_remember(struct attempt *a, const struct status *st, bool next_hop_failed)
+{
+    if (status_never(st) && status_try_later(&a->last))
+        return;
+    a->last = *st;
+    a->next_hop_failed = next_hop_failed;
+}
+
+static void attempt_failed(struct attempt *a, struct str host, const struct status *st,
+                           bool next_hop_failed)
+{
+    attempt_remember(a, st, next_hop_failed);
+    buf_printf(&a->tried, "%s%.*s: %s", a->tried.n > 0 ? "; " : "", STR_ARG(host), st->text);
+    lookup_next(a->lookup);
+}
+
+static void attempt_over(struct attempt *a, const struct status *st, bool next_hop_failed)
+{
+    struct pool *p = a->pool;
+    struct job *j = a->job;
+    bool tried = a->last.class != 0;
+    struct status why = tried ? a->last : *st;
+
+    note_detail(p, j, NULL);
+    job_fail(j, &why, tried ? a->next_hop_failed : next_hop_failed);
+    job_done(p, j);
+    check_stopped(p);
+}
+
+static void on_server(void *arg, const struct lookup_server *server, const struct status *st,
+                      bool next_hop_failed)
+{
+    struct attempt *a = arg;
+
+    if (!server) {
+        attempt_over(a, st, next_hop_failed);
+        return;
+    }
+    int error = session_connect(a->pool, a->hop, a->job, server);
+    if (error == 0)
+        return;
+    struct buf host = buf_init(HOST_BYTES_MAX);
+    struct status why = reply_status(REPLY_NO_CONNECTION, str_c(strerror(-error)));
+    name_server(&host, server);
+    attempt_failed(a, buf_str(&host), &why, true);
+    buf_free(&host);
+}
+
+static void attempt_begin(struct pool *p, struct hop *h, struct job *j)
+{
+    struct lookup_world world = {.dns = p->dns, .own = p->own, .config = p->config};
+    struct attempt *a = mem_new(sizeof *a);
+
+    *a = (struct attempt){.pool = p, .hop = h, .job = j, .tried = buf_init(TRIED_BYTES_MAX)};
+    a->lookup = lookup_new(&world, h->name, &a->tried, on_server, a);
+    list_add(&p->attempts, &a->link);
+    h->use_count++;
+    j->attempt = a;
+    lookup_next(a->lookup);
 }
 
 /* ---- the doors ---- */
@@ -324,22 +399,24 @@ void pool_deliver(struct pool *p, struct job *j)
 
     check(p->config);
     j->started_us = clock_monotonic_us(loop_clock(p->loop));
-    h->session_count++; /* stays for this function */
+    p->job_count++;
+    h->use_count++; /* while we are in here */
     if (list_empty(&h->idle))
-        connect_for(p, h, j, 0);
+        attempt_begin(p, h, j);
     else
         session_use(list_of(h->idle.prev, struct session, idle), j);
-    h->session_count--;
-    hop_free_if_unused(p, h);
+    hop_release(p, h);
 }
 
-struct pool *pool_new(struct loop *l, const struct own *own, const struct pool_events *events,
-                      void *arg)
+struct pool *pool_new(struct loop *l, struct dns *dns, const struct own *own,
+                      const struct pool_events *events, void *arg)
 {
     struct pool *p = mem_new(sizeof *p);
 
-    *p = (struct pool){.loop = l, .own = own, .events = *events, .arg = arg, .hops = map_new()};
+    *p = (struct pool){
+        .loop = l, .dns = dns, .own = own, .events = *events, .arg = arg, .hops = map_new()};
     list_init(&p->sessions);
+    list_init(&p->attempts);
     return p;
 }
 
@@ -353,6 +430,8 @@ void pool_free(struct pool **p)
     timer_stop(&gone->stop_timer);
     list_each (at, &gone->sessions)
         session_free(list_of(at, struct session, link));
+    list_each (at, &gone->attempts)
+        attempt_free(list_of(at, struct attempt, link));
     map_free(&gone->hops);
     config_drop(&gone->config);
     free(gone);

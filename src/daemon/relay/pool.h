@@ -1,7 +1,8 @@
 /* daemon/relay/pool.h - sessions to next hops, kept for a moment and used again.
  *
- *   job --pool_deliver--> an idle session to its next hop, or a new one (127.0.0.1, then ::1 for
- *   localhost) --client_send--> results --on_done--> the session waits IDLE_S for another job
+ *   job --pool_deliver--> an idle session to its next hop, or an attempt: one server of the next
+ *   hop after another (daemon/relay/lookup.h) until one of them answers to the message
+ *   --client_send--> results --on_done--> the session waits IDLE_S for another job
  *
  * A session that was used before and ends without having answered to a message had just run out:
  * the job starts again over a new connection, once, and the queue never hears of it. */
@@ -11,8 +12,14 @@
 #include "config/config.h"
 #include "daemon/relay/job.h"
 #include "daemon/relay/own.h"
+#include "dns/dns.h"
 
-enum { POOL_IDLE_S = 5, POOL_MESSAGES_MAX = 100, POOL_STOP_S = 10 };
+enum {
+    POOL_IDLE_S = 5,
+    POOL_MESSAGES_MAX = 100,
+    POOL_STOP_S = 10,
+    POOL_CONNECT_S = 10, /* while there is another server to try */
+};
 
 struct pool;
 
@@ -21,8 +28,8 @@ struct pool_events {
     void (*on_stopped)(void *arg);
 };
 
-struct pool *pool_new(struct loop *l, const struct own *own, const struct pool_events *events,
-                      void *arg);
+struct pool *pool_new(struct loop *l, struct dns *dns, const struct own *own,
+                      const struct pool_events *events, void *arg);
 void pool_free(struct pool **p);
 void pool_config(struct pool *p, struct config *c); /* holds it */
 void pool_deliver(struct pool *p, struct job *j);   /* on_done may come before it returns */

@@ -72,7 +72,8 @@ static void on_stopped(void *arg)
     r->on_stopped(r->arg);
 }
 
-void relay_init(struct relay *r, struct loop *l, void (*stopped)(void *arg), void *arg)
+void relay_init(struct relay *r, struct loop *l, struct dns *dns, void (*stopped)(void *arg),
+                void *arg)
 {
     static const struct pool_events events = {on_done, on_stopped};
 
@@ -80,7 +81,7 @@ void relay_init(struct relay *r, struct loop *l, void (*stopped)(void *arg), voi
     r->offer = (struct turn_work){.fn = offer_slots, .arg = r};
     list_init(&r->jobs);
     own_learn_before_jail(&r->own);
-    r->pool = pool_new(l, &r->own, &events, r);
+    r->pool = pool_new(l, dns, &r->own, &events, r);
 }
 
 void relay_done(struct relay *r)

@@ -25,7 +25,8 @@ struct relay {
     void *arg;
 };
 
-void relay_init(struct relay *r, struct loop *l, void (*on_stopped)(void *arg), void *arg);
+void relay_init(struct relay *r, struct loop *l, struct dns *dns, void (*on_stopped)(void *arg),
+                void *arg);
 void relay_done(struct relay *r);
 void relay_queue_up(struct relay *r, struct channel *queue);
 void relay_queue_down(struct relay *r, struct channel *queue);

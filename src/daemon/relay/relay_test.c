@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "daemon/relay/relay.h"
+#include "dns/fake.h"
 #include "io/stream.h"
 #include "mail/reply.h"
 
@@ -36,6 +37,9 @@ struct next_hop {
     size_t connection_count, message_count, quit_count;
     const char *greeting;
     size_t forget_after; /* messages on a connection; then MAIL gets 421. 0: never */
+    bool forget_first;   /* the first connection hears it at the first MAIL */
+    bool break_first;    /* the first connection hears 421 at the first RCPT */
+    bool break_all;      /* every one hears it at RCPT of b@ */
     bool mute;           /* does not answer the dot */
 };
 
@@ -49,8 +53,15 @@ static void answer(struct connection *c, struct str line)
 {
     struct next_hop *h = c->of;
 
-    if (str_starts(line, STR("MAIL")) && h->forget_after && c->message_count >= h->forget_after) {
+    bool forgets = (h->forget_after && c->message_count >= h->forget_after) ||
+                   (h->forget_first && c == &h->connections[0]);
+
+    if (str_starts(line, STR("MAIL")) && forgets) {
         say(c, "421 4.4.2 idle too long\r\n");
+        stream_finish(&c->stream);
+    } else if ((str_starts(line, STR("RCPT")) && h->break_first && c == &h->connections[0]) ||
+               (str_starts(line, STR("RCPT TO:<b@")) && h->break_all)) {
+        say(c, "421 4.3.2 going down\r\n");
         stream_finish(&c->stream);
     } else if (str_starts(line, STR("RCPT TO:<bad"))) {
         say(c, "550 5.1.1 no such user\r\n");
@@ -144,13 +155,14 @@ static void hop_stop(struct next_hop *h)
 struct world {
     struct loop *loop;
     struct next_hop hop;
+    struct dns *dns;
     struct relay relay;
     struct config *config;
     struct channel *queue_end, *relay_end;
     bool queue_end_seen_down;
 
     struct msg_result results[RESULTS_MAX];
-    char hosts[RESULTS_MAX][64], details[RESULTS_MAX][128];
+    char hosts[RESULTS_MAX][64], details[RESULTS_MAX][512];
     size_t result_count, job_end_count, held_count, held_end_count, slots;
     bool stopped;
 };
@@ -163,7 +175,7 @@ static void queue_message(void *arg, struct channel *c, union message *m)
         size_t i = w->result_count++;
         w->results[i] = m->result;
         memcpy(w->hosts[i], m->result.host.p, MIN_OF(m->result.host.n, 63u));
-        memcpy(w->details[i], m->result.detail.p, MIN_OF(m->result.detail.n, 127u));
+        memcpy(w->details[i], m->result.detail.p, MIN_OF(m->result.detail.n, 511u));
     }
     w->job_end_count += m->kind == MSG_JOB_END;
     w->held_count += m->kind == MSG_HELD;
@@ -219,6 +231,24 @@ static void queue_dies(struct world *w)
     w->slots = 0;
 }
 
+/* Nobody listens on 127.0.0.3. */
+static const struct dns_fake_row names[] = {
+    {"hop.test", DNS_A, "127.0.0.1", false},
+    {"one.test", DNS_MX, "10 mx.one.test", true},
+    {"mx.one.test", DNS_A, "127.0.0.1", true},
+    {"dead-first.test", DNS_MX, "10 dead.test", false},
+    {"dead-first.test", DNS_MX, "20 gone.test", false},
+    {"dead-first.test", DNS_MX, "30 hop.test", false},
+    {"dead.test", DNS_A, "127.0.0.3", false},
+    {"twice.test", DNS_MX, "10 mx.one.test", false},
+    {"twice.test", DNS_MX, "20 hop.test", false},
+    {"null.test", DNS_MX, "0 .", false},
+    {"broken.test", DNS_MX, "SERVFAIL", false},
+    {"mute.test", DNS_MX, "SILENCE", false},
+    {"private.test", DNS_MX, "10 private.test", false},
+    {"private.test", DNS_A, "10.0.0.1", false},
+};
+
 static int setup(void **state)
 {
     struct world *w = mem_new(sizeof *w);
@@ -228,7 +258,8 @@ static int setup(void **state)
     w->config->references = 1;
     w->config->hostname = STR("me.example.org");
     hop_start(&w->hop, w->loop);
-    relay_init(&w->relay, w->loop, on_stopped, w);
+    w->dns = dns_fake_new(w->loop, names, countof(names));
+    relay_init(&w->relay, w->loop, w->dns, on_stopped, w);
     pool_config(w->relay.pool, w->config);
     queue_begins(w);
     *state = w;
@@ -240,6 +271,7 @@ static int teardown(void **state)
     struct world *w = *state;
 
     relay_done(&w->relay);
+    dns_free(&w->dns);
     queue_dies(w);
     hop_stop(&w->hop);
     config_drop(&w->config);
@@ -363,6 +395,130 @@ static void a_dead_next_hop_is_told_apart(void **state)
     assert_true(status_try_later(&w->results[2].status));
 }
 
+/* DNS names no ports: the next hop of the test has one of its own. */
+static void by_dns(struct world *w)
+{
+    w->config->private_next_hops = true;
+    assert_true(str_u64(str_c(strchr(w->hop.name, ':') + 1), &w->config->dns.smtp_port));
+}
+
+static void servers_are_found_by_dns(void **state)
+{
+    static const char *const next_hops[] = {"@one.test", "@hop.test", "@dead-first.test",
+                                            "@[127.0.0.1]"};
+    struct world *w = *state;
+    char host[100];
+
+    by_dns(w);
+    for (size_t i = 0; i < countof(next_hops); i++) {
+        give_job(w, i + 1, next_hops[i], "a@example.net", "bad@example.net");
+        wait_for(w, &w->job_end_count, i + 1);
+        assert_true(status_done(&w->results[2 * i].status));
+        assert_true(status_never(&w->results[2 * i + 1].status));
+    }
+    snprintf(host, sizeof host, "mx.one.test (%s)", w->hop.name);
+    assert_string_equal(w->hosts[0], host);
+    assert_non_null(strstr(w->details[0], "dnssec=1"));
+    assert_null(strstr(w->details[2], "dnssec"));
+    snprintf(host, sizeof host, "hop.test (%s)", w->hop.name);
+    assert_string_equal(w->hosts[2], host);
+    assert_string_equal(w->hosts[4], host);
+    assert_non_null(strstr(w->details[4], "dead.test (127.0.0.3:"));
+    assert_non_null(strstr(w->details[4], "Connection refused; gone.test has no address"));
+    assert_string_equal(w->hosts[6], w->hop.name);
+}
+
+static void a_host_given_by_name_is_looked_up(void **state)
+{
+    struct world *w = *state;
+    char name[64];
+
+    (void)snprintf(name, sizeof name, "hop.test%s", strchr(w->hop.name, ':'));
+    for (size_t i = 1; i <= 3; i++) {
+        give_job(w, i, name, "a@example.net", "b@example.net");
+        wait_for(w, &w->job_end_count, i);
+        take_results(w, i);
+        assert_true(status_done(&w->results[2 * i - 1].status));
+    }
+    assert_int_equal(w->hop.connection_count, 1);
+}
+
+static void dns_says_later_and_never(void **state)
+{
+    static const struct {
+        const char *next_hop;
+        uint16_t code;
+        bool next_hop_failed;
+        const char *text;
+    } cases[] = {
+        {"@none.test", 550, false, "no such domain: none.test"},
+        {"@null.test", 556, false, "null.test takes no mail"},
+        {"@broken.test", 451, true, "cannot look up broken.test"},
+        {"@private.test", 550, false, "no server takes mail for private.test"},
+        {"@[10.0.0.1]", 550, false, "no server takes mail for [10.0.0.1]"},
+        {"none.test:25", 451, true, "cannot look up none.test:25"},
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < countof(cases); i++) {
+        give_job(w, i + 1, cases[i].next_hop, "a@example.net", "b@example.net");
+        wait_for(w, &w->job_end_count, i + 1);
+        const struct msg_result *r = &w->results[2 * i];
+        if (r->status.code != cases[i].code || r->next_hop_failed != cases[i].next_hop_failed ||
+            strcmp(r->status.text, cases[i].text) != 0)
+            fail_msg("%s: %u %s", cases[i].next_hop, r->status.code, r->status.text);
+        assert_string_equal(w->hosts[2 * i], "");
+    }
+    assert_int_equal(w->hop.connection_count, 0);
+}
+
+/* A server that says 421 to MAIL has not answered to the message: the next one is asked. */
+static void the_next_server_is_asked_when_one_breaks_off(void **state)
+{
+    struct world *w = *state;
+
+    by_dns(w);
+    w->hop.forget_first = true;
+    give_job(w, 1, "@twice.test", "a@example.net", "b@example.net");
+    wait_for(w, &w->job_end_count, 1);
+    assert_true(status_done(&w->results[0].status));
+    assert_true(status_done(&w->results[1].status));
+    assert_int_equal(w->hop.connection_count, 2);
+    assert_non_null(strstr(w->details[0], "idle too long"));
+}
+
+static void the_next_server_is_asked_when_one_says_421_at_rcpt(void **state)
+{
+    struct world *w = *state;
+
+    by_dns(w);
+    w->hop.break_first = true;
+    give_job(w, 1, "@twice.test", "a@example.net", "b@example.net");
+    wait_for(w, &w->job_end_count, 1);
+    assert_true(status_done(&w->results[0].status));
+    assert_true(status_done(&w->results[1].status));
+    assert_non_null(strstr(w->details[0], "going down"));
+
+    /* One of the two was refused before: that stands, the other one waits. */
+    take_results(w, 1);
+    w->hop.break_all = true;
+    give_job(w, 2, "@one.test", "bad@example.net", "b@example.net");
+    wait_for(w, &w->job_end_count, 2);
+    assert_true(status_never(&w->results[2].status));
+    assert_true(status_try_later(&w->results[3].status));
+}
+
+static void stopping_waits_for_names(void **state)
+{
+    struct world *w = *state;
+
+    give_job(w, 1, "@mute.test", "a@example.net", "b@example.net");
+    quiet(w);
+    relay_stop(&w->relay);
+    quiet(w);
+    assert_false(w->stopped); /* and its end finds a question under way */
+}
+
 static void check_loop(struct world *w, const char *next_hop)
 {
     give_job(w, 1, next_hop, "a@example.net", "b@example.net");
@@ -482,6 +638,12 @@ int main(void)
         STORY(nothing_goes_to_our_own_listeners),
         STORY(our_own_greeting_is_recognised),
         STORY(localhost_is_the_loopback),
+        STORY(servers_are_found_by_dns),
+        STORY(a_host_given_by_name_is_looked_up),
+        STORY(dns_says_later_and_never),
+        STORY(the_next_server_is_asked_when_one_breaks_off),
+        STORY(the_next_server_is_asked_when_one_says_421_at_rcpt),
+        STORY(stopping_waits_for_names),
         STORY(a_new_queue_is_told_what_is_held),
         STORY(stopping_lets_deliveries_end),
         STORY(stopping_with_nothing_to_do_is_at_once),
