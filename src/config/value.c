@@ -212,16 +212,6 @@ static bool folder_parse(const struct value_range *range, struct str text, struc
     return true;
 }
 
-static bool file_parse(const struct value_range *range, struct str text, struct arena *a, void *ret,
-                       struct buf *why)
-{
-    if (text.n > 0 && (!folder_safe(text) || text.n > FOLDER_BYTES_MAX))
-        return wrong(why, text,
-                     "is no absolute path; write one that begins with / and has no .. in it");
-    *(struct str *)ret = arena_copy(a, text);
-    return true;
-}
-
 static bool none_parse(const struct value_range *range, struct str text, struct arena *a, void *ret,
                        struct buf *why)
 {
@@ -469,7 +459,6 @@ static const struct kind {
     [VALUE_RESOLVERS] = {{"address@port", true, false, sizeof(struct str)},
                          resolver_parse,
                          text_print},
-    [VALUE_FILE] = {{"file", false, false, sizeof(struct str)}, file_parse, text_print},
     [VALUE_NONE] = {{"", false, false, sizeof(struct str)}, none_parse, text_print},
 };
 

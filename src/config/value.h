@@ -25,7 +25,6 @@ enum value_kind {
     VALUE_ROUTE_DOMAIN, /* the same, maybe with a dot in front */
     VALUE_USERS,        /* a list of struct str: logins of this machine */
     VALUE_RESOLVERS,    /* a list of struct str: ADDRESS@PORT */
-    VALUE_FILE,         /* struct str: an absolute path, or empty: none */
     VALUE_NONE,         /* struct str, empty: the title of a section without one */
     VALUE_KIND_COUNT
 };

@@ -38,8 +38,8 @@ struct role_spec {
                                             what the parent says to this role alone */
     size_t handler_count;
 
-    /* Before the jail: open files; 0 or negative errno (logged, exit 78). Runs with the effective
-     * uid of `user` and the folder as working directory. */
+    /* Before the jail: open files; 0 or negative errno (logged; exit 78, but 75 on a full disk:
+     * tried again). Runs with the effective uid of `user` and the folder as working directory. */
     int (*start)(struct worker *w);
     void (*run)(struct worker *w); /* after the jail, before the first event; may be NULL */
     void (*config)(struct worker *w,
