@@ -97,10 +97,42 @@ static void make_parent_folder(const char *path)
     (void)mkdir(dirname(copy), 0755); /* if it fails, writing the file says why */
 }
 
+/* The domain: given, asked for with what the host name suggests, or that suggestion itself. */
+static int take_domain(const struct command_line *l, const char *hostname, char *ret,
+                       size_t ret_bytes)
+{
+    const char *dot = strchr(hostname, '.');
+    const char *offered = dot && strchr(dot + 1, '.') ? dot + 1 : hostname;
+    bool suggestion_will_do = l->hostname && !isatty(STDIN_FILENO);
+
+    return take_name(l,
+                     l->domain            ? l->domain
+                     : suggestion_will_do ? offered
+                                          : NULL,
+                     "mail domain (the part after @)", offered, "domain", ret, ret_bytes);
+}
+
+static int write_template(const struct command_line *l, const char *hostname, const char *domain)
+{
+    char text[4096];
+    const char *state = l->state ? l->state : "/var/lib/troika";
+    const char *listen = geteuid() == 0 || !l->state ? "*:25" : "127.0.0.1:2525";
+
+    if (*state != '/')
+        return fail(l, EX_USAGE, "--state %s: give the whole path, from / on", state);
+    if (strpbrk(state, "\"\\\n"))
+        return fail(l, EX_USAGE, "--state %s: no quotes, backslashes or line ends", state);
+    int n = snprintf(text, sizeof(text), template, hostname, state, listen, domain, domain);
+
+    if (n < 0 || (size_t)n >= sizeof(text))
+        return fail(l, EX_USAGE, "--state: the path is too long");
+    make_parent_folder(l->config_path);
+    return write_new(l, text);
+}
+
 int run_init(const struct command_line *l)
 {
     char own[256], hostname[256], domain[256];
-    char text[4096];
 
     if (l->argument_count)
         return fail(l, EX_USAGE, "takes no arguments; see --help");
@@ -108,31 +140,10 @@ int run_init(const struct command_line *l)
     int code = take_name(l, l->hostname, "full name of this machine", own, "hostname", hostname,
                          sizeof(hostname));
 
-    if (code != EX_OK)
-        return code;
-    const char *dot = strchr(hostname, '.');
-    const char *offered = dot && strchr(dot + 1, '.') ? dot + 1 : hostname;
-
-    if (l->hostname && !l->domain && !isatty(STDIN_FILENO))
-        snprintf(domain, sizeof(domain), "%s", offered);
-    else
-        code = take_name(l, l->domain, "mail domain (the part after @)", offered, "domain", domain,
-                         sizeof(domain));
-    if (code != EX_OK)
-        return code;
-    const char *state = l->state ? l->state : "/var/lib/troika";
-
-    if (*state != '/')
-        return fail(l, EX_USAGE, "--state %s: give the whole path, from / on", state);
-    if (strpbrk(state, "\"\\\n"))
-        return fail(l, EX_USAGE, "--state %s: no quotes, backslashes or line ends", state);
-    int n = snprintf(text, sizeof(text), template, hostname, state,
-                     geteuid() == 0 || !l->state ? "*:25" : "127.0.0.1:2525", domain, domain);
-
-    if (n < 0 || (size_t)n >= sizeof(text))
-        return fail(l, EX_USAGE, "--state: the path is too long");
-    make_parent_folder(l->config_path);
-    code = write_new(l, text);
+    if (code == EX_OK)
+        code = take_domain(l, hostname, domain, sizeof(domain));
+    if (code == EX_OK)
+        code = write_template(l, hostname, domain);
     if (code != EX_OK)
         return code;
     printf("wrote %s: host %s, mail for @%s\n"
