@@ -313,6 +313,37 @@ static void test_connect(void **state)
     in_jail(JAIL_CONNECT, probe_nothing);
 }
 
+static const char *probe_ask_names(void)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof(in);
+    int on = 1;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int stream = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&in, sizeof(in)) < 0 ||
+        getsockname(fd, (struct sockaddr *)&in, &bytes) < 0)
+        return "a UDP socket";
+    if (setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)) < 0)
+        return "its options";
+    if (sendto(fd, "x", 1, 0, (struct sockaddr *)&in, bytes) != 1)
+        return "sending";
+    (void)bind(stream, (struct sockaddr *)&in, sizeof(in)); /* Landlock may know to deny it */
+    if (stream < 0 || !denied(listen(stream, 1)) || !denied(accept(stream, NULL, NULL)))
+        return "listen";
+    if (!denied(socket(AF_UNIX, SOCK_DGRAM, 0)) || !denied(socket(AF_NETLINK, SOCK_RAW, 0)) ||
+        !denied(socket(AF_INET, SOCK_RAW, 0)))
+        return "other sockets";
+    const char *wrong = probe_process();
+    return wrong ? wrong : probe_no_files();
+}
+
+static void test_ask_names(void **state)
+{
+    in_jail(JAIL_CONNECT | JAIL_DNS, probe_ask_names);
+    in_jail(JAIL_CONNECT | JAIL_DNS, probe_kernel);
+}
+
 /* ---- files ---- */
 
 static const char *probe_outside(void)
@@ -506,6 +537,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_abort, setup, teardown),
         cmocka_unit_test_setup_teardown(test_accept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_connect, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ask_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sqlite, setup, teardown),

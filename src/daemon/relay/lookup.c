@@ -85,9 +85,11 @@ static void tell_end(struct lookup *l)
 {
     enum reply_name name = REPLY_NO_CONNECTION;
 
-    if (l->loops)
+    if (l->by_dns && l->later) /* a better server than ourselves may turn up */
+        name = REPLY_DNS_TROUBLE;
+    else if (l->loops)
         name = l->by_dns ? REPLY_LOOP_BY_DNS : REPLY_LOOP_OWN_LISTENER;
-    else if (l->later || (l->host_count > 0 && !l->by_dns))
+    else if (l->host_count > 0 && !l->by_dns)
         name = REPLY_DNS_TROUBLE;
     else if (l->by_dns)
         name = l->never;
