@@ -29,7 +29,11 @@ def test_strangers_cannot_relay(strangers, address):
     assert not strangers.sink.messages
 
 
-@pytest.mark.parametrize("address", [a for a in OPEN_RELAY_TRIES if a not in ("x@elsewhere.test", "x@[127.0.0.2]")])
+# What is an address of elsewhere, a source route in front of it thrown away, our own clients may send to.
+HONEST = ("x@elsewhere.test", "x@[127.0.0.2]", "@example.test:x@elsewhere.test")
+
+
+@pytest.mark.parametrize("address", [a for a in OPEN_RELAY_TRIES if a not in HONEST])
 def test_even_our_own_clients_cannot_route_inside_an_address(server, address):
     with Dialogue(server.port) as d:
         d.reply()
