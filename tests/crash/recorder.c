@@ -288,23 +288,22 @@ static struct recorded_file *recorded(sqlite3_file *f)
 }
 
 #define REAL(f) (recorded(f)->real)
-#define REAL_CALL(f, method, ...) (REAL(f)->pMethods->method(REAL(f), ##__VA_ARGS__))
 
 static int vfs_close(sqlite3_file *f)
 {
-    return REAL_CALL(f, xClose);
+    return REAL(f)->pMethods->xClose(REAL(f));
 }
 
 static int vfs_read(sqlite3_file *f, void *to, int n, sqlite3_int64 offset)
 {
-    return REAL_CALL(f, xRead, to, n, offset);
+    return REAL(f)->pMethods->xRead(REAL(f), to, n, offset);
 }
 
 static int vfs_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 offset)
 {
     if (recorded(f)->node != 0 && !alive())
         return SQLITE_OK;
-    int r = REAL_CALL(f, xWrite, from, n, offset);
+    int r = REAL(f)->pMethods->xWrite(REAL(f), from, n, offset);
     if (r == SQLITE_OK && recorded(f)->node != 0)
         record(&(struct step){.kind = STEP_WRITE,
                               .node = recorded(f)->node,
@@ -317,7 +316,7 @@ static int vfs_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
     if (recorded(f)->node != 0 && !alive())
         return SQLITE_OK;
-    int r = REAL_CALL(f, xTruncate, size);
+    int r = REAL(f)->pMethods->xTruncate(REAL(f), size);
     if (r == SQLITE_OK && recorded(f)->node != 0)
         record(
             &(struct step){.kind = STEP_CUT, .node = recorded(f)->node, .offset = (uint64_t)size});
@@ -340,57 +339,57 @@ static int vfs_sync(sqlite3_file *f, int flags)
 
 static int vfs_size(sqlite3_file *f, sqlite3_int64 *ret)
 {
-    return REAL_CALL(f, xFileSize, ret);
+    return REAL(f)->pMethods->xFileSize(REAL(f), ret);
 }
 
 static int vfs_lock(sqlite3_file *f, int level)
 {
-    return REAL_CALL(f, xLock, level);
+    return REAL(f)->pMethods->xLock(REAL(f), level);
 }
 
 static int vfs_unlock(sqlite3_file *f, int level)
 {
-    return REAL_CALL(f, xUnlock, level);
+    return REAL(f)->pMethods->xUnlock(REAL(f), level);
 }
 
 static int vfs_reserved(sqlite3_file *f, int *ret)
 {
-    return REAL_CALL(f, xCheckReservedLock, ret);
+    return REAL(f)->pMethods->xCheckReservedLock(REAL(f), ret);
 }
 
 static int vfs_control(sqlite3_file *f, int what, void *arg)
 {
-    return REAL_CALL(f, xFileControl, what, arg);
+    return REAL(f)->pMethods->xFileControl(REAL(f), what, arg);
 }
 
 static int vfs_sector(sqlite3_file *f)
 {
-    return REAL_CALL(f, xSectorSize);
+    return REAL(f)->pMethods->xSectorSize(REAL(f));
 }
 
 static int vfs_device(sqlite3_file *f)
 {
-    return REAL_CALL(f, xDeviceCharacteristics);
+    return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f));
 }
 
 static int vfs_shm_map(sqlite3_file *f, int page, int bytes, int extend, void volatile **ret)
 {
-    return REAL_CALL(f, xShmMap, page, bytes, extend, ret);
+    return REAL(f)->pMethods->xShmMap(REAL(f), page, bytes, extend, ret);
 }
 
 static int vfs_shm_lock(sqlite3_file *f, int offset, int n, int flags)
 {
-    return REAL_CALL(f, xShmLock, offset, n, flags);
+    return REAL(f)->pMethods->xShmLock(REAL(f), offset, n, flags);
 }
 
 static void vfs_shm_barrier(sqlite3_file *f)
 {
-    REAL_CALL(f, xShmBarrier);
+    REAL(f)->pMethods->xShmBarrier(REAL(f));
 }
 
 static int vfs_shm_unmap(sqlite3_file *f, int delete)
 {
-    return REAL_CALL(f, xShmUnmap, delete);
+    return REAL(f)->pMethods->xShmUnmap(REAL(f), delete);
 }
 
 static const sqlite3_io_methods methods = {
