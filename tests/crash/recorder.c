@@ -129,7 +129,7 @@ static int disk_write(const struct disk *d, int fd, const struct iovec *iov, int
                       uint64_t offset)
 {
     if (!alive())
-        return 0;
+        return -EIO;
     int r = disk_system.write_at(&disk_system, fd, iov, iov_count, offset);
     for (int i = 0; r == 0 && i < iov_count; i++) {
         if (iov[i].iov_len > 0)
@@ -146,7 +146,7 @@ static int resize(int fd, uint64_t bytes, enum step_kind kind,
                   int (*call)(const struct disk *d, int fd, uint64_t bytes))
 {
     if (!alive())
-        return 0;
+        return -EIO;
     int r = call(&disk_system, fd, bytes);
     if (r == 0)
         record(&(struct step){
@@ -164,10 +164,12 @@ static int disk_truncate(const struct disk *d, int fd, uint64_t bytes)
     return resize(fd, bytes, STEP_CUT, disk_system.truncate);
 }
 
-static void record_sync(uint32_t node)
+static int record_sync(uint32_t node)
 {
-    if (alive())
-        record(&(struct step){.kind = STEP_SYNC, .node = node});
+    if (!alive())
+        return -EIO;
+    record(&(struct step){.kind = STEP_SYNC, .node = node});
+    return 0;
 }
 
 /* The real files are on a tmpfs, where a sync is nothing: it only has to be in the log. */
@@ -178,18 +180,17 @@ static int disk_sync(const struct disk *d, int fd)
     if (recorder.fault == FAULT_SYNC ||
         (recorder.fault == FAULT_MAIL_SYNC && recorder.below_mail[fd]))
         return 0;
-    if (recorder.fault == FAULT_LATE_SYNC)
-        recorder.late = node;
-    else
-        record_sync(node);
+    if (recorder.fault != FAULT_LATE_SYNC)
+        return record_sync(node);
+    recorder.late = node;
     return 0;
 }
 
 static int disk_sync_dir(const struct disk *d, int dir_fd)
 {
-    if (recorder.fault != FAULT_FOLDER_SYNC)
-        record_sync(recorder.node_of[descriptor(dir_fd)]);
-    return 0;
+    uint32_t node = recorder.node_of[descriptor(dir_fd)];
+
+    return recorder.fault == FAULT_FOLDER_SYNC ? 0 : record_sync(node);
 }
 
 static int disk_link_fd(const struct disk *d, int fd, int dir_fd, const char *name)
@@ -209,7 +210,7 @@ static int disk_rename(const struct disk *d, int from_fd, const char *from_path,
     uint32_t node = image_find(&recorder.now, from_folder, from);
 
     if (!alive())
-        return 0;
+        return -EIO;
     int r = disk_system.rename(&disk_system, from_fd, from_path, to_fd, to_path);
     if (r < 0)
         return r;
@@ -234,7 +235,7 @@ static int disk_unlink(const struct disk *d, int dir_fd, const char *path)
     uint32_t node = image_find(&recorder.now, folder, name);
 
     if (!alive())
-        return 0;
+        return -EIO;
     int r = disk_system.unlink(&disk_system, dir_fd, path);
     if (r == 0)
         record(&(struct step){.kind = STEP_UNNAME, .node = folder, .child = node, .name = name});
@@ -287,23 +288,26 @@ static struct recorded_file *recorded(sqlite3_file *f)
     return (struct recorded_file *)(void *)f;
 }
 
-#define REAL(f) (recorded(f)->real)
+static sqlite3_file *real(sqlite3_file *f)
+{
+    return recorded(f)->real;
+}
 
 static int vfs_close(sqlite3_file *f)
 {
-    return REAL(f)->pMethods->xClose(REAL(f));
+    return real(f)->pMethods->xClose(real(f));
 }
 
 static int vfs_read(sqlite3_file *f, void *to, int n, sqlite3_int64 offset)
 {
-    return REAL(f)->pMethods->xRead(REAL(f), to, n, offset);
+    return real(f)->pMethods->xRead(real(f), to, n, offset);
 }
 
 static int vfs_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 offset)
 {
     if (recorded(f)->node != 0 && !alive())
-        return SQLITE_OK;
-    int r = REAL(f)->pMethods->xWrite(REAL(f), from, n, offset);
+        return SQLITE_IOERR_WRITE;
+    int r = real(f)->pMethods->xWrite(real(f), from, n, offset);
     if (r == SQLITE_OK && recorded(f)->node != 0)
         record(&(struct step){.kind = STEP_WRITE,
                               .node = recorded(f)->node,
@@ -315,8 +319,8 @@ static int vfs_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 off
 static int vfs_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
     if (recorded(f)->node != 0 && !alive())
-        return SQLITE_OK;
-    int r = REAL(f)->pMethods->xTruncate(REAL(f), size);
+        return SQLITE_IOERR_TRUNCATE;
+    int r = real(f)->pMethods->xTruncate(real(f), size);
     if (r == SQLITE_OK && recorded(f)->node != 0)
         record(
             &(struct step){.kind = STEP_CUT, .node = recorded(f)->node, .offset = (uint64_t)size});
@@ -325,71 +329,75 @@ static int vfs_truncate(sqlite3_file *f, sqlite3_int64 size)
 
 static int vfs_sync(sqlite3_file *f, int flags)
 {
-    if (recorded(f)->node == 0 || recorder.fault == FAULT_LOG_SYNC)
+    struct recorded_file *file = recorded(f);
+
+    if (file->node == 0 || recorder.fault == FAULT_LOG_SYNC)
         return SQLITE_OK;
-    record_sync(recorded(f)->node);
-    if (recorded(f)->folder_unsynced)
-        record_sync(SPOOL_NODE);
-    recorded(f)->folder_unsynced = false;
-    if (recorder.late != 0)
-        record_sync(recorder.late);
+    int r = record_sync(file->node);
+    if (r == 0 && file->folder_unsynced)
+        r = record_sync(SPOOL_NODE);
+    if (r == 0 && recorder.late != 0)
+        r = record_sync(recorder.late);
+    if (r < 0)
+        return SQLITE_IOERR_FSYNC;
+    file->folder_unsynced = false;
     recorder.late = 0;
     return SQLITE_OK;
 }
 
 static int vfs_size(sqlite3_file *f, sqlite3_int64 *ret)
 {
-    return REAL(f)->pMethods->xFileSize(REAL(f), ret);
+    return real(f)->pMethods->xFileSize(real(f), ret);
 }
 
 static int vfs_lock(sqlite3_file *f, int level)
 {
-    return REAL(f)->pMethods->xLock(REAL(f), level);
+    return real(f)->pMethods->xLock(real(f), level);
 }
 
 static int vfs_unlock(sqlite3_file *f, int level)
 {
-    return REAL(f)->pMethods->xUnlock(REAL(f), level);
+    return real(f)->pMethods->xUnlock(real(f), level);
 }
 
 static int vfs_reserved(sqlite3_file *f, int *ret)
 {
-    return REAL(f)->pMethods->xCheckReservedLock(REAL(f), ret);
+    return real(f)->pMethods->xCheckReservedLock(real(f), ret);
 }
 
 static int vfs_control(sqlite3_file *f, int what, void *arg)
 {
-    return REAL(f)->pMethods->xFileControl(REAL(f), what, arg);
+    return real(f)->pMethods->xFileControl(real(f), what, arg);
 }
 
 static int vfs_sector(sqlite3_file *f)
 {
-    return REAL(f)->pMethods->xSectorSize(REAL(f));
+    return real(f)->pMethods->xSectorSize(real(f));
 }
 
 static int vfs_device(sqlite3_file *f)
 {
-    return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f));
+    return real(f)->pMethods->xDeviceCharacteristics(real(f));
 }
 
 static int vfs_shm_map(sqlite3_file *f, int page, int bytes, int extend, void volatile **ret)
 {
-    return REAL(f)->pMethods->xShmMap(REAL(f), page, bytes, extend, ret);
+    return real(f)->pMethods->xShmMap(real(f), page, bytes, extend, ret);
 }
 
 static int vfs_shm_lock(sqlite3_file *f, int offset, int n, int flags)
 {
-    return REAL(f)->pMethods->xShmLock(REAL(f), offset, n, flags);
+    return real(f)->pMethods->xShmLock(real(f), offset, n, flags);
 }
 
 static void vfs_shm_barrier(sqlite3_file *f)
 {
-    REAL(f)->pMethods->xShmBarrier(REAL(f));
+    real(f)->pMethods->xShmBarrier(real(f));
 }
 
 static int vfs_shm_unmap(sqlite3_file *f, int delete)
 {
-    return REAL(f)->pMethods->xShmUnmap(REAL(f), delete);
+    return real(f)->pMethods->xShmUnmap(real(f), delete);
 }
 
 static const sqlite3_io_methods methods = {
@@ -447,13 +455,13 @@ static int vfs_delete(sqlite3_vfs *v, const char *path, int sync_folder)
     uint32_t node = image_find(&recorder.now, SPOOL_NODE, last_part(path));
 
     if (node != 0 && !alive())
-        return SQLITE_OK;
+        return SQLITE_IOERR_DELETE;
     int r = real_vfs->xDelete(real_vfs, path, 0);
     if (r == SQLITE_OK && node != 0)
         record(&(struct step){
             .kind = STEP_UNNAME, .node = SPOOL_NODE, .child = node, .name = last_part(path)});
     if (r == SQLITE_OK && node != 0 && sync_folder && recorder.fault != FAULT_LOG_SYNC)
-        record_sync(SPOOL_NODE);
+        (void)record_sync(SPOOL_NODE);
     return r;
 }
 

@@ -30,7 +30,8 @@ extern const struct disk recorder_disk;
 void recorder_begin(struct log *l, const struct image *now, int spool_fd, int mail_fd,
                     enum fault fault);
 void recorder_end(void);
-/* From that step on nothing happens any more, as if the process had been killed there. */
+/* From that step on every call fails and does nothing, as if the process had been killed there:
+ * what it still does until the workload ends it leaves no trace. */
 void recorder_die_at(size_t step);
 bool recorder_dead(void);
 void recorder_revive(void);

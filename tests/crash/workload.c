@@ -543,9 +543,11 @@ static void relay_work(struct play *p)
 static void person_acts(struct play *p)
 {
     struct story *s = p->story;
-    struct letter *l = &s->letters[chance(p, s->count)];
     enum queue_act act = (enum queue_act)chance(p, ACT_COUNT);
 
+    if (s->count == 0)
+        return;
+    struct letter *l = &s->letters[chance(p, s->count)];
     if (l->id.key == 0)
         return;
     for (size_t i = 0; act == ACT_REMOVE && i < l->count; i++)
