@@ -189,6 +189,7 @@ static void not_smtp(struct client *c, const char *error)
 static void on_bytes(void *arg, struct buf *in)
 {
     struct client *c = arg;
+    bool answered = false;
 
     while (c->stream) {
         const char *error = NULL;
@@ -203,8 +204,10 @@ static void on_bytes(void *arg, struct buf *in)
         tell_line(c);
         dialogue_reply(&c->dialogue, c->replies.code, buf_str(&c->replies.text));
         reply_reader_next(&c->replies);
+        answered = true;
     }
-    advance(c);
+    if (answered) /* bytes alone win no time */
+        advance(c);
 }
 
 static void on_drained(void *arg)

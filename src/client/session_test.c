@@ -17,7 +17,7 @@
 #include "io/stream.h"
 #include "wire/smtp.h"
 
-enum { RECIPIENTS = 3, NEVER = 1 << 30 };
+enum { RECIPIENTS = 3, NEVER = 1 << 30, DRIP_US = 50 * 1000, DRIPS_MAX = 60 };
 
 /* ---- a server in the same loop ---- */
 
@@ -31,8 +31,11 @@ struct server {
 
     bool pipelining;
     const char *silent_at; /* answers nothing to this command */
-    size_t heard_max;      /* cuts the connection after so many bytes in */
-    size_t said_max;       /* or out */
+    bool drips;            /* or a byte now and then, never a whole line */
+    size_t drip_count;
+    struct timer drip;
+    size_t heard_max; /* cuts the connection after so many bytes in */
+    size_t said_max;  /* or out */
 
     size_t heard, said, rcpt_count, commit_count;
     size_t connection_count;
@@ -72,10 +75,22 @@ static struct str server_answer(struct server *s, struct str line)
     return STR("250 ok\r\n");
 }
 
+static void server_drip(void *arg)
+{
+    struct server *s = arg;
+
+    assert_in_range(s->drip_count++, 0, DRIPS_MAX);
+    if (server_say(s, STR("2")))
+        timer_set(s->loop, &s->drip, DRIP_US, server_drip, s);
+}
+
 static void server_line(struct server *s, struct str line)
 {
-    if (s->silent_at && str_starts(line, str_c(s->silent_at)))
+    if (s->silent_at && str_starts(line, str_c(s->silent_at))) {
+        if (s->drips)
+            server_drip(s);
         return;
+    }
     if (str_eq_c(line, "DATA")) {
         s->in_content = true;
         s->dots = (struct dot_reader){0};
@@ -131,6 +146,7 @@ static void server_end(void *arg, enum stream_end why, int error)
 {
     struct server *s = arg;
 
+    timer_stop(&s->drip);
     stream_free(&s->stream);
 }
 
@@ -171,6 +187,7 @@ static void server_start(struct server *s, struct loop *l)
 static void server_stop(struct server *s)
 {
     watch_stop(&s->watch);
+    timer_stop(&s->drip);
     close(s->listener);
     stream_free(&s->stream);
     buf_free(&s->content);
@@ -428,6 +445,24 @@ static void silence_ends_in_try_later(void **state)
     }
 }
 
+static void dripping_does_not_stretch_the_time(void **state)
+{
+    struct loop *l;
+    struct server s;
+    struct owner o = {0};
+
+    loop_new(&clock_system, &l);
+    server_start(&s, l);
+    s.pipelining = false;
+    s.silent_at = "DATA";
+    s.drips = true;
+    run_client(&s, &o, message_of(content), 1);
+    assert_true(status_try_later(&o.results[0]));
+    assert_non_null(strstr(o.results[0].text, "no answer in time to DATA"));
+    server_stop(&s);
+    let_the_dead_go(&l);
+}
+
 static void nobody_there_is_told(void **state)
 {
     struct loop *l;
@@ -470,6 +505,7 @@ int main(void)
         cmocka_unit_test(a_cut_after_any_byte_leaves_one_outcome_each),
         cmocka_unit_test(a_large_file_streams),
         cmocka_unit_test(silence_ends_in_try_later),
+        cmocka_unit_test(dripping_does_not_stretch_the_time),
         cmocka_unit_test(nobody_there_is_told),
         cmocka_unit_test(the_owner_may_free_in_any_event),
     };
