@@ -44,6 +44,7 @@ struct job {
     struct id id;                    /* of the message */
     struct str sender;
     uint64_t received_us, started_us;
+    uint64_t deferred_us; /* its first recipient was; the others stay with it. 0: none was */
     struct job_recipient_state *recipients;
     size_t recipient_count;
     bool next_hop_failed, answered;

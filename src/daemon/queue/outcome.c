@@ -71,8 +71,9 @@ static void tell_deferred(struct queue *q, struct job *j, const struct job_recip
 static void deferred(struct queue *q, struct job *j, const struct job_recipient_state *s,
                      const struct msg_result *m)
 {
-    uint64_t now = clock_now_us(q->clock);
-    uint64_t due = now + retry_delay_us(q->config, s->attempts + 1, j->id.key);
+    if (j->deferred_us == 0)
+        j->deferred_us = clock_now_us(q->clock);
+    uint64_t due = j->deferred_us + retry_delay_us(q->config, s->attempts + 1, j->id.key);
 
     queue_must(q,
                spool_defer_recipient(q->spool, j->id.key, s->active.name.number, due, &m->status));

@@ -115,6 +115,24 @@ static void recipient_retries_by_its_own_schedule(void **state)
     assert_int_equal(events_with(w, "event=expired"), 1);
 }
 
+static void recipients_of_one_job_stay_together(void **state)
+{
+    struct world *w = *state;
+    struct arena a = ARENA_INIT;
+    struct spool_recipient rows[2];
+    struct id id = put(w, "alice@example.test", "bill@x.test carl@x.test");
+    const struct msg_job *job = next_job(w->relay);
+
+    result(w->relay, job, 1, ST_LATER, false);
+    w->clock.now_us += 30;
+    result(w->relay, job, 2, ST_LATER, false);
+    job_end(w->relay->data, job->job);
+    turn(w);
+    assert_int_equal(rows_of(w, id, &a, rows, countof(rows)), 2);
+    assert_int_equal(rows[0].due_us, rows[1].due_us);
+    arena_free(&a);
+}
+
 /* One destination, nothing else going on: the later one has nobody to wake it but the clock. */
 static void each_row_of_a_destination_has_its_hour(void **state)
 {
@@ -441,6 +459,7 @@ int main(void)
         IN_A_WORLD(more_than_a_job_of_recipients),
         IN_A_WORLD(five_days_of_a_dead_destination),
         IN_A_WORLD(recipient_retries_by_its_own_schedule),
+        IN_A_WORLD(recipients_of_one_job_stay_together),
         IN_A_WORLD(each_row_of_a_destination_has_its_hour),
         IN_A_WORLD(window_grows_and_falls),
         IN_A_WORLD(dead_destination_delays_nobody),
