@@ -26,7 +26,9 @@ class Message:
     """One MAIL command and what followed."""
 
     def __init__(self, attempt):
-        self.attempt, self.recipients, self.content, self.verdict = attempt, [], None, b""
+        self.attempt, self.begun, self.rcpt_count = attempt, False, 0
+        self.recipients, self.content, self.verdict = [], None, b""
+        self.time = time.time()
 
     @property
     def whole(self):
@@ -35,7 +37,7 @@ class Message:
     @property
     def taken(self):
         """The client was told so, in full."""
-        return self.whole and re.match(rb"(2\d\d-.*\n)*2\d\d .*\n", self.verdict) is not None
+        return self.whole and re.match(rb"(250-[^\0\n]{0,512}\n)*250 [^\0\n]{0,512}\n", self.verdict) is not None
 
 
 class Session:
@@ -103,7 +105,7 @@ class Session:
             await told(self, good)
         else:
             await self.raw(told)
-        return callable(told) or told == good
+        return good if callable(told) else told
 
     async def serve(self):
         await self.answer("greeting", b"220 h ESMTP\r\n")
@@ -117,14 +119,22 @@ class Session:
         if verb == "MAIL":
             self.mail()
         if verb == "RCPT":
+            self.message.rcpt_count += 1
+            verb = f"RCPT {self.message.rcpt_count}"
+            good = good if self.message.begun else b"503 5.5.1 from whom?\r\n"
+        if verb == "DATA" and not self.message.recipients:
+            good = b"503 5.5.1 for whom?\r\n"
+        told = await self.answer(verb, good)
+        if verb == "MAIL":
+            self.message.begun = told.startswith(b"2")
+        if verb.startswith("RCPT ") and told.startswith(b"2"):
             self.message.recipients.append(line.split(b"<")[1].split(b">")[0].decode())
-            verb = f"RCPT {len(self.message.recipients)}"
-        begun = await self.answer(verb, good)
         if verb == "QUIT":
             self.host.over.append((self.heard, self.said))
             self.end()
-        if verb == "DATA" and begun:
-            self.message.content = (await self.until(b"\r\n.\r\n")) + b"\r\n"
+        if verb == "DATA" and told.startswith(b"354"):
+            self.buffer = b"\r\n" + self.buffer  # a dot alone is a whole message too
+            self.message.content = (await self.until(b"\r\n.\r\n"))[2:] + b"\r\n"
             await self.answer("dot", b"250 2.0.0 taken\r\n")
 
     def mail(self):
@@ -147,7 +157,6 @@ class Host:
         self.script, self.cut, self.attempts_scripted, self.ehlo = script, cut, attempts, ehlo
         self.attempts = 0
         self.messages = []  # all that were begun
-        self.times = []     # when each session came, monotonic
         self.over = []      # (heard, said) in bytes of each session that ended with QUIT
 
     def taken(self):
@@ -172,7 +181,6 @@ class Hosts:
             writer.transport.abort()
             return
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        host.times.append(time.monotonic())
         try:
             await Session(host, reader, writer).serve()
         except (Over, OSError):
@@ -249,3 +257,11 @@ def endless(text, pause=0):
 async def silence(session, good):
     while True:
         await session.more()
+
+
+async def deaf(session, good):
+    """A good answer, and not a byte is read any more."""
+    await session.raw(good)
+    session.writer.transport.pause_reading()
+    await asyncio.sleep(60)
+    session.end(reset=True)
