@@ -98,7 +98,7 @@ class Session:
 
     # ---- SMTP ----
 
-    async def answer(self, stage, good, last=None):
+    async def answer(self, stage, good):
         script = self.host.script if self.scripted else {}
         told = script.get(stage, script.get(stage.split(" ")[0], good))
         if callable(told):

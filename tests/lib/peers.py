@@ -1,7 +1,4 @@
-"""Other people's servers for tests, unpacked or installed below build/peers, never over the machine's own.
-
-Postfix needs root: it runs in a chroot that is an overlay over / in a mount namespace of its own.
-"""
+"""Other people's servers for tests, unpacked or installed below build/peers, never over the machine's own."""
 # SPDX-License-Identifier: ISC
 import glob
 import os
@@ -57,16 +54,21 @@ class SmtpSink:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Postfix:
-    """A real Postfix: takes mail for anybody@postfix.test into virtual Maildirs, sends all else to `relay_port`."""
+class Peer:
+    """A mail server of Debian's, installed below build/peers: it runs in a chroot that is an overlay over / in mount
+    and pid namespaces of its own, on a port of its own. It takes mail for anybody at `domain` into Maildirs below
+    /var/vmail, sends all else to `relay_port`."""
+
+    name, packages, log_file, maildir = "", (), "", "/var/vmail/box"
 
     def __init__(self, relay_port):
         self.relay_port, self.port = relay_port, free_port()
-        self.base = PEERS + "/postfix"
+        self.domain = self.name + ".test"
+        self.base = PEERS + "/" + self.name
         self.upper = self.base + "/upper"
 
-    def shell(self, script, **more):
-        """Runs a script as root inside the overlay, in a mount namespace of its own."""
+    def shell(self, script):
+        """The command that runs a script as root inside the overlay."""
         for folder in ("upper", "work", "root"):
             os.makedirs(f"{self.base}/{folder}", exist_ok=True)
         setup = f"""set -e
@@ -79,37 +81,40 @@ mount --rbind /dev {self.base}/root/dev
     def install(self):
         if os.path.exists(self.base + "/ready"):
             return
-        script = """printf "#!/bin/sh\\nexit 101\\n" >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
+        install = "apt-get install -y --no-install-recommends " + " ".join(self.packages)
+        script = f"""printf "#!/bin/sh\\nexit 101\\n" >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
-apt-get install -y --no-install-recommends postfix || { apt-get update && apt-get install -y --no-install-recommends postfix; }"""
+{install} || {{ apt-get update && {install}; }}"""
         result = subprocess.run(self.shell(script), capture_output=True, text=True, timeout=600)
         if result.returncode:
-            raise AssertionError("Postfix could not be installed below build/peers:\n" + result.stdout[-2000:] + result.stderr[-2000:])
+            raise AssertionError(f"{self.name} could not be installed below build/peers:\n" + result.stdout[-2000:] + result.stderr[-2000:])
         open(self.base + "/ready", "w").close()
+
+    def script(self):
+        """What configures and starts it, in the foreground, without a single quote; files() are there."""
+        raise NotImplementedError
+
+    def files(self):
+        """{path: content} of its configuration."""
+        return {}
+
+    def listens(self):
+        return socket.socket().connect_ex(("127.0.0.1", self.port)) == 0
 
     def __enter__(self):
         if os.geteuid() != 0:
-            pytest.skip("a real Postfix needs root")
+            pytest.skip(f"a real {self.name} needs root")
         self.install()
-        settings = {
-            "inet_interfaces": "127.0.0.1", "inet_protocols": "ipv4", "myhostname": "postfix.example", "mydestination": "",
-            "mynetworks": "127.0.0.0/8", "relayhost": f"[127.0.0.1]:{self.relay_port}", "smtp_dns_support_level": "disabled",
-            "smtp_host_lookup": "native", "smtpd_tls_security_level": "none", "smtp_tls_security_level": "none", "message_size_limit": "104857600",
-            "virtual_mailbox_domains": "postfix.test", "virtual_mailbox_base": "/var/vmail", "virtual_mailbox_maps": "static:box/",
-            "virtual_uid_maps": "static:5000", "virtual_gid_maps": "static:5000", "virtual_mailbox_limit": "0", "alias_maps": "", "minimal_backoff_time": "1s",
-            "queue_run_delay": "1s", "maximal_backoff_time": "2s", "maillog_file": "/var/log/postfix.log", "append_dot_mydomain": "no", "compatibility_level": "3.6",
-        }
-        script = "rm -rf /var/vmail; mkdir -p /var/vmail; chown 5000:5000 /var/vmail; rm -f /var/log/postfix.log\n"
-        script += "postconf -e " + " ".join(f'"{k}={v}"' for k, v in settings.items()) + "\n"
-        script += "".join(f"find /var/spool/postfix/{q} -type f -delete\n" for q in ("incoming", "active", "deferred", "defer"))
-        script += f"postconf -F \"*/*/chroot=n\"\npostconf -MX smtp/inet 2>/dev/null || true\n"
-        script += "postconf -M# \"smtp/inet\" 2>/dev/null || true\n"
-        script += "for s in $(postconf -M | awk \"\\$2==\\\"inet\\\"{print \\$1}\"); do postconf -MX $s/inet; done\n"
-        script += f"postconf -M \"127.0.0.1:{self.port}/inet=127.0.0.1:{self.port} inet n - n - - smtpd\"\n"
-        script += "exec postfix start-fg"
-        self.process = subprocess.Popen(self.shell(script), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for path, content in self.files().items():
+            os.makedirs(os.path.dirname(self.upper + path), exist_ok=True)
+            with open(self.upper + path, "w") as f:
+                f.write(content)
+        prepare = "rm -rf /var/vmail; mkdir -p /var/vmail; chown 5000:5000 /var/vmail\n"
+        if self.log_file:
+            prepare += f"rm -f {self.log_file}\n"
+        self.process = subprocess.Popen(self.shell(prepare + self.script()), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
-            wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) == 0 or self.process.poll() is not None, 60, "Postfix")
+            wait_for(lambda: self.listens() or self.process.poll() is not None, 60, self.name)
         except AssertionError:
             self.__exit__()
             raise
@@ -117,12 +122,12 @@ apt-get install -y --no-install-recommends postfix || { apt-get update && apt-ge
         return self
 
     def mails(self):
-        folder = self.upper + "/var/vmail/box/new"
+        folder = self.upper + self.maildir + "/new"
         return [open(f"{folder}/{name}", "rb").read() for name in sorted(os.listdir(folder))] if os.path.isdir(folder) else []
 
     def log(self):
         try:
-            return open(self.upper + "/var/log/postfix.log", errors="replace").read()
+            return open(self.upper + self.log_file, errors="replace").read()
         except OSError:
             return ""
 
@@ -132,4 +137,102 @@ apt-get install -y --no-install-recommends postfix || { apt-get update && apt-ge
             for pid in f.read().split():
                 os.kill(int(pid), signal.SIGKILL)
         self.process.wait()
-        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", self.port)) != 0, 15, "the end of Postfix")
+        wait_for(lambda: not self.listens(), 15, f"the end of {self.name}")
+
+
+class Postfix(Peer):
+    name, packages, log_file = "postfix", ("postfix",), "/var/log/postfix.log"
+
+    def script(self):
+        settings = {
+            "inet_interfaces": "127.0.0.1", "inet_protocols": "ipv4", "myhostname": "postfix.example", "mydestination": "",
+            "mynetworks": "127.0.0.0/8", "relayhost": f"[127.0.0.1]:{self.relay_port}", "smtp_dns_support_level": "disabled",
+            "smtp_host_lookup": "native", "smtpd_tls_security_level": "none", "smtp_tls_security_level": "none", "message_size_limit": "104857600",
+            "virtual_mailbox_domains": "postfix.test", "virtual_mailbox_base": "/var/vmail", "virtual_mailbox_maps": "static:box/",
+            "virtual_uid_maps": "static:5000", "virtual_gid_maps": "static:5000", "virtual_mailbox_limit": "0", "alias_maps": "", "minimal_backoff_time": "1s",
+            "queue_run_delay": "1s", "maximal_backoff_time": "2s", "maillog_file": self.log_file, "append_dot_mydomain": "no", "compatibility_level": "3.6",
+            "smtp_line_length_limit": "0",  # else it folds lines of more than 998 bytes on their way out
+        }
+        script = "postconf -e " + " ".join(f'"{k}={v}"' for k, v in settings.items()) + "\n"
+        script += "".join(f"find /var/spool/postfix/{q} -type f -delete\n" for q in ("incoming", "active", "deferred", "defer"))
+        script += f"postconf -F \"*/*/chroot=n\"\npostconf -MX smtp/inet 2>/dev/null || true\n"
+        script += "postconf -M# \"smtp/inet\" 2>/dev/null || true\n"
+        script += "for s in $(postconf -M | awk \"\\$2==\\\"inet\\\"{print \\$1}\"); do postconf -MX $s/inet; done\n"
+        script += f"postconf -M \"127.0.0.1:{self.port}/inet=127.0.0.1:{self.port} inet n - n - - smtpd\"\n"
+        return script + "exec postfix start-fg"
+
+
+class Exim(Peer):
+    name, packages, log_file = "exim", ("exim4-daemon-light",), "/var/log/exim4/mainlog"
+
+    def files(self):
+        return {"/etc/exim4/exim4.conf": f"""primary_hostname = exim.example
+domainlist local_domains = {self.domain}
+local_interfaces = 127.0.0.1.{self.port}
+daemon_smtp_ports = {self.port}
+hostlist relay_from = 127.0.0.0/8
+acl_smtp_rcpt = accept
+tls_advertise_hosts =
+chunking_advertise_hosts = *
+pipelining_advertise_hosts = *
+pipelining_connect_advertise_hosts =
+message_size_limit = 100M
+accept_8bitmime = true
+allow_mx_to_ip = true
+rfc1413_query_timeout = 0s
+host_lookup =
+keep_environment =
+log_selector = +smtp_confirmation
+queue_run_in_order
+retry_interval_max = 1s
+begin acl
+begin routers
+box:
+  driver = accept
+  domains = +local_domains
+  transport = box
+out:
+  driver = manualroute
+  domains = ! +local_domains
+  route_list = * 127.0.0.1
+  self = send
+  transport = out
+  no_more
+begin transports
+box:
+  driver = appendfile
+  directory = /var/vmail/box
+  maildir_format
+  create_directory
+  user = 5000
+  group = 5000
+out:
+  driver = smtp
+  port = {self.relay_port}
+  hosts_avoid_tls = *
+  message_linelength_limit = 1000000000
+  allow_localhost
+begin retry
+* * F,1h,1s
+"""}
+
+    def script(self):
+        return "rm -rf /var/spool/exim4/input /var/spool/exim4/db; exec exim4 -bdf -q1s"
+
+
+class OpenSmtpd(Peer):
+    name, packages, log_file = "opensmtpd", ("opensmtpd",), "/var/log/smtpd.log"
+
+    def files(self):
+        return {"/etc/troika-smtpd.conf": f"""smtp max-message-size 100M
+listen on 127.0.0.1 port {self.port} hostname opensmtpd.example
+action "box" maildir "/var/vmail/box" virtual {{ "@" = vmail }}
+action "out" relay host smtp://127.0.0.1:{self.relay_port}
+match from any for domain "{self.domain}" action "box"
+match from any for any action "out"
+"""}
+
+    def script(self):
+        return """getent passwd vmail >/dev/null || useradd -u 5000 -U -d /var/vmail vmail
+rm -rf /var/spool/smtpd/queue/* /var/spool/smtpd/incoming/*
+exec smtpd -d -f /etc/troika-smtpd.conf >/var/log/smtpd.log 2>&1"""
