@@ -10,6 +10,7 @@ import tempfile
 
 import pytest
 from names import NameServer
+from resolver import ANSWERS, OddResolver
 from sinks import Sink
 from troika import Troika, free_port, wait_for
 
@@ -45,6 +46,12 @@ loopbyaddress MX 20 mx1
 here A 127.0.0.1
 alldead MX 10 dead
 slow MX 10 mx1
+ring CNAME ring2
+ring2 CNAME ring
+itself CNAME itself
+mxring MX 10 ring
+ringfirst MX 10 ring
+ringfirst MX 20 mx2
 """
 
 
@@ -280,3 +287,31 @@ def test_a_silent_resolver_is_no_answer():
         event = t.wait_event(id, "deferred", 40)[0]
         assert event["status"] == "4.4.3" and "MX" in event["detail"], event
         t.run("queue", "rm", id)
+
+
+@pytest.fixture(scope="module")
+def odd():
+    """A message to each of the names that a broken resolver answers for."""
+    with OddResolver() as resolver, Troika(dns=resolver.dns) as t:
+        yield t, {name: t.send(to=f"x@{name}.odd") for name in ANSWERS}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_broken_resolver_is_waited_for(odd, name):
+    """Lame, refusing, looping or talking nonsense: never an answer, so never a bounce."""
+    t, ids = odd
+    event = t.wait_event(ids[name], "deferred", 60)[0]
+    assert event["status"] == "4.4.3", event
+    assert {e["event"] for e in t.trace(ids[name])} == {"accepted", "deferred"}
+    assert [row["state"] for row in t.queue(ids[name])] == ["queued"]
+
+
+@pytest.mark.parametrize("domain", ["ring.test", "mxring.test", "itself.test"])
+def test_aliases_in_a_ring_are_waited_for(fresh, domain):
+    event = fresh.send(domain, "deferred")
+    assert event["status"] == "4.4.3", event
+    fresh.t.run("queue", "rm", event["msg"])
+
+
+def test_a_server_whose_name_leads_nowhere_is_passed_over(fresh):
+    assert fresh.send("ringfirst.test")["host"].startswith("mx2.test ")
