@@ -24,12 +24,12 @@ static const struct option always[] = {
 };
 
 static const struct option forwarding[] = {
-    {"unblock-lan-zones:", "yes"},
-    {"insecure-lan-zones:", "yes"},
-    {"domain-insecure:", "test."},
+    {"unblock-lan-zones:", "yes"},      {"insecure-lan-zones:", "yes"},
+    {"domain-insecure:", "test."},      {"domain-insecure:", "127.in-addr.arpa."},
     {"domain-insecure:", "home.arpa."},
 };
-static const char *const forwarded_zones[] = {"test.", "home.arpa.", "invalid."};
+static const char *const forwarded_zones[] = {"test.", "home.arpa.", "invalid.",
+                                              "127.in-addr.arpa."};
 
 static int set_options(struct ub_ctx *ctx, const struct option *list, size_t count)
 {
