@@ -40,6 +40,7 @@ struct config_dns {
     size_t forward_count;
     struct str trust_anchor; /* a file, or empty */
     uint64_t smtp_port;      /* of servers found by DNS */
+    bool reverse_names;      /* clients are asked for theirs */
 };
 
 struct config {

@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { STRICT = 1, OWN_CLIENT = 2, SMALL = 4, FEW_ERRORS = 8, FEW_HOPS = 16 };
+enum { STRICT = 1, OWN_CLIENT = 2, SMALL = 4, FEW_ERRORS = 8, FEW_HOPS = 16, NAMED = 32 };
 
 static void settings_apply(struct config *c, uint8_t settings)
 {
@@ -20,6 +20,7 @@ static void settings_apply(struct config *c, uint8_t settings)
     c->errors_max = settings & FEW_ERRORS ? 2 : 1000;
     c->hops_max = settings & FEW_HOPS ? 1 : 20;
     c->recipients_max = 3;
+    c->dns.reverse_names = settings & NAMED;
 }
 
 /* Each line is a reply: three digits and a blank or a hyphen, short enough, all in ASCII. */
@@ -44,6 +45,7 @@ static void play(struct str in, size_t chunk, uint8_t settings, struct buf *told
     fake_init(&f);
     settings_apply(&f.config, settings);
     fake_connect(&f, STR("192.0.2.1"), settings & OWN_CLIENT, told);
+    session_named(f.session, str_sub(in, 0, 300), STR_NONE, told); /* whatever it may be */
     for (size_t at = 0; at < in.n; at += chunk) {
         fake_feed(&f, str_sub(in, at, at + chunk), told);
         session_check(f.session);

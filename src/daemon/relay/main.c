@@ -6,11 +6,13 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "daemon/relay/client_name.h"
 #include "daemon/relay/relay.h"
 #include "dns/dns.h"
 #include "ipc/worker.h"
 
 static struct relay relay;
+static struct client_names names;
 static struct config *config; /* before the pool exists */
 static struct dns *dns;
 static struct buf anchors;
@@ -89,6 +91,7 @@ static int start(struct worker *w)
 
     if (error < 0)
         return error;
+    client_names_init(&names, dns);
     relay_init(&relay, w->loop, dns, stopped, w);
     pool_config(relay.pool, config);
     return 0;
@@ -126,6 +129,7 @@ static void peer_up(struct worker *w, struct channel *peer, uint32_t number)
 static void peer_down(struct worker *w, struct channel *peer)
 {
     relay_queue_down(&relay, peer);
+    client_names_lose(&names, peer);
 }
 
 static void on_job(struct worker *w, struct channel *from, union message *m)
@@ -138,6 +142,11 @@ static void on_results_taken(struct worker *w, struct channel *from, union messa
     relay_results_taken(&relay, m->results_taken.job);
 }
 
+static void on_name_ask(struct worker *w, struct channel *from, union message *m)
+{
+    client_names_ask(&names, from, &m->name_ask);
+}
+
 static void stop(struct worker *w)
 {
     relay_stop(&relay);
@@ -147,6 +156,7 @@ static const struct role_handler handlers[] = {
     {MSG_JOB, on_job},
     {MSG_JOB_FILE, on_job},
     {MSG_RESULTS_TAKEN, on_results_taken},
+    {MSG_NAME_ASK, on_name_ask},
 };
 
 static const struct role_spec spec = {

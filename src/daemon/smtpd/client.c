@@ -31,8 +31,10 @@ struct client {
     struct session *session;
     struct config *config;
     struct connection connection;
-    uint64_t ticket; /* of the open question; 0: none */
-    bool putting;    /* it is a message for the queue */
+    uint64_t ticket;            /* of the open question; 0: none */
+    uint64_t name_ticket;       /* of the question for its name, likewise */
+    struct channel *name_relay; /* who was asked that */
+    bool putting;               /* it is a message for the queue */
     size_t bytes_held;
     bool local;
     uint32_t uid; /* of a local user */
@@ -86,6 +88,31 @@ static bool route_ask(void *arg, bool may_relay, struct str sender, struct str r
                                                  .sender = sender,
                                                  .recipient = recipient});
     return true;
+}
+
+static bool name_ask(void *arg, struct str ip)
+{
+    struct client *c = arg;
+    struct smtpd *m = c->smtpd;
+    struct channel *relay = worker_peer(m->worker, RELAY, m->worker->number - 1);
+
+    if (!relay)
+        relay = worker_peer(m->worker, RELAY, 0);
+    if (!relay || channel_full(relay))
+        return false;
+    c->name_ticket = ++m->last_ticket;
+    c->name_relay = relay;
+    (void)map_put(m->name_questions, map_key_u64(&c->name_ticket), c);
+    channel_send(relay, &(struct msg_name_ask){
+                            .kind = MSG_NAME_ASK, .ticket = c->name_ticket, .address = ip});
+    return true;
+}
+
+static void name_close(struct client *c)
+{
+    if (c->name_ticket != 0)
+        (void)map_remove(c->smtpd->name_questions, map_key_u64(&c->name_ticket));
+    c->name_ticket = 0;
 }
 
 /* An envelope that is too long for one packet goes ahead in pieces. */
@@ -181,8 +208,10 @@ void clients_init(struct smtpd *m)
 {
     list_init(&m->clients);
     m->questions = map_new();
+    m->name_questions = map_new();
     m->out = buf_init(OUT_BYTES_MAX);
     m->world = (struct session_world){.clock = m->worker->clock,
+                                      .name_ask = name_ask,
                                       .route_ask = route_ask,
                                       .put = put,
                                       .cancel = cancel,
@@ -210,6 +239,7 @@ static void client_free(struct client *c)
     struct smtpd *m = c->smtpd;
 
     session_free(&c->session);
+    name_close(c);
     stream_finish(&c->stream);
     timer_stop(&c->go);
     drop_free(&c->drop);
@@ -494,6 +524,31 @@ void client_routed(struct smtpd *m, const struct msg_route_answer *a)
     question_close(c);
     session_routed(c->session, &a->status, a->targets, &m->out);
     client_step(c);
+}
+
+static void take_name(struct client *c, struct str name, struct str why)
+{
+    name_close(c);
+    session_named(c->session, name, why, &c->smtpd->out);
+    client_step(c);
+}
+
+void client_named(struct smtpd *m, const struct msg_name_answer *a)
+{
+    struct client *c = map_get(m->name_questions, map_key_u64(&a->ticket));
+
+    if (c)
+        take_name(c, a->name, a->why);
+}
+
+void clients_lose_relay(struct smtpd *m, const struct channel *relay)
+{
+    list_each (link, &m->clients) {
+        struct client *c = list_of(link, struct client, link);
+
+        if (c->name_ticket != 0 && c->name_relay == relay)
+            take_name(c, STR_NONE, STR("the process that looks it up has ended"));
+    }
 }
 
 void client_put_credit(struct smtpd *m, const struct msg_put_credit *a)

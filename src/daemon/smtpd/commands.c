@@ -155,6 +155,10 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
 
 static struct reply cmd_data(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
+    if (name_is_due(s)) {
+        s->waiting = FOR_NAME;
+        return reply_later();
+    }
     content_begin(s);
     return reply(REPLY_SEND_CONTENT);
 }

@@ -119,6 +119,7 @@ static void prefix_add(const struct session *s, struct buf *to)
     received_print(
         to, &(struct received){
                 .helo = s->local ? STR_NONE : str_c(s->helo),
+                .client_name = name_printed(s),
                 .client_ip = s->local ? STR_NONE : str_c(s->ip),
                 .by = s->config->hostname,
                 .by_comment = buf_str(&user),

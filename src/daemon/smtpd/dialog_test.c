@@ -9,6 +9,8 @@
  *   S\: pattern         the same with escapes
  *   world: EVENT        see `events` below
  *   wait: SECONDS       passes
+ *   named: NAME         the name of the client has been found
+ *   nameless: WHY       or not
  *   spool: N            so many messages are stored by now ("empty": none)
  *   from: to: client: prefix: body:   pattern for the last one stored; body with escapes
  *   closed:             the server has ended the session */
@@ -293,6 +295,18 @@ static void on_wait(struct dialog *d, struct str text)
     session_tick(d->fake.session, &d->out);
 }
 
+static void on_named(struct dialog *d, struct str text)
+{
+    send_said(d);
+    session_named(d->fake.session, text, STR_NONE, &d->out);
+}
+
+static void on_nameless(struct dialog *d, struct str text)
+{
+    send_said(d);
+    session_named(d->fake.session, STR_NONE, text, &d->out);
+}
+
 static void on_closed(struct dialog *d, struct str text)
 {
     if (!session_ended(d->fake.session))
@@ -393,6 +407,11 @@ static void on_config(struct dialog *d, struct str text)
         d->may_relay = str_eq_c(text, "yes");
         return;
     }
+    if (str_eq_c(name, "reverse-names")) {
+        d->fake.config.dns.reverse_names = true;
+        d->fake.name_away = str_eq_c(text, "nobody");
+        return;
+    }
     if (str_eq_c(name, "client")) {
         d->ip = text;
         return;
@@ -413,11 +432,12 @@ static const struct {
     const char *word;
     void (*run)(struct dialog *d, struct str text);
 } directives[] = {
-    {"config ", on_config}, {"C:", on_client},       {"C\\:", on_client_raw},
-    {"S:", server_says},    {"S\\:", on_server_raw}, {"world:", on_world},
-    {"wait:", on_wait},     {"closed:", on_closed},  {"spool:", on_spool},
-    {"from:", on_from},     {"to:", on_to},          {"client:", on_envelope_client},
-    {"prefix:", on_prefix}, {"body:", on_body},
+    {"config ", on_config},     {"C:", on_client},       {"C\\:", on_client_raw},
+    {"S:", server_says},        {"S\\:", on_server_raw}, {"world:", on_world},
+    {"wait:", on_wait},         {"closed:", on_closed},  {"spool:", on_spool},
+    {"from:", on_from},         {"to:", on_to},          {"client:", on_envelope_client},
+    {"prefix:", on_prefix},     {"body:", on_body},      {"named:", on_named},
+    {"nameless:", on_nameless},
 };
 
 static void dialog_line(struct dialog *d, struct str line)

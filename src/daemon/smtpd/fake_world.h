@@ -23,7 +23,8 @@ struct fake_world {
     struct config config;
     struct session *session;
 
-    bool asked, may_relay; /* a question to the router is open */
+    bool name_asked, name_away; /* what it is called; nobody can be asked for that */
+    bool asked, may_relay;      /* a question to the router is open */
     struct buf recipient;
     bool router_away;
 
@@ -41,6 +42,15 @@ static inline uint64_t fake_now(const struct clock *c)
 {
     const struct fake_world *f = (const void *)c;
     return f->now_us;
+}
+
+static inline bool fake_name_ask(void *arg, struct str ip)
+{
+    struct fake_world *f = arg;
+
+    check(!f->name_asked && ip.n > 0);
+    f->name_asked = !f->name_away;
+    return f->name_asked;
 }
 
 static inline bool fake_route_ask(void *arg, bool may_relay, struct str sender,
@@ -124,7 +134,8 @@ static inline void fake_init(struct fake_world *f)
     *f = (struct fake_world){
         .clock = {.now_us = fake_now, .monotonic_us = fake_now},
         .now_us = UINT64_C(1795197850000000), /* 2026-11-20T18:04:10Z */
-        .world = {.route_ask = fake_route_ask,
+        .world = {.name_ask = fake_name_ask,
+                  .route_ask = fake_route_ask,
                   .put = fake_put,
                   .cancel = fake_cancel,
                   .refuses = fake_refuses,

@@ -6,7 +6,7 @@
  *   any of them --QUIT, 421--> CLOSED
  *
  * The facts of each phase are in session_check(). Waiting is apart from the phase: FOR_ROUTE in
- * SENDER and RECIPIENTS; FOR_CREDIT and FOR_STORED in CONTENT. */
+ * SENDER and RECIPIENTS; FOR_NAME in RECIPIENTS, after DATA; FOR_CREDIT and FOR_STORED in CONTENT. */
 // SPDX-License-Identifier: ISC
 #include <stdlib.h>
 
@@ -41,12 +41,16 @@ void session_check(const struct session *s)
         check(!s->txn->begun && !s->txn->ended && s->txn->content_bytes == 0);
     if (s->waiting == FOR_ROUTE)
         check(s->phase & (SENDER | RECIPIENTS));
+    if (s->waiting == FOR_NAME)
+        check(s->phase == RECIPIENTS && s->naming == NAME_ASKED);
     if (s->waiting == FOR_CREDIT)
         check(s->phase == CONTENT && s->txn->begun && s->txn->unacknowledged_bytes > 0);
     if (s->waiting == FOR_STORED)
         check(s->phase == CONTENT && s->txn->begun && s->txn->ended);
     if (s->phase == CONTENT && s->txn->ended)
         check(s->waiting != FOR_CLIENT); /* the answer is due */
+    check((s->naming == NAME_KNOWN) == (s->client_name != NULL));
+    check((s->naming == NAME_UNKNOWN) == (s->nameless_why != NULL));
     if (s->phase == CONTENT && s->txn->refusal)
         check(!s->txn->begun && s->txn->content.n == 0);
 }
@@ -96,6 +100,8 @@ void session_free(struct session **s)
         return;
     txn_end(*s);
     free((*s)->helo);
+    free((*s)->client_name);
+    free((*s)->nameless_why);
     free(*s);
     *s = NULL;
 }
@@ -113,7 +119,7 @@ void txn_end(struct session *s)
 {
     if (!s->txn)
         return;
-    if (s->txn->begun || s->waiting != FOR_CLIENT)
+    if (s->txn->begun || (s->waiting != FOR_CLIENT && s->waiting != FOR_NAME))
         s->world->cancel(s->arg);
     s->waiting = FOR_CLIENT;
     buf_free(&s->txn->content);
@@ -159,6 +165,7 @@ const char *session_why_ended(const struct session *s)
 void client_line(const struct session *s, struct buf *to)
 {
     line_c(to, "client", s->ip);
+    name_line(s, to);
     if (s->local)
         line_u64(to, "uid", s->uid);
     if (s->local && s->login[0])
@@ -253,6 +260,7 @@ void session_say(struct session *s, struct reply r, struct buf *out)
 void session_greet(struct session *s, struct buf *out)
 {
     say_row(s, REPLY_GREETING, s->config->hostname, out);
+    name_ask(s);
 }
 
 void session_close(struct session *s, enum reply_name why, struct buf *out)
@@ -278,6 +286,8 @@ void session_tick(struct session *s, struct buf *out)
 {
     uint64_t now = clock_monotonic_us(s->world->clock);
 
+    if (s->waiting == FOR_NAME)
+        name_late(s, out);
     if (s->waiting != FOR_CLIENT)
         return; /* it is we who are slow */
     if (now - s->started_us > s->config->session_timeout_us)

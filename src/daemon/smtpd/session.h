@@ -27,6 +27,8 @@ struct session_put {
 /* arg is what session_new was given. */
 struct session_world {
     const struct clock *clock;
+    /* Answered by session_named. False: nobody can be asked. */
+    bool (*name_ask)(void *arg, struct str ip);
     /* Answered by session_routed. False: the router is away. */
     bool (*route_ask)(void *arg, bool may_relay, struct str sender, struct str recipient);
     /* Credited by session_put_credit, answered by session_stored. False: the queue is away. */
@@ -64,6 +66,8 @@ size_t session_feed(struct session *s, struct str in, struct buf *out);
 bool session_waits(const struct session *s); /* for an answer: feeding it is of no use */
 bool session_ended(const struct session *s); /* what is in out is the last word */
 
+/* The name of the client; empty: why there is none. */
+void session_named(struct session *s, struct str name, struct str why, struct buf *out);
 /* Answers. targets: encoded (mail/envelope.h) when st is of class 2. */
 void session_routed(struct session *s, const struct status *st, struct str targets,
                     struct buf *out);

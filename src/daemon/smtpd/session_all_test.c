@@ -2,7 +2,8 @@
  * facts of each phase checked after each.
  *
  * A step that changes nothing but the answer is not followed further: what could come after it
- * comes after the shorter sequence too. */
+ * comes after the shorter sequence too. The name of the client multiplies what can happen, so with
+ * it sequences are shorter. */
 // SPDX-License-Identifier: ISC
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,7 @@
 #include "daemon/smtpd/fake_world.h"
 #include "daemon/smtpd/state.h"
 
-enum { EVENTS_MAX = 10 };
+enum { EVENTS_MAX = 10, EVENTS_MAX_NAMED = 8 };
 
 /* ---- events: what the client says ---- */
 
@@ -86,19 +87,33 @@ static void spill(struct fake_world *f, struct buf *out)
     session_spill(f->session);
 }
 
+static void named(struct fake_world *f, struct buf *out)
+{
+    session_named(f->session, STR("me.example"), STR_NONE, out);
+    fake_take(f, out);
+}
+
+static void late(struct fake_world *f, struct buf *out)
+{
+    f->now_us += 6 * US_PER_S;
+    session_tick(f->session, out);
+    fake_take(f, out);
+}
+
 static void stop(struct fake_world *f, struct buf *out)
 {
     session_stop(f->session, out);
 }
 
 static void (*const events[])(struct fake_world *f, struct buf *out) = {
-    ehlo, mail, rcpt, data, dot, bare, rset, quit, answer_yes, answer_no, spill, stop,
+    ehlo, mail, rcpt, data, dot, bare, rset, quit, answer_yes, answer_no, spill, named, late, stop,
 };
 
 /* ---- all of them ---- */
 
 struct facts { /* everything that decides what can happen next */
     int phase, waiting;
+    int naming, name_due;
     size_t accepted, recipients, content, held, unsent;
     int line_spoiled, dot_state, spoiled, begun, ended, refused, stopping, extended;
 };
@@ -113,6 +128,8 @@ static struct facts facts_of(const struct fake_world *f)
     facts.phase = s->phase;
     facts.waiting = s->waiting;
     facts.stopping = s->stopping;
+    facts.naming = s->naming;
+    facts.name_due = name_is_due(s);
     facts.line_spoiled = s->lines.spoiled;
     facts.unsent = s->waiting == FOR_CLIENT ? f->in.n : 0;
     if (t) {
@@ -138,7 +155,8 @@ static size_t count_of(struct str text, struct str what)
     return count;
 }
 
-static size_t sequences, steps;
+static size_t sequences, steps, events_max;
+static bool names_wanted;
 
 /* Runs a sequence from the start. True: its last event changed something. */
 static bool run(const size_t *sequence, size_t count)
@@ -149,13 +167,15 @@ static bool run(const size_t *sequence, size_t count)
 
     fake_init(&f);
     f.config.errors_max = 1000;
+    f.config.dns.reverse_names = names_wanted;
     fake_connect(&f, STR("192.0.2.1"), false, &out);
     after = facts_of(&f);
     for (size_t i = 0; i < count; i++) {
         before = after;
         events[sequence[i]](&f, &out);
         session_check(f.session);
-        check(session_waits(f.session) == (f.asked || f.complete));
+        check(session_waits(f.session) ==
+              (f.asked || f.complete || f.session->waiting == FOR_NAME));
         after = facts_of(&f);
     }
     /* Every promise was kept, and none was made for nothing. */
@@ -169,7 +189,7 @@ static bool run(const size_t *sequence, size_t count)
 static void follow(size_t *sequence, size_t count)
 {
     sequences++;
-    if (!run(sequence, count) || count == EVENTS_MAX)
+    if (!run(sequence, count) || count == events_max)
         return;
     for (size_t i = 0; i < countof(events); i++) {
         sequence[count] = i;
@@ -181,7 +201,11 @@ static void every_sequence(void **state)
 {
     size_t sequence[EVENTS_MAX];
 
-    follow(sequence, 0);
+    for (int i = 0; i < 2; i++) {
+        names_wanted = i > 0;
+        events_max = names_wanted ? EVENTS_MAX_NAMED : EVENTS_MAX;
+        follow(sequence, 0);
+    }
     print_message("%zu sequences, %zu steps\n", sequences, steps);
 }
 

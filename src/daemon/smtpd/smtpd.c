@@ -238,6 +238,8 @@ static void peer_down(struct worker *w, struct channel *peer)
         clients_lose_router(&smtpd);
     if (channel_peer(peer) == QUEUE)
         clients_lose_queue(&smtpd);
+    if (channel_peer(peer) == RELAY)
+        clients_lose_relay(&smtpd, peer);
 }
 
 static void peer_room(struct worker *w, struct channel *peer)
@@ -249,6 +251,11 @@ static void peer_room(struct worker *w, struct channel *peer)
 static void on_route_answer(struct worker *w, struct channel *from, union message *m)
 {
     client_routed(&smtpd, &m->route_answer);
+}
+
+static void on_name_answer(struct worker *w, struct channel *from, union message *m)
+{
+    client_named(&smtpd, &m->name_answer);
 }
 
 static void on_put_credit(struct worker *w, struct channel *from, union message *m)
@@ -283,6 +290,7 @@ static const struct role_handler handlers[] = {
     {MSG_USER, on_user},
     {MSG_DROP, on_drop},
     {MSG_ROUTE_ANSWER, on_route_answer},
+    {MSG_NAME_ANSWER, on_name_answer},
     {MSG_PUT_CREDIT, on_put_credit},
     {MSG_PUT_DONE, on_put_done},
     {MSG_QUEUE_STATE, on_queue_state},

@@ -19,7 +19,15 @@ enum phase {
     IN_TXN = SENDER | RECIPIENTS | CONTENT,
 };
 
-enum waiting { FOR_CLIENT, FOR_ROUTE, FOR_CREDIT, FOR_STORED };
+enum waiting { FOR_CLIENT, FOR_ROUTE, FOR_NAME, FOR_CREDIT, FOR_STORED };
+
+/* The name of the client, by its address: dns/reverse.h. */
+enum naming {
+    NAME_UNWANTED,
+    NAME_ASKED,
+    NAME_KNOWN,
+    NAME_UNKNOWN, /* then it is called "unknown" */
+};
 
 /* One mail transaction: MAIL .. the answer to the message. Ended by txn_end and nothing else, so
  * that a new field cannot be forgotten in a reset. */
@@ -58,6 +66,9 @@ struct session {
     uint64_t started_us, active_us; /* monotonic */
     enum reply_name last_reply;
     char ip[46];
+    enum naming naming;
+    char *client_name;   /* of NAME_KNOWN */
+    char *nameless_why;  /* of NAME_UNKNOWN */
     bool local, trusted; /* a user of this machine */
     uint32_t uid;
     char login[33];
@@ -91,6 +102,13 @@ void session_say(struct session *s, struct reply r, struct buf *out);
 void session_check(const struct session *s); /* the facts of each phase */
 void txn_begin(struct session *s, struct str sender);
 void txn_end(struct session *s); /* the only way out of a transaction; harmless without one */
+
+/* name.c */
+void name_ask(struct session *s);
+void name_line(const struct session *s, struct buf *to); /* for a log line */
+struct str name_printed(const struct session *s);        /* for Received; may be empty */
+bool name_is_due(const struct session *s); /* it may still come, and is worth waiting for */
+void name_late(struct session *s, struct buf *out); /* goes on without it when its time is over */
 
 /* content.c */
 void content_begin(struct session *s);
