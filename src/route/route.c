@@ -198,7 +198,7 @@ bool route_read(const struct route_table *t, struct str text, struct arena *a, s
         *ret = (struct address){.local = str_c(postmaster), .domain = t->hostname};
         return true;
     }
-    bool source_route = str_starts(text, STR("@"));
+    bool source_route = str_starts(text, STR("@")) && str_find(text, ':') < text.n;
     bool parsed = !source_route && address_parse(text, a, ret, &error);
     if (source_route || (parsed && local_part_routes(ret->local))) {
         *refusal = (struct route_answer){

@@ -168,6 +168,10 @@ static const struct {
     /* no address at all */
     {BOTH, "", 501, NULL, "5.1.3", NULL},
     {BOTH, "alice", 501, NULL, "5.1.3", NULL},
+    {BOTH, "@", 501, NULL, "5.1.3",
+     "an address looks like bill@example.org: the name before the @ is missing"},
+    {BOTH, "@local.test", 501, NULL, "5.1.3",
+     "an address looks like bill@example.org: the name before the @ is missing"},
     {BOTH, "<alice@local.test>", 501, NULL, "5.1.3", NULL},
     {BOTH, "alice@local.test ", 501, NULL, "5.1.3", NULL},
     {BOTH, "alice\r\n@local.test", 501, NULL, "5.1.3", NULL},

@@ -102,6 +102,9 @@ def test_explain(server):
     result = server.run("explain", "nobody@example.test", check=False)
     assert result.returncode == 67 and "5.1.1" in result.stdout
     assert json.loads(server.run("explain", "--json", "bob@example.test"))["accepted"] is True
+    for words in ("@", "@example.test"):
+        assert "the name before the @ is missing" in server.run("explain", words, check=False).stdout
+    assert "are never followed" in server.run("explain", "@a.test:bob@example.test", check=False).stdout
     server.stop()
     assert "local" in server.run("explain", "bob@example.test")
 
