@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -83,3 +84,11 @@ def test_mail_without_a_server():
     result = run.dev("mail", "x")
     assert result.returncode == 1 and "./dev run" in result.stderr
     shutil.rmtree(run.folder)
+
+
+def test_bench_says_who_has_its_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = subprocess.run([ROOT + "/bench/port-owner", str(port)], capture_output=True, text=True)
+        assert result.returncode != 0 and f"port {port} is taken by " in result.stderr and f"(pid {os.getpid()})" in result.stderr
+    assert subprocess.run([ROOT + "/bench/port-owner", str(port)]).returncode == 0
