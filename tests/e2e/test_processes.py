@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -163,13 +164,14 @@ def test_readiness_is_told_to_the_service_manager(tmp_path):
             os.unlink(path)
 
 
-def probe_programs(tmp_path):
-    """The roles, with an smtpd that probes its jail from inside."""
-    probe = troika.ROOT + "/build/release/src/daemon/smtpd/smtpd-probe"
-    folder = f"/var/tmp/troika-probe-{os.getpid()}"
-    shutil.copytree(troika.ROOT + "/build/libexec", folder, dirs_exist_ok=True)
-    shutil.copy(probe, folder + "/smtpd")
-    return folder
+@pytest.fixture
+def probe_programs():
+    """A folder with the roles, with an smtpd that probes its jail from inside."""
+    with tempfile.TemporaryDirectory(prefix="troika-probe-", dir="/var/tmp") as folder:
+        os.chmod(folder, 0o755)
+        shutil.copytree(troika.ROOT + "/build/libexec", folder, dirs_exist_ok=True)
+        shutil.copy(troika.ROOT + "/build/release/src/daemon/smtpd/smtpd-probe", folder + "/smtpd")
+        yield folder
 
 
 def check_probe(t):
@@ -180,15 +182,13 @@ def check_probe(t):
     assert any("denied" in line for line in lines)
 
 
-def test_a_captured_smtpd_gets_nothing(tmp_path):
-    folder = probe_programs(tmp_path)
-    t = Troika(libexec=folder)
+def test_a_captured_smtpd_gets_nothing(probe_programs):
+    t = Troika(libexec=probe_programs)
     try:
         t.start()
         check_probe(t)
     finally:
         t.kill()
-        shutil.rmtree(folder)
         shutil.rmtree(t.folder)
 
 
@@ -248,15 +248,13 @@ def test_as_root_every_role_has_its_own_uid(users):
 
 
 @ROOT_ONLY
-def test_as_root_a_captured_smtpd_gets_nothing(users, tmp_path):
-    folder = probe_programs(tmp_path)
-    t = Troika(as_root=True, libexec=folder)
+def test_as_root_a_captured_smtpd_gets_nothing(users, probe_programs):
+    t = Troika(as_root=True, libexec=probe_programs)
     try:
         t.start()
         check_probe(t)
     finally:
         t.kill()
-        shutil.rmtree(folder)
         shutil.rmtree(t.folder)
 
 
