@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import threading
 
 import pytest
 import troika
@@ -157,8 +158,10 @@ def test_root_asks_about_the_stopped_server_of_a_plain_user():
 def test_what_is_being_delivered_is_left_alone():
     class Slow(Sink):
         async def handle_DATA(self, server, session, envelope):
-            await asyncio.sleep(1)
+            await asyncio.get_running_loop().run_in_executor(None, go_on.wait, 20)
             return await super().handle_DATA(server, session, envelope)
+
+    go_on = threading.Event()
 
     with Slow() as slow, Troika(config=f'route "slow.test" {{ via = "127.0.0.1:{slow.port}" }}\n') as t:
         id = t.send(to="x@slow.test")
@@ -166,6 +169,7 @@ def test_what_is_being_delivered_is_left_alone():
         for act in ("hold", "rm"):
             words = t.run("queue", act, id, check=False).stderr
             assert words.startswith("0 recipients") and "1 being delivered at this moment, left alone" in words
+        go_on.set()
         t.wait_empty()
         assert len(slow.messages) == 1
 

@@ -7,7 +7,6 @@ import shutil
 import struct
 import subprocess
 import threading
-import time
 
 import pytest
 from sinks import Sink
@@ -23,18 +22,19 @@ class Sender(threading.Thread):
     def __init__(self, server, name, size=2000, to="bob@example.test"):
         super().__init__(daemon=True)
         self.server, self.tag, self.size, self.to = server, name, size, to
-        self.accepted, self.refusals, self.stop, self.count = [], [], False, 0
+        self.accepted, self.refusals, self.count = [], [], 0
+        self.stopping = threading.Event()
 
     def run(self):
-        while not self.stop:
+        while not self.stopping.is_set():
             try:
                 with Dialogue(self.server.port) as d:
                     d.reply()
                     d.say("EHLO c.test")
-                    while not self.stop and self.one(d):
+                    while not self.stopping.is_set() and self.one(d):
                         pass
             except OSError:
-                time.sleep(0.01)
+                self.stopping.wait(0.01)  # or the server is there again
 
     def one(self, d):
         self.count += 1
@@ -52,7 +52,7 @@ class Sender(threading.Thread):
 
     def refused(self, d, code, words):
         self.refusals.append((code, words[0] if words else ""))
-        time.sleep(0.02)
+        self.stopping.wait(0.02)  # or there is room again
         return code not in (0, 421) and d.say("RSET")[0] == 250
 
 
@@ -110,7 +110,7 @@ def test_a_failed_sync_is_answered_451_and_survived(breakable, bytes_min, bytes_
         before = sum(len(s.accepted) for s in senders)
         wait_for(lambda: sum(len(s.accepted) for s in senders) > before + 10, 10, "mail after the failure")
     for sender in senders:
-        sender.stop = True
+        sender.stopping.set()
     for sender in senders:
         sender.join(20)
     refusals = {code for s in senders for code, words in s.refusals}
@@ -190,9 +190,10 @@ def test_a_full_spool_refuses_and_recovers(tmp_path):
         for sender in senders:
             sender.start()
         wait_for(lambda: mail_is(t, (452, "4.3.1")), 30, "452 to MAIL")
-        time.sleep(0.5)  # what was under way goes on against the full disk
+        before = [len(s.refusals) for s in senders]
+        wait_for(lambda: all(len(s.refusals) > n + 1 for s, n in zip(senders, before)), 60, "everybody against the full disk")
         for sender in senders:
-            sender.stop = True
+            sender.stopping.set()
         for sender in senders:
             sender.join(30)
         assert mail_is(t, (452, "4.3.1"))
