@@ -67,6 +67,7 @@ class Troika:
         self.config_file = self.folder + "/troika.conf"
         self.domain = domain
         self.process = None
+        self.pass_fds = ()
         self.log_path = self.folder + "/log"
         self.programs = programs()
         os.mkdir(self.state)
@@ -110,7 +111,7 @@ class Troika:
         self.log_file = open(self.log_path, "ab")
         starts = self.log().count("event=ready")
         self.process = subprocess.Popen(self.command("serve"), stdout=self.log_file, stderr=self.log_file, stdin=subprocess.DEVNULL,
-                                        env={**os.environ, **self.environment})
+                                        env={**os.environ, **self.environment}, pass_fds=self.pass_fds)
         wait_for(lambda: self.log().count("event=ready") > starts or self.process.poll() is not None, 20, "the start of all workers")
         self.wait_ready()
         return self

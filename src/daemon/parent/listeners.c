@@ -57,14 +57,19 @@ static void add(struct listeners *l, uint32_t listen_index, const struct sock_ad
 
 /* "*:25" is two sockets; a machine without IPv6 is content with one. */
 static bool open_address(const struct config *c, uint32_t index, struct str text,
-                         const struct listeners *old, struct listeners *ret, struct buf *error)
+                         const struct inherited *held, const struct listeners *old,
+                         struct listeners *ret, struct buf *error)
 {
     struct sock_address at[2];
     size_t count = sock_address_parse(text, at);
     bool good = count > 0;
 
     for (size_t i = 0; i < count; i++) {
+        if (count == 2 && i == 0 && inherited_both(held, &at[1]))
+            continue; /* that one takes both */
         int fd = take_over(old, &at[i]);
+        if (fd < 0)
+            fd = inherited_dup(held, &at[i]);
         int failure = fd >= 0 ? 0 : listen_tcp(&at[i], &fd);
         if (failure == 0) {
             add(ret, index, &at[i], fd);
@@ -76,8 +81,40 @@ static bool open_address(const struct config *c, uint32_t index, struct str text
     return good;
 }
 
-bool listeners_open(const struct config *c, const struct listeners *old, struct listeners *ret,
-                    struct buf *error)
+static bool has(const struct listeners *l, const struct sock_address *at)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        if (sock_address_eq(&l->list[i].at, at))
+            return true;
+    }
+    return false;
+}
+
+static bool all_held_are_used(const struct inherited *held, const struct listeners *made,
+                              struct buf *error)
+{
+    bool good = true;
+
+    for (size_t i = 0; i < held->count; i++) {
+        const struct inherited_socket *s = &held->list[i];
+        struct buf at = buf_init(128);
+
+        sock_address_print(&at, &s->at);
+        if (!has(made, &s->at)) {
+            buf_printf(error,
+                       "the service manager holds a socket at %s (\"%.*s\") and no listen "
+                       "statement names that address: write \"%s\" into one, or take it out of "
+                       "the socket unit (systemctl edit --full troika.socket)\n",
+                       buf_c(&at), STR_ARG(s->name), buf_c(&at));
+            good = false;
+        }
+        buf_free(&at);
+    }
+    return good;
+}
+
+bool listeners_open(const struct config *c, const struct inherited *held,
+                    const struct listeners *old, struct listeners *ret, struct buf *error)
 {
     struct listeners made = {.generation = old->generation + 1};
     bool good = true;
@@ -85,8 +122,9 @@ bool listeners_open(const struct config *c, const struct listeners *old, struct 
     for (size_t i = 0; i < c->listen_count; i++) {
         const struct config_listen *l = &c->listens[i];
         for (size_t j = 0; j < l->address_count; j++)
-            good = open_address(c, (uint32_t)i, l->addresses[j], old, &made, error) && good;
+            good = open_address(c, (uint32_t)i, l->addresses[j], held, old, &made, error) && good;
     }
+    good = all_held_are_used(held, &made, error) && good;
     if (!good) {
         listeners_close(&made);
         return false;

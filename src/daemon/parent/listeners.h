@@ -1,11 +1,13 @@
 /* daemon/parent/listeners.h - the listening sockets of one configuration.
  *
  * A new set takes over the sockets of the old one where the address stayed, so that no connection
- * is refused while it changes; and if one address cannot be had, there is no new set at all. */
+ * is refused while it changes; and if one address cannot be had, there is no new set at all. What
+ * the service manager holds (inherited.h) is taken from there. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
 #include "config/config.h"
+#include "daemon/parent/inherited.h"
 
 struct listener {
     uint32_t listen_index; /* of config->listens */
@@ -20,6 +22,6 @@ struct listeners {
 };
 
 /* False: *error says which address and what to do, one line each; *ret is untouched. */
-bool listeners_open(const struct config *c, const struct listeners *old, struct listeners *ret,
-                    struct buf *error);
+bool listeners_open(const struct config *c, const struct inherited *held,
+                    const struct listeners *old, struct listeners *ret, struct buf *error);
 void listeners_close(struct listeners *l);

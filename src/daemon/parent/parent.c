@@ -42,6 +42,11 @@ static int read_options(int argc, char **argv)
     return EX_OK;
 }
 
+static int take_inherited(struct buf *error)
+{
+    return inherited_take(&server.inherited, error) ? EX_OK : EX_CONFIG;
+}
+
 /* Absolute paths, because workers and reloads must not depend on where we were started. */
 static int find_paths(struct buf *error)
 {
@@ -115,7 +120,7 @@ static int open_sockets(struct buf *error)
     static const struct listeners none;
     int code = EX_OK;
 
-    if (!listeners_open(server.config, &none, &server.listeners, error))
+    if (!listeners_open(server.config, &server.inherited, &none, &server.listeners, error))
         return EX_OSERR;
     code = state_submit_socket(&server.state, &server.local.fd, error);
     for (size_t i = 0; i < countof(worker_rows) && code == EX_OK; i++) {
@@ -139,8 +144,8 @@ static int open_loop(struct buf *error)
 /* In this order: nothing is changed before the configuration is known to be good, and no socket
  * is bound by a second server. */
 static int (*const steps[])(struct buf *error) = {
-    find_paths,        read_configuration, check_programs, state_check_users,
-    open_state_folder, open_log,           open_sockets,   open_loop,
+    take_inherited,    find_paths, read_configuration, check_programs, state_check_users,
+    open_state_folder, open_log,   open_sockets,       open_loop,
 };
 
 static int prepare(void)
@@ -181,6 +186,7 @@ static void raise_descriptor_limit(void)
 static void give_back(void)
 {
     listeners_close(&server.listeners);
+    inherited_free(&server.inherited);
     if (server.local.fd >= 0)
         (void)close(server.local.fd);
     for (size_t i = 0; i < countof(server.control); i++) {

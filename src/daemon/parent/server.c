@@ -188,7 +188,7 @@ static bool replace_configuration(struct server *s, struct config *c, int snapsh
 
     if (needs_restart(s, c, why) || !log_target_open(c, &log, why))
         return false;
-    if (!listeners_open(c, &s->listeners, &fresh, why)) {
+    if (!listeners_open(c, &s->inherited, &s->listeners, &fresh, why)) {
         log_target_close(&log);
         return false;
     }
@@ -208,6 +208,7 @@ void server_reload(struct server *s)
 {
     struct buf why = buf_init(64 * KIB);
     struct config *c = NULL;
+    const char *told = "READY=1\nSTATUS=Accepting mail.";
     int snapshot_fd = -1;
 
     if (s->phase >= PHASE_STOPPING_OUTSIDE)
@@ -229,13 +230,15 @@ void server_reload(struct server *s)
         log_event(LEVEL_INFO, "reloaded", "file", s->config_path, NULL);
     } else {
         server_log_lines(LEVEL_ERROR, "reload-refused", buf_str(&why));
+        told =
+            "READY=1\nSTATUS=Accepting mail by the configuration before: the reload was refused.";
         config_drop(&c);
         if (snapshot_fd >= 0)
             (void)close(snapshot_fd);
     }
     buf_free(&why);
     if (s->phase == PHASE_RUNNING)
-        notify_say("READY=1");
+        notify_say(told);
 }
 
 /* ---- signals and the watchdog ---- */

@@ -53,6 +53,7 @@ struct server {
     int snapshot_fd;
     struct log_target log;
     struct state state;
+    struct inherited inherited;
     struct listeners listeners;
     struct local local;
     struct pickup pickup;
