@@ -27,6 +27,7 @@ struct half { /* of a host: its addresses of one family */
     struct host *host;
     struct dns_question question;
     enum dns_outcome outcome;
+    struct str why; /* DNS_LATER */
     bool secure;
     size_t count;
     struct sock_address addresses[FAMILY_ADDRESSES_MAX];
@@ -158,16 +159,22 @@ static void hand_out(struct lookup *l)
 
 static void host_judge(struct lookup *l, const struct host *h)
 {
-    bool later = false;
+    const struct half *later = NULL;
     bool found = false;
 
     for (size_t f = 0; f < HALF_COUNT; f++) {
-        later = later || h->halves[f].outcome == DNS_LATER;
+        if (h->halves[f].outcome == DNS_LATER)
+            later = &h->halves[f];
         found = found || h->halves[f].count > 0;
     }
-    l->later = l->later || (later && !found);
-    if (!found)
-        note(l, h->name, later ? "cannot be looked up" : "has no address");
+    if (found)
+        return;
+    l->later = l->later || later;
+    if (later)
+        note(l, h->name,
+             arena_printf(&l->arena, "cannot be looked up: %.*s", STR_ARG(later->why)).p);
+    else
+        note(l, h->name, "has no address");
 }
 
 static void level_done(struct lookup *l)
@@ -192,6 +199,7 @@ static void on_address(void *arg, const struct dns_answer *answer)
     size_t family = (size_t)(half - half->host->halves);
 
     half->outcome = answer->outcome;
+    half->why = arena_copy(&l->arena, str_c(answer->why));
     half->secure = answer->security == DNS_SECURE;
     for (size_t i = 0; i < answer->count && i < FAMILY_ADDRESSES_MAX; i++)
         half->addresses[half->count++] =

@@ -292,7 +292,8 @@ static void notes_say_what_was_left_out(void **state)
                         "public address; inner1.test 127.0.0.1 is no public address"},
         {"@nohost.test", "gone.test has no address; none.test has no address"},
         {"@broken.test", "MX the name servers do not answer properly"},
-        {"@half.test", "brokenhost.test cannot be looked up"},
+        {"@half.test",
+         "brokenhost.test cannot be looked up: the name servers do not answer properly"},
         {"@pref.test", ""},
     };
     struct world *w = *state;
