@@ -19,15 +19,15 @@ from troika import PLAIN_USER, free_port, wait_for
 SOA = "@ 60 IN SOA ns.test. hostmaster.test. 1 3600 600 86400 60\n@ 60 IN NS ns.test.\n"
 
 
-def nsd_files():
-    """The files of Debian's nsd package with the libraries it brings (apt download and unpack)."""
-    folder = PEERS + "/nsd-files"
+def unpacked(name, *packages):
+    """The files of Debian packages (apt download and unpack), once for all runs of tests."""
+    folder = f"{PEERS}/{name}-files"
     os.makedirs(folder, exist_ok=True)
     os.chmod(PEERS, 0o755)
     with open(folder + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(folder + "/ready"):
-            subprocess.run(["apt-get", "download", "nsd", "libfstrm0", "libprotobuf-c1"], cwd=folder, check=True, capture_output=True)
+            subprocess.run(["apt-get", "download", *packages], cwd=folder, check=True, capture_output=True)
             for package in glob.glob(folder + "/*.deb"):
                 subprocess.run(["dpkg", "-x", package, folder + "/root"], check=True)
                 os.unlink(package)
@@ -35,15 +35,37 @@ def nsd_files():
     return folder + "/root"
 
 
+def nsd_files():
+    return unpacked("nsd", "nsd", "libfstrm0", "libprotobuf-c1")
+
+
+def sign(name, records):
+    """A zone as a whole, signed by a new key; and the DS of that key."""
+    root = unpacked("ldns", "ldnsutils", "libldns3")
+
+    def ldns(command, *arguments):
+        return subprocess.run([f"{root}/usr/bin/ldns-{command}", *arguments], cwd=folder, check=True, capture_output=True, text=True,
+                              env={**os.environ, "LD_LIBRARY_PATH": root + "/usr/lib/x86_64-linux-gnu"}).stdout.strip()
+
+    with tempfile.TemporaryDirectory(prefix="troika-sign-") as folder:
+        with open(folder + "/zone", "w") as f:
+            f.write(f"$ORIGIN {name}.\n$TTL 60\n" + SOA + records)
+        key = ldns("keygen", "-a", "ECDSAP256SHA256", "-r", "/dev/urandom", "-k", name)
+        ldns("signzone", "-o", name, "-f", "signed", "zone", key)
+        with open(folder + "/signed") as zone, open(f"{folder}/{key}.ds") as ds:
+            return zone.read(), ds.read()
+
+
 class NameServer:
     """with NameServer({"test": "plain A 127.0.1.1\\n"}, broken=["broken.test"]) as ns: Troika(dns=ns.dns)
 
-    zones: records in zone file syntax, by the zone's name. broken: zones that cannot be loaded, so
+    zones: records in zone file syntax, by the zone's name; whole: zones with their SOA. broken: zones that cannot be loaded, so
     every question about them gets SERVFAIL.
     """
 
-    def __init__(self, zones, broken=()):
-        self.zones, self.broken, self.port = {"": "", **zones}, broken, free_port()
+    def __init__(self, zones, broken=(), whole={}):
+        self.zones = {name: f"$ORIGIN {name}.\n$TTL 60\n" + SOA + records for name, records in {"": "", **zones}.items()} | whole
+        self.broken, self.port = broken, free_port()
         self.dns = f'forward = {{ "127.0.0.1@{self.port}" }}'
 
     def __enter__(self):
@@ -58,7 +80,7 @@ class NameServer:
                 f.write(f'zone:\n name: "{name}."\n zonefile: "zone-{name}"\n')
         for name, records in self.zones.items():
             with open(f"{self.folder}/zone-{name}", "w") as f:
-                f.write(f"$ORIGIN {name}.\n$TTL 60\n" + SOA + records)
+                f.write(records)
         if user:
             entry = pwd.getpwnam(user)
             for path in [self.folder, *glob.glob(self.folder + "/*")]:
