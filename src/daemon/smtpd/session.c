@@ -284,10 +284,11 @@ void session_stop(struct session *s, struct buf *out)
 
 void session_tick(struct session *s, struct buf *out)
 {
-    uint64_t now = clock_monotonic_us(s->world->clock);
-
     if (s->waiting == FOR_NAME)
         name_late(s, out);
+
+    uint64_t now = clock_monotonic_us(s->world->clock); /* not before what came just now */
+
     if (s->waiting != FOR_CLIENT)
         return; /* it is we who are slow */
     if (now - s->started_us > s->config->session_timeout_us)
