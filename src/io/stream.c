@@ -5,6 +5,8 @@
  *                                     +-- stream_finish ----+--> LINGERING   no owner
  *   any --stream_close--> CLOSED      memory goes at the end of the turn
  *
+ * While on_secured is set, the handshake of a layer goes on in OPEN and owns both directions.
+ *
  * Reading goes into one large buffer of the process that a stream borrows for the turn of reading;
  * what its owner leaves moves into a small one. So an idle stream holds no buffer at all. */
 // SPDX-License-Identifier: ISC
@@ -28,7 +30,10 @@ struct stream {
     struct loop *loop;
     const struct stream_events *events;
     void (*on_connected)(void *arg);
+    void (*on_secured)(void *arg); /* set while the handshake lasts */
     void *arg;
+    const struct stream_layer *layer; /* NULL: bytes go as they are */
+    void *layer_arg;
     int fd;
     enum stream_phase phase;
     bool paused;
@@ -93,6 +98,8 @@ static void stream_bury(void *p)
 {
     struct stream *s = p;
 
+    if (s->layer)
+        s->layer->free(s->layer_arg);
     buf_free(&s->in);
     buf_free(&s->out);
     free(s);
@@ -111,6 +118,24 @@ static void stream_close(struct stream *s)
     loop_bury(s->loop, stream_bury, s);
 }
 
+/* ---- the socket, or the layer in front of it: counts, or negative errnos ---- */
+
+static ssize_t wire_read(struct stream *s, char *to, size_t n)
+{
+    if (s->layer)
+        return s->layer->read(s->layer_arg, to, n);
+    ssize_t got = recv(s->fd, to, n, 0);
+    return got < 0 ? -errno : got;
+}
+
+static ssize_t wire_write(struct stream *s, const char *from, size_t n)
+{
+    if (s->layer && !s->on_secured)
+        return s->layer->write(s->layer_arg, from, n);
+    ssize_t sent = send(s->fd, from, n, MSG_NOSIGNAL);
+    return sent < 0 ? -errno : sent;
+}
+
 /* ---- ends ---- */
 
 static void stream_end(struct stream *s, enum stream_end why, int error)
@@ -124,6 +149,11 @@ static void stream_end(struct stream *s, enum stream_end why, int error)
     s->phase = ENDED;
     watch_stop(&s->reading);
     timer_stop(&s->timer);
+    if (s->on_secured) { /* neither secret nor plain: nothing can be said any more */
+        s->on_secured = NULL;
+        why = STREAM_ERROR;
+        error = error ? error : EPROTO;
+    }
     if (why == STREAM_ERROR || why == STREAM_STALLED) {
         if (s->write_error == 0)
             s->write_error = error;
@@ -211,38 +241,60 @@ static void read_ended(struct stream *s, int error)
     stream_end(s, error ? STREAM_ERROR : STREAM_EOF, error);
 }
 
-static void read_ready(void *arg, unsigned what)
+static void read_some(struct stream *s)
 {
-    struct stream *s = arg;
     size_t n;
-
-    if (s->phase == LINGERING) {
-        read_away(s);
-        return;
-    }
-    if (s->resumed) /* what is held already goes to the owner first, in this turn */
-        return;
     char *to = s->paused ? NULL : in_room(s, &n);
+
     if (!to) { /* a pause that ends before the next byte costs nothing; this one did not */
         watch_stop(&s->reading);
         return;
     }
-    ssize_t got = recv(s->fd, to, n, 0);
+    ssize_t got = wire_read(s, to, n);
     if (got > 0) {
         idle_count(s);
         buf_added(&s->in, (size_t)got);
         stream_deliver(s);
         return;
     }
-    int error = got < 0 ? errno : 0;
     in_settle(s);
-    if (error != EAGAIN && error != EINTR)
-        read_ended(s, error);
+    if (got != -EAGAIN && got != -EINTR)
+        read_ended(s, (int)-got);
+}
+
+/* What the layer has taken from the socket already makes no descriptor ready. */
+static void read_held(struct stream *s)
+{
+    while (s->phase == OPEN && s->layer && !s->on_secured && !s->paused && !s->resumed &&
+           s->in.n < s->in.bytes_max && s->layer->holds(s->layer_arg))
+        read_some(s);
+}
+
+static void secure_step(struct stream *s);
+
+static void read_ready(void *arg, unsigned what)
+{
+    struct stream *s = arg;
+
+    if (s->phase == LINGERING) {
+        read_away(s);
+    } else if (s->on_secured) {
+        secure_step(s);
+    } else if (!s->resumed) { /* else what is here already goes to the owner first, in this turn */
+        read_some(s);
+        read_held(s);
+    }
 }
 
 /* ---- writing ---- */
 
 static void write_ready(void *arg, unsigned what);
+
+static void writing_start(struct stream *s)
+{
+    if (!s->writing.event)
+        watch_start(s->loop, &s->writing, s->fd, WATCH_WRITE, write_ready, s);
+}
 
 /* The peer is gone, but what it said before may still be unread: reading tells the end. */
 static void write_failed(struct stream *s, int error)
@@ -258,17 +310,16 @@ static void write_failed(struct stream *s, int error)
 static void out_send(struct stream *s)
 {
     while (stream_unsent(s) > 0) {
-        ssize_t n = send(s->fd, s->out.p + s->out_sent, stream_unsent(s), MSG_NOSIGNAL);
+        ssize_t n = wire_write(s, s->out.p + s->out_sent, stream_unsent(s));
 
         if (n >= 0) {
             s->out_sent += (size_t)n;
             idle_count(s);
-        } else if (errno == EAGAIN) {
-            if (!s->writing.event)
-                watch_start(s->loop, &s->writing, s->fd, WATCH_WRITE, write_ready, s);
+        } else if (n == -EAGAIN) {
+            writing_start(s);
             return;
-        } else if (errno != EINTR) {
-            write_failed(s, errno);
+        } else if (n != -EINTR) {
+            write_failed(s, (int)-n);
             return;
         }
     }
@@ -285,6 +336,8 @@ static void linger(struct stream *s)
     in_settle(s);
     if (stream_unsent(s) > 0)
         return;
+    if (s->layer && !s->shut)
+        s->layer->end(s->layer_arg);
     if (s->eof || (!s->shut && shutdown(s->fd, SHUT_WR) < 0)) {
         stream_close(s);
         return;
@@ -319,6 +372,7 @@ static void stream_turn(void *arg)
         if (s->in.n > 0)
             stream_deliver(s);
     }
+    read_held(s);
 }
 
 static void write_ready(void *arg, unsigned what)
@@ -326,12 +380,17 @@ static void write_ready(void *arg, unsigned what)
     struct stream *s = arg;
 
     out_send(s);
+    if (s->on_secured && s->phase == OPEN) {
+        secure_step(s);
+        return;
+    }
     if (s->phase != CLOSED && stream_unsent(s) == 0)
         turn_want(s->loop, TURN_FLUSH, &s->turn);
 }
 
 bool stream_write(struct stream *s, struct str bytes)
 {
+    check(!s->on_secured);
     if (s->write_error || s->failed)
         return false;
     if (s->out_sent > 0 && s->out_sent >= s->out.n / 2) {
@@ -363,6 +422,53 @@ void stream_flush(struct stream *s)
         out_send(s); /* on_drained follows at the end of the turn */
 }
 
+/* ---- the handshake of a layer ---- */
+
+static void secured(struct stream *s)
+{
+    void (*tell)(void *arg) = s->on_secured;
+
+    s->on_secured = NULL;
+    watch_stop(&s->writing);
+    reading_start(s);
+    idle_count(s);
+    turn_want(s->loop, TURN_FLUSH, &s->turn); /* it may hold bytes already */
+    tell(s->arg);
+}
+
+/* The socket is watched for the one thing that the handshake waits for. */
+static void secure_step(struct stream *s)
+{
+    int r = stream_unsent(s) > 0 ? -EINPROGRESS : s->layer->shake(s->layer_arg);
+
+    if (r == 0) {
+        secured(s);
+    } else if (r == -EAGAIN) {
+        watch_stop(&s->writing);
+        reading_start(s);
+    } else if (r == -EINPROGRESS) {
+        watch_stop(&s->reading);
+        writing_start(s);
+    } else {
+        stream_end(s, STREAM_ERROR, -r);
+    }
+}
+
+void stream_secure(struct stream *s, const struct stream_layer *layer, void *layer_arg,
+                   void (*on_secured)(void *arg))
+{
+    check(!s->layer);
+    s->layer = layer;
+    s->layer_arg = layer_arg;
+    if (s->phase != OPEN) /* the end was told, or will be */
+        return;
+    s->on_secured = on_secured;
+    s->resumed = false;
+    buf_reset(&s->in);
+    watch_stop(&s->reading);
+    writing_start(s); /* begins outside of this call, and behind what was written before */
+}
+
 /* ---- the owner's wishes ---- */
 
 void stream_pause(struct stream *s)
@@ -377,7 +483,7 @@ void stream_resume(struct stream *s)
     s->paused = false;
     s->resumed = true;
     turn_want(s->loop, TURN_FLUSH, &s->turn);
-    if (s->phase == OPEN) {
+    if (s->phase == OPEN && !s->on_secured) {
         reading_start(s);
         idle_count(s);
     }
@@ -497,7 +603,7 @@ void stream_finish(struct stream **sp)
     *sp = NULL;
     if (!s)
         return;
-    if (s->phase == CONNECTING || s->write_error || s->failed) {
+    if (s->phase == CONNECTING || s->on_secured || s->write_error || s->failed) {
         stream_close(s);
         return;
     }

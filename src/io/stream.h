@@ -7,9 +7,14 @@
  *
  * A peer may end its side and still read: after STREAM_EOF (and STREAM_IDLE) writing goes on. When
  * it resets the connection, what it said before is still handed over, then comes the end. No event
- * is ever called from within a function of this header. */
+ * is ever called from within a function of this header.
+ *
+ * A stream becomes secret in the middle of its life (stream_secure): from then on all of its bytes
+ * go through a layer, and its owner sees no difference. */
 // SPDX-License-Identifier: ISC
 #pragma once
+
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "io/loop.h"
@@ -57,3 +62,19 @@ void stream_idle(
     struct stream *s,
     uint64_t idle_us); /* 0: never; counts from now and from each byte, not while paused */
 int stream_fd(const struct stream *s);
+
+/* What stands between a stream and its socket: TLS (tls/tls.h). Errors are negative errnos. */
+struct stream_layer {
+    /* The handshake. 0: done; -EAGAIN: more must come first; -EINPROGRESS: some must leave first */
+    int (*shake)(void *layer);
+    ssize_t (*read)(void *layer, char *to, size_t n); /* 0: the end */
+    ssize_t (*write)(void *layer, const char *from, size_t n);
+    bool (*holds)(void *layer); /* bytes that it took from the socket and were not read yet */
+    void (*end)(void *layer);   /* nothing more will be written */
+    void (*free)(void *layer);
+};
+/* What was written before still leaves as it is; what has been read before and not been used is
+ * thrown away: it came from anybody. Nothing may be written until on_secured. A handshake that
+ * fails is STREAM_ERROR. The stream owns the layer, also for the rest of the turn it dies in. */
+void stream_secure(struct stream *s, const struct stream_layer *layer, void *layer_arg,
+                   void (*on_secured)(void *arg));
