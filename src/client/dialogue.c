@@ -200,17 +200,34 @@ static void capability(struct dialogue *d, struct str line)
     struct str word = str_cut_word(&line);
 
     if (str_eq_nocase(word, STR("PIPELINING")))
-        d->pipelining = true;
+        d->offers.pipelining = true;
     if (str_eq_nocase(word, STR("8BITMIME")))
-        d->has_8bitmime = true;
+        d->offers.has_8bitmime = true;
+    if (str_eq_nocase(word, STR("STARTTLS")))
+        d->offers.has_starttls = true;
     if (str_eq_nocase(word, STR("SIZE"))) {
-        d->has_size = true;
-        (void)str_u64(str_trim(line), &d->size_max); /* without a number there is no limit */
+        d->offers.has_size = true;
+        (void)str_u64(str_trim(line), &d->offers.size_max); /* without a number there is no limit */
     }
+}
+
+/* Nothing is known against any recipient: it waits for a better day, or a better server. */
+static void no_tls(struct dialogue *d)
+{
+    struct status st = reply_status(REPLY_TLS_MISSING, buf_str(&d->plain_why));
+
+    say(d, "QUIT", STR_NONE, EXPECT_QUIT);
+    over(d, &st, true);
 }
 
 static void session_ready(struct dialogue *d, const struct answer *a)
 {
+    if (!d->secured && d->plain_why.n == 0)
+        buf_add_c(&d->plain_why, d->tls == TLS_NONE ? "off" : "not offered");
+    if (!d->secured && d->tls == TLS_REQUIRED) {
+        no_tls(d);
+        return;
+    }
     d->phase = PHASE_READY;
     d->events->on_ready(d->arg);
 }
@@ -222,6 +239,24 @@ static void hello_answered(struct dialogue *d, const struct answer *a)
     (void)str_cut(&lines, '\n'); /* the first line is the server's name */
     while (lines.n > 0)
         capability(d, str_cut(&lines, '\n'));
+    if (d->offers.has_starttls && d->tls != TLS_NONE && !d->secured)
+        say(d, "STARTTLS", STR_NONE, EXPECT_STARTTLS);
+    else
+        session_ready(d, a);
+}
+
+static void tls_begins(struct dialogue *d, const struct answer *a)
+{
+    d->phase = PHASE_SECURING;
+    d->events->on_secure(d->arg);
+}
+
+static void tls_refused(struct dialogue *d, const struct answer *a)
+{
+    struct str text = a->text;
+
+    buf_printf(&d->plain_why, "refused with %u ", a->code);
+    buf_add(&d->plain_why, str_sub(str_cut(&text, '\n'), 0, DIALOGUE_WHY_BYTES_MAX / 2));
     session_ready(d, a);
 }
 
@@ -319,6 +354,7 @@ static const struct step {
     [EXPECT_GREETING] = {"the greeting", 300, {greeted, nonsense, no_service, no_service}},
     [EXPECT_EHLO] = {"EHLO", 300, {hello_answered, nonsense, no_service, say_helo}},
     [EXPECT_HELO] = {"HELO", 300, {session_ready, nonsense, no_service, no_service}},
+    [EXPECT_STARTTLS] = {"STARTTLS", 120, {tls_begins, nonsense, tls_refused, tls_refused}},
     [EXPECT_RSET] = {"RSET", 300, {reset_done, nonsense, nonsense, nonsense}},
     [EXPECT_MAIL] = {"MAIL FROM", 300, {sender_ok, nonsense, sender_refused, sender_refused}},
     [EXPECT_RCPT] = {"RCPT TO",
@@ -360,9 +396,9 @@ static void say_mail(struct dialogue *d)
     size_t from = d->out.n;
 
     buf_printf(&d->out, "MAIL FROM:<%.*s>", STR_ARG(d->message.sender));
-    if (d->has_size)
+    if (d->offers.has_size)
         buf_printf(&d->out, " SIZE=%llu", (unsigned long long)d->message.size);
-    if (d->has_8bitmime && d->message.body_8bit)
+    if (d->offers.has_8bitmime && d->message.body_8bit)
         buf_add(&d->out, STR(" BODY=8BITMIME"));
     said(d, from, EXPECT_MAIL);
     say_recipients_from(d, 0);
@@ -403,7 +439,7 @@ static void say_one(struct dialogue *d)
 /* Says as much as may be said now: all of it with PIPELINING, else one command at a time. */
 static void pump(struct dialogue *d)
 {
-    size_t window = d->pipelining ? DIALOGUE_PIPELINE_MAX : 1;
+    size_t window = d->offers.pipelining ? DIALOGUE_PIPELINE_MAX : 1;
 
     while (d->phase == PHASE_ENVELOPE && d->say_next != SAY_NOTHING && d->expected_count < window &&
            d->out.n + DIALOGUE_COMMAND_BYTES_MAX <= DIALOGUE_OUT_BYTES_MAX)
@@ -430,10 +466,10 @@ static void refuse_unsendable_message(struct dialogue *d)
         struct status st = reply_status(REPLY_SENDER_SYNTAX, STR("address cannot be sent by SMTP"));
         result_all(d, &st);
     }
-    if (d->size_max > 0 && d->message.size > d->size_max) {
+    if (d->offers.size_max > 0 && d->message.size > d->offers.size_max) {
         struct buf text = buf_init(STATUS_TEXT_BYTES_MAX);
         buf_printf(&text, "message of %llu bytes, the next server takes at most %llu",
-                   (unsigned long long)d->message.size, (unsigned long long)d->size_max);
+                   (unsigned long long)d->message.size, (unsigned long long)d->offers.size_max);
         struct status st = status_make(552, 5, 3, 4, buf_str(&text));
         buf_free(&text);
         result_all(d, &st);
@@ -451,6 +487,8 @@ const char *dialogue_awaits(const struct dialogue *d)
 {
     if (d->phase == PHASE_CONTENT)
         return "a block of the message";
+    if (d->phase == PHASE_SECURING)
+        return "the TLS handshake";
     return awaited_name(d->expected_count > 0 ? d->expected[d->expected_first] : EXPECT_COUNT);
 }
 
@@ -458,11 +496,13 @@ uint64_t dialogue_timeout_s(const struct dialogue *d)
 {
     if (d->phase == PHASE_CONTENT)
         return 180;
+    if (d->phase == PHASE_SECURING)
+        return 60;
     return d->expected_count > 0 ? steps[d->expected[d->expected_first]].timeout_s : 0;
 }
 
-void dialogue_init(struct dialogue *d, struct str hostname, const struct dialogue_events *events,
-                   void *arg)
+void dialogue_init(struct dialogue *d, struct str hostname, enum tls_policy tls,
+                   const struct dialogue_events *events, void *arg)
 {
     *d = (struct dialogue){
         .events = events,
@@ -470,6 +510,8 @@ void dialogue_init(struct dialogue *d, struct str hostname, const struct dialogu
         .hostname = buf_init(DIALOGUE_HOST_BYTES_MAX),
         .out = buf_init(DIALOGUE_OUT_BYTES_MAX),
         .greeting = buf_init(DIALOGUE_GREETING_BYTES_MAX),
+        .tls = tls,
+        .plain_why = buf_init(DIALOGUE_WHY_BYTES_MAX),
         .say_next = SAY_NOTHING,
     };
     buf_add(&d->hostname, str_sub(hostname, 0, DIALOGUE_HOST_BYTES_MAX));
@@ -481,6 +523,7 @@ void dialogue_free(struct dialogue *d)
     buf_free(&d->hostname);
     buf_free(&d->out);
     buf_free(&d->greeting);
+    buf_free(&d->plain_why);
     free(d->recipient_states);
     d->recipient_states = NULL;
 }
@@ -544,6 +587,28 @@ void dialogue_content_sent(struct dialogue *d)
     expect(d, EXPECT_DOT);
 }
 
+void dialogue_secured(struct dialogue *d)
+{
+    check(d->phase == PHASE_SECURING);
+    d->secured = true;
+    d->offers = (struct dialogue_capabilities){0};
+    buf_reset(&d->plain_why);
+    d->phase = PHASE_HELLO;
+    say(d, "EHLO ", buf_str(&d->hostname), EXPECT_EHLO);
+}
+
+void dialogue_again_plain(struct dialogue *d, const char *why)
+{
+    check(d->phase == PHASE_SECURING && d->expected_count == 0);
+    d->phase = PHASE_GREETING;
+    d->tls = TLS_NONE;
+    d->offers = (struct dialogue_capabilities){0};
+    buf_reset(&d->greeting);
+    buf_reset(&d->out);
+    buf_printf(&d->plain_why, "handshake failed: %s", why);
+    expect(d, EXPECT_GREETING);
+}
+
 void dialogue_quit(struct dialogue *d)
 {
     struct status st = status_make(0, 2, 0, 0, STR("quit"));
@@ -572,7 +637,8 @@ static void silent_over(void *arg, const struct status *st, bool next_hop_failed
 
 void dialogue_stop(struct dialogue *d)
 {
-    static const struct dialogue_events none = {silent, silent_result, silent, silent_over, NULL};
+    static const struct dialogue_events none = {silent,      silent_result, silent,
+                                                silent_over, NULL,          silent};
 
     d->events = &none;
     d->phase = PHASE_OVER;

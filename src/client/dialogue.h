@@ -9,12 +9,15 @@
  *                                      |                    all answered                      v
  *                                      +--------------------------+-----------------------   DOT
  *   READY --dialogue_quit--> QUITTING;   any of them --421, nonsense, lost--> OVER
- */
+ *
+ * Where STARTTLS is offered and wanted: HELLO --220--> SECURING --dialogue_secured--> HELLO, where
+ * EHLO is said again and nothing counts of what was heard before (RFC 3207 4.2). */
 // SPDX-License-Identifier: ISC
 #pragma once
 
 #include "base/buf.h"
 #include "mail/status.h"
+#include "tls/policy.h"
 
 enum {
     DIALOGUE_PIPELINE_MAX = 64, /* commands without an answer yet, when PIPELINING is offered */
@@ -22,11 +25,13 @@ enum {
     DIALOGUE_OUT_BYTES_MAX = DIALOGUE_PIPELINE_MAX * DIALOGUE_COMMAND_BYTES_MAX,
     DIALOGUE_HOST_BYTES_MAX = 255,
     DIALOGUE_GREETING_BYTES_MAX = 512,
+    DIALOGUE_WHY_BYTES_MAX = 300,
 };
 
 enum dialogue_phase {
     PHASE_GREETING,
     PHASE_HELLO,
+    PHASE_SECURING, /* the shell does the handshake */
     PHASE_READY,
     PHASE_ENVELOPE, /* RSET, MAIL, RCPT, DATA */
     PHASE_CONTENT,  /* the server waits for the content: the shell sends it and the dot */
@@ -39,6 +44,7 @@ enum dialogue_expect {
     EXPECT_GREETING,
     EXPECT_EHLO,
     EXPECT_HELO,
+    EXPECT_STARTTLS,
     EXPECT_RSET,
     EXPECT_MAIL,
     EXPECT_RCPT,
@@ -64,6 +70,7 @@ struct dialogue_events {
     void (*on_message_end)(void *arg);
     void (*on_over)(void *arg, const struct status *st, bool next_hop_failed); /* once, the last */
     void (*on_said)(void *arg, struct str line);
+    void (*on_secure)(void *arg); /* the handshake is to begin; NULL where TLS is never wanted */
 };
 
 struct dialogue {
@@ -77,8 +84,13 @@ struct dialogue {
     size_t expected_first, expected_count;
 
     struct buf greeting; /* the text of the 220 */
-    bool pipelining, has_size, has_8bitmime;
-    uint64_t size_max; /* 0: no limit was announced */
+    struct dialogue_capabilities {
+        bool pipelining, has_size, has_8bitmime, has_starttls;
+        uint64_t size_max; /* 0: no limit was announced */
+    } offers;
+    enum tls_policy tls;
+    bool secured;
+    struct buf plain_why; /* why the session is not secret: "not offered" */
     size_t message_count;
 
     /* the message under way; recipient_states is NULL when there is none */
@@ -92,14 +104,18 @@ struct dialogue {
     bool transaction_open; /* at the server: RSET is needed before the next MAIL */
 };
 
-void dialogue_init(struct dialogue *d, struct str hostname, const struct dialogue_events *events,
-                   void *arg);
+void dialogue_init(struct dialogue *d, struct str hostname, enum tls_policy tls,
+                   const struct dialogue_events *events, void *arg);
 void dialogue_free(struct dialogue *d);
 
 void dialogue_reply(struct dialogue *d, uint16_t code, struct str text);
 void dialogue_send(struct dialogue *d, const struct dialogue_message *m); /* in PHASE_READY only */
 /* In PHASE_CONTENT: content and the final dot have been handed to the stream. */
 void dialogue_content_sent(struct dialogue *d);
+/* In PHASE_SECURING: the handshake is done; or it failed, and everything begins again with the
+ * greeting of a new connection, without TLS. */
+void dialogue_secured(struct dialogue *d);
+void dialogue_again_plain(struct dialogue *d, const char *why);
 void dialogue_quit(struct dialogue *d); /* no message may be under way */
 /* The connection is gone, or its owner gives it up: st is the outcome of whatever is open. */
 void dialogue_lost(struct dialogue *d, const struct status *st);

@@ -219,7 +219,7 @@ static void check_server(const struct server *s, size_t cut)
     struct record r = {0};
     struct dialogue_message m = message_to(two, RECIPIENTS);
 
-    dialogue_init(&d, STR("client.example"), &events, &seen);
+    dialogue_init(&d, STR("client.example"), TLS_NONE, &events, &seen);
     dialogue_reply(&d, 220, STR("mx ESMTP"));
     converse(&d, s, &r, SIZE_MAX);
     assert_int_equal(d.phase, PHASE_READY);
@@ -268,7 +268,7 @@ static void every_combination_of_answers_is_legal(void **state)
 static void open_session(struct dialogue *d, struct seen *seen, struct str capabilities)
 {
     *seen = (struct seen){0};
-    dialogue_init(d, STR("client.example"), &events, seen);
+    dialogue_init(d, STR("client.example"), TLS_NONE, &events, seen);
     dialogue_reply(d, 220, STR("mx.example.net ESMTP\nsecond line"));
     assert_true(str_eq_c(buf_str(&d->out), "EHLO client.example\r\n"));
     buf_reset(&d->out);
@@ -358,14 +358,144 @@ static void ehlo_refused_falls_back_to_helo(void **state)
     struct dialogue d;
     struct seen seen = {0};
 
-    dialogue_init(&d, STR("client.example"), &events, &seen);
+    dialogue_init(&d, STR("client.example"), TLS_NONE, &events, &seen);
     dialogue_reply(&d, 220, STR(""));
     buf_reset(&d.out);
     dialogue_reply(&d, 502, STR("what?"));
     assert_true(str_eq_c(buf_str(&d.out), "HELO client.example\r\n"));
     dialogue_reply(&d, 250, STR("mx\nPIPELINING"));
     assert_int_equal(seen.ready_count, 1);
-    assert_false(d.pipelining);
+    assert_false(d.offers.pipelining);
+    dialogue_free(&d);
+}
+
+/* ---- STARTTLS ---- */
+
+struct tls_seen {
+    struct seen seen; /* first: the events are those of the others */
+    size_t secure_count;
+};
+
+static void on_secure(void *arg)
+{
+    ((struct tls_seen *)arg)->secure_count++;
+}
+
+static const struct dialogue_events tls_events = {on_ready, on_result, on_message_end,
+                                                  on_over,  NULL,      on_secure};
+
+static const char said_starttls[] = "EHLO me\r\nSTARTTLS\r\n";
+
+static const struct {
+    enum tls_policy tls;
+    const char *offers;
+    uint16_t starttls; /* its answer; 0: it is not said */
+    bool secures, ready;
+    const char *why;
+} tls_rows[] = {
+    {TLS_NONE, "h\nSTARTTLS", 0, false, true, "off"},
+    {TLS_OPPORTUNISTIC, "h\nSTARTTLS", 220, true, false, ""},
+    {TLS_OPPORTUNISTIC, "h\nstarttls", 220, true, false, ""},
+    {TLS_OPPORTUNISTIC, "h\nXSTARTTLS", 0, false, true, "not offered"},
+    {TLS_OPPORTUNISTIC, "STARTTLS", 0, false, true, "not offered"}, /* its name */
+    {TLS_OPPORTUNISTIC, "h\nSTARTTLS", 454, false, true, "refused with 454 no"},
+    {TLS_OPPORTUNISTIC, "h\nSTARTTLS", 554, false, true, "refused with 554 no"},
+    {TLS_REQUIRED, "h\nSTARTTLS", 220, true, false, ""},
+    {TLS_REQUIRED, "h\nSTARTTLS", 454, false, false, "refused with 454 no"},
+    {TLS_REQUIRED, "h", 0, false, false, "not offered"},
+};
+
+static void starttls_by_policy(void **state)
+{
+    for (size_t i = 0; i < countof(tls_rows); i++) {
+        struct tls_seen s = {0};
+        struct dialogue d;
+
+        dialogue_init(&d, STR("me"), tls_rows[i].tls, &tls_events, &s);
+        dialogue_reply(&d, 220, STR("h"));
+        dialogue_reply(&d, 250, str_c(tls_rows[i].offers));
+        assert_int_equal(str_eq_c(buf_str(&d.out), said_starttls), tls_rows[i].starttls != 0);
+        if (tls_rows[i].starttls)
+            dialogue_reply(&d, tls_rows[i].starttls, STR("no\nat all"));
+        assert_int_equal(s.secure_count, tls_rows[i].secures);
+        assert_int_equal(s.seen.ready_count, tls_rows[i].ready);
+        assert_true(str_eq_c(buf_str(&d.plain_why), tls_rows[i].why));
+        if (!tls_rows[i].ready && !tls_rows[i].secures) {
+            assert_int_equal(s.seen.over_count, 1);
+            assert_true(status_try_later(&s.seen.over) && s.seen.next_hop_failed);
+            assert_int_equal(s.seen.over.subject, 7);
+        }
+        dialogue_free(&d);
+    }
+}
+
+/* 502 to EHLO, HELO works: there is no TLS to be had. */
+static void required_is_not_lost_behind_helo(void **state)
+{
+    struct tls_seen s = {0};
+    struct dialogue d;
+
+    dialogue_init(&d, STR("me"), TLS_REQUIRED, &tls_events, &s);
+    dialogue_reply(&d, 220, STR("h"));
+    dialogue_reply(&d, 502, STR("what?"));
+    dialogue_reply(&d, 250, STR("h"));
+    assert_int_equal(s.seen.ready_count, 0);
+    assert_true(status_try_later(&s.seen.over));
+    dialogue_free(&d);
+}
+
+static void begin_securing(struct dialogue *d, struct tls_seen *s, enum tls_policy tls)
+{
+    *s = (struct tls_seen){0};
+    dialogue_init(d, STR("me"), tls, &tls_events, s);
+    dialogue_reply(d, 220, STR("h"));
+    dialogue_reply(d, 250, STR("h\nSTARTTLS\nPIPELINING\nSIZE 5"));
+    dialogue_reply(d, 220, STR("go"));
+    assert_int_equal(d->phase, PHASE_SECURING);
+    assert_int_equal(dialogue_timeout_s(d), 60);
+    buf_reset(&d->out);
+}
+
+static void nothing_counts_of_what_was_heard_before(void **state)
+{
+    struct tls_seen s;
+    struct dialogue d;
+
+    begin_securing(&d, &s, TLS_REQUIRED);
+    dialogue_secured(&d);
+    assert_true(str_eq_c(buf_str(&d.out), "EHLO me\r\n"));
+    dialogue_reply(&d, 250, STR("h\nSTARTTLS"));
+    assert_true(str_eq_c(buf_str(&d.out), "EHLO me\r\n")); /* not a second time */
+    assert_int_equal(s.seen.ready_count, 1);
+    assert_false(d.offers.pipelining || d.offers.has_size);
+    assert_int_equal(d.offers.size_max, 0);
+    dialogue_free(&d);
+}
+
+static void a_failed_handshake_begins_again(void **state)
+{
+    struct tls_seen s;
+    struct dialogue d;
+
+    begin_securing(&d, &s, TLS_OPPORTUNISTIC);
+    dialogue_again_plain(&d, "bad record");
+    dialogue_reply(&d, 220, STR("h"));
+    dialogue_reply(&d, 250, STR("h\nSTARTTLS"));
+    assert_true(str_eq_c(buf_str(&d.out), "EHLO me\r\n"));
+    assert_int_equal(s.seen.ready_count, 1);
+    assert_true(str_eq_c(buf_str(&d.plain_why), "handshake failed: bad record"));
+    dialogue_free(&d);
+}
+
+static void words_during_the_handshake_are_nonsense(void **state)
+{
+    struct tls_seen s;
+    struct dialogue d;
+
+    begin_securing(&d, &s, TLS_OPPORTUNISTIC);
+    dialogue_reply(&d, 250, STR("h"));
+    assert_int_equal(s.seen.over_count, 1);
+    assert_true(status_try_later(&s.seen.over));
     dialogue_free(&d);
 }
 
@@ -378,7 +508,7 @@ static void no_session_is_never_for_good(void **state)
             struct dialogue d;
             struct seen seen = {0};
 
-            dialogue_init(&d, STR("client.example"), &events, &seen);
+            dialogue_init(&d, STR("client.example"), TLS_NONE, &events, &seen);
             if (step == 1)
                 dialogue_reply(&d, 220, STR("mx"));
             dialogue_reply(&d, codes[i], STR("5.7.1 go away"));
@@ -490,7 +620,7 @@ static void time_outs_are_those_of_the_rfc(void **state)
     struct seen seen = {0};
     struct dialogue_message m = message_to(two, 1);
 
-    dialogue_init(&d, STR("client.example"), &events, &seen);
+    dialogue_init(&d, STR("client.example"), TLS_NONE, &events, &seen);
     assert_int_equal(dialogue_timeout_s(&d), 300);
     dialogue_reply(&d, 220, STR("mx"));
     assert_int_equal(dialogue_timeout_s(&d), 300);
@@ -518,6 +648,11 @@ int main(void)
         cmocka_unit_test(a_message_over_the_announced_size_is_not_sent),
         cmocka_unit_test(nothing_can_be_injected),
         cmocka_unit_test(ehlo_refused_falls_back_to_helo),
+        cmocka_unit_test(starttls_by_policy),
+        cmocka_unit_test(required_is_not_lost_behind_helo),
+        cmocka_unit_test(nothing_counts_of_what_was_heard_before),
+        cmocka_unit_test(a_failed_handshake_begins_again),
+        cmocka_unit_test(words_during_the_handshake_are_nonsense),
         cmocka_unit_test(no_session_is_never_for_good),
         cmocka_unit_test(early_answers_are_not_believed),
         cmocka_unit_test(an_old_connection_that_ran_out_has_touched_nothing),

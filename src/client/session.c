@@ -30,6 +30,12 @@ static_assert(IN_BYTES_MAX > REPLY_LINE_BYTES_MAX + 2, "a reply line must fit");
 
 struct client {
     struct loop *loop;
+    struct sock_address to;
+    uint64_t connect_timeout_us;
+    struct tls_context *tls_context;
+    struct buf tls_host;
+    struct tls *tls; /* while the stream is there and has one */
+    struct tls_peer tls_peer;
     struct client_events events;
     void *arg;
     struct dialogue dialogue;
@@ -65,11 +71,16 @@ static void lost(struct client *c, const char *what, const char *why)
     dialogue_lost(&c->dialogue, &st);
 }
 
+static void tls_failed(struct client *c, const char *why);
+
 static void on_timeout(void *arg)
 {
     struct client *c = arg;
 
-    lost(c, "no answer in time to", dialogue_awaits(&c->dialogue));
+    if (c->dialogue.phase == PHASE_SECURING)
+        tls_failed(c, "no answer in time");
+    else
+        lost(c, "no answer in time to", dialogue_awaits(&c->dialogue));
 }
 
 static void arm(struct client *c)
@@ -191,7 +202,7 @@ static void on_bytes(void *arg, struct buf *in)
     struct client *c = arg;
     bool answered = false;
 
-    while (c->stream) {
+    while (c->stream && c->dialogue.phase != PHASE_SECURING) {
         const char *error = NULL;
         size_t used;
         enum reply_event event = reply_read(&c->replies, buf_str(in), &used, &error);
@@ -224,6 +235,8 @@ static void on_stream_end(void *arg, enum stream_end why, int error)
 
     if (!c->connected)
         lost(c, buf_c(&c->peer), strerror(error));
+    else if (c->dialogue.phase == PHASE_SECURING)
+        tls_failed(c, c->tls ? tls_failure(c->tls, error) : strerror(error));
     else if (why == STREAM_ERROR)
         lost(c, strerror(error), "while waiting for an answer");
     else
@@ -239,6 +252,70 @@ static void on_connected(void *arg)
 }
 
 static const struct stream_events stream_events = {on_bytes, on_drained, on_stream_end};
+
+static int connect_stream(struct client *c)
+{
+    return stream_connect(c->loop, (const struct sockaddr *)&c->to.sa, c->to.bytes,
+                          c->connect_timeout_us, on_connected, &stream_events, c, IN_BYTES_MAX,
+                          OUT_BYTES_MAX, &c->stream);
+}
+
+static void disconnect(struct client *c)
+{
+    c->tls = NULL;
+    stream_free(&c->stream);
+}
+
+/* ---- TLS ---- */
+
+static void on_secured(void *arg)
+{
+    struct client *c = arg;
+
+    tls_peer(c->tls, &c->tls_peer);
+    dialogue_secured(&c->dialogue);
+    advance(c);
+}
+
+/* A server may have answered before it was asked: STARTTLS is then still to be said. */
+static void tell_secure(void *arg)
+{
+    struct client *c = arg;
+    struct buf *out = &c->dialogue.out;
+
+    if (out->n > 0)
+        (void)stream_write(c->stream, buf_str(out));
+    buf_reset(out);
+    c->tls = tls_begin(c->stream, c->tls_context, buf_str(&c->tls_host), on_secured);
+}
+
+static void again_plain(struct client *c, const char *why)
+{
+    dialogue_again_plain(&c->dialogue, why);
+    disconnect(c);
+    timer_stop(&c->timer);
+    reply_reader_free(&c->replies);
+    reply_reader_init(&c->replies);
+    c->connected = false;
+    int error = connect_stream(c);
+    if (error < 0)
+        lost(c, buf_c(&c->peer), strerror(-error));
+}
+
+/* The connection is of no more use: what either side sent last may be half a handshake. */
+static void tls_failed(struct client *c, const char *why)
+{
+    struct buf about = buf_init(STATUS_TEXT_BYTES_MAX);
+
+    if (c->dialogue.tls != TLS_REQUIRED) {
+        again_plain(c, why);
+        return;
+    }
+    buf_printf(&about, "handshake failed: %s", why);
+    struct status st = reply_status(REPLY_TLS_MISSING, buf_str(&about));
+    buf_free(&about);
+    dialogue_lost(&c->dialogue, &st);
+}
 
 /* ---- what the dialogue tells, to the owner ---- */
 
@@ -275,7 +352,7 @@ static void tell_end(void *arg, const struct status *st, bool next_hop_failed)
     timer_stop(&c->timer);
     if (c->stream && c->connected && out->n > 0 && stream_write(c->stream, buf_str(out)))
         stream_finish(&c->stream);
-    stream_free(&c->stream);
+    disconnect(c);
     buf_reset(out);
     if (!c->freed)
         c->events.on_end(c->arg, st, next_hop_failed);
@@ -290,7 +367,7 @@ static void tell_said(void *arg, struct str line)
 }
 
 static const struct dialogue_events dialogue_events = {tell_ready, tell_result, tell_message_end,
-                                                       tell_end, tell_said};
+                                                       tell_end,   tell_said,   tell_secure};
 
 /* ---- the doors ---- */
 
@@ -301,6 +378,7 @@ static void free_memory(void *p)
     dialogue_free(&c->dialogue);
     reply_reader_free(&c->replies);
     buf_free(&c->peer);
+    buf_free(&c->tls_host);
     buf_free(&c->wire);
     free(c->block);
     free(c);
@@ -310,22 +388,26 @@ int client_new(struct loop *l, const struct sock_address *to, const struct clien
                const struct client_events *events, void *arg, struct client **ret)
 {
     struct client *c = mem_new(sizeof *c);
+    uint64_t connect_s = o->connect_timeout_s > 0 ? o->connect_timeout_s : CONNECT_TIMEOUT_S;
 
+    check(o->tls == TLS_NONE || o->tls_context);
     *c = (struct client){
         .loop = l,
+        .to = *to,
         .events = *events,
         .arg = arg,
         .timeout_scale_percent = o->timeout_scale_percent,
+        .tls_context = o->tls_context,
+        .tls_host = buf_init(TLS_HOST_BYTES_MAX + 1),
         .peer = buf_init(PEER_BYTES_MAX),
         .wire = buf_init(WIRE_BYTES_MAX),
     };
-    dialogue_init(&c->dialogue, o->hostname, &dialogue_events, c);
+    c->connect_timeout_us = scaled_us(c, connect_s);
+    buf_add(&c->tls_host, o->tls_host);
+    dialogue_init(&c->dialogue, o->hostname, o->tls, &dialogue_events, c);
     reply_reader_init(&c->replies);
     sock_address_print(&c->peer, to);
-    uint64_t connect_s = o->connect_timeout_s > 0 ? o->connect_timeout_s : CONNECT_TIMEOUT_S;
-    int error =
-        stream_connect(l, (const struct sockaddr *)&to->sa, to->bytes, scaled_us(c, connect_s),
-                       on_connected, &stream_events, c, IN_BYTES_MAX, OUT_BYTES_MAX, &c->stream);
+    int error = connect_stream(c);
     if (error < 0) {
         free_memory(c);
         return error;
@@ -367,7 +449,7 @@ void client_free(struct client **c)
     gone->freed = true;
     dialogue_stop(&gone->dialogue);
     timer_stop(&gone->timer);
-    stream_free(&gone->stream);
+    disconnect(gone);
     loop_bury(gone->loop, free_memory, gone);
 }
 
@@ -386,6 +468,19 @@ struct str client_greeting_host(const struct client *c)
     struct str greeting = client_greeting(c);
 
     return str_cut_word(&greeting);
+}
+
+bool client_secured(const struct client *c)
+{
+    return c->dialogue.secured;
+}
+
+void client_print_tls(const struct client *c, struct buf *to)
+{
+    if (c->dialogue.secured)
+        tls_peer_print(to, &c->tls_peer);
+    else if (c->dialogue.tls != TLS_REQUIRED && c->dialogue.plain_why.n > 0)
+        buf_printf(to, "plain, %.*s", STR_ARG(buf_str(&c->dialogue.plain_why)));
 }
 
 size_t client_message_count(const struct client *c)

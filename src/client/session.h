@@ -2,7 +2,8 @@
  *
  * Used by relay, the command line and the public library. Event-driven; every time-out of RFC 5321
  * 4.5.3.2; PIPELINING (RFC 2920), SIZE, 8BITMIME used when offered; dot-stuffing exact for any
- * bytes. Each recipient gets exactly one outcome for each message. An outcome after the final dot
+ * bytes. STARTTLS (RFC 3207) by policy; when the handshake fails and TLS is not required, the same
+ * address is connected to once more, without it, and the owner sees one session. Each recipient gets exactly one outcome for each message. An outcome after the final dot
  * got lost is "try later": a duplicate is allowed, a loss is not. */
 // SPDX-License-Identifier: ISC
 #pragma once
@@ -10,6 +11,8 @@
 #include "io/loop.h"
 #include "io/socket.h"
 #include "mail/status.h"
+#include "tls/policy.h"
+#include "tls/tls.h"
 
 struct client;
 
@@ -17,6 +20,9 @@ struct client_options {
     struct str hostname;            /* for EHLO */
     uint64_t timeout_scale_percent; /* 100: the RFC's times; tests shorten them */
     uint64_t connect_timeout_s;     /* 0: a minute */
+    enum tls_policy tls;
+    struct tls_context *tls_context; /* borrowed while connecting; needed unless TLS_NONE */
+    struct str tls_host;             /* the server's name, or its address */
 };
 
 struct client_message {
@@ -55,6 +61,9 @@ void client_free(struct client **c);                     /* at once, no events; 
 struct str client_peer(const struct client *c);          /* "127.0.0.1:25" */
 struct str client_greeting_host(const struct client *c); /* the name in its 220, or empty */
 struct str client_greeting(const struct client *c);      /* the whole first line of it */
+bool client_secured(const struct client *c);
+/* How the session is protected: tls_peer_print, or "plain, not offered". Nothing before on_ready. */
+void client_print_tls(const struct client *c, struct buf *to);
 /* Has the server answered the last message at all (421 is no answer)? If not, an old connection
  * may just have run out, and the message can be sent again over a new one. */
 bool client_message_touched(const struct client *c);

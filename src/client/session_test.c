@@ -34,8 +34,9 @@ struct server {
     bool drips;            /* or a byte now and then, never a whole line */
     size_t drip_count;
     struct timer drip;
-    size_t heard_max; /* cuts the connection after so many bytes in */
-    size_t said_max;  /* or out */
+    bool breaks_tls;       /* offers STARTTLS, and what follows its 220 is no handshake */
+    size_t heard_max;      /* cuts the connection after so many bytes in */
+    size_t said_max;       /* or out */
 
     size_t heard, said, rcpt_count, commit_count;
     size_t connection_count;
@@ -62,6 +63,10 @@ static bool server_say(struct server *s, struct str line)
 
 static struct str server_answer(struct server *s, struct str line)
 {
+    if (str_starts(line, STR("EHLO")) && s->breaks_tls)
+        return STR("250-mx\r\n250 STARTTLS\r\n");
+    if (str_eq_c(line, "STARTTLS"))
+        return STR("220 go\r\n");
     if (str_starts(line, STR("EHLO")))
         return s->pipelining ? STR("250-mx\r\n250-SIZE 0\r\n250 PIPELINING\r\n")
                              : STR("250 mx\r\n");
@@ -271,9 +276,16 @@ static struct client_message message_of(struct str content)
                                    .size = 21 + content.n};
 }
 
-static void run_client(struct server *s, struct owner *o, struct client_message m, size_t count)
+static struct tls_context *tls_context;
+
+static void run_client_tls(struct server *s, struct owner *o, struct client_message m, size_t count,
+                           enum tls_policy tls)
 {
-    struct client_options options = {STR("client.example"), 1};
+    struct client_options options = {.hostname = STR("client.example"),
+                                     .timeout_scale_percent = 1,
+                                     .tls = tls,
+                                     .tls_context = tls_context,
+                                     .tls_host = STR("mx")};
 
     *o = (struct owner){
         .loop = s->loop, .message = m, .messages_left = count, .free_in_result = o->free_in_result};
@@ -282,6 +294,11 @@ static void run_client(struct server *s, struct owner *o, struct client_message 
         loop_turn(s->loop, true);
     assert_int_equal(o->over_count, 1);
     assert_null(o->client);
+}
+
+static void run_client(struct server *s, struct owner *o, struct client_message m, size_t count)
+{
+    run_client_tls(s, o, m, count, TLS_NONE);
 }
 
 static void let_the_dead_go(struct loop **l)
@@ -498,6 +515,38 @@ static void the_owner_may_free_in_any_event(void **state)
     let_the_dead_go(&l);
 }
 
+/* The server takes the ClientHello for a command and answers it: no TLS. */
+static void a_failed_handshake_needs_a_second_connection(void **state)
+{
+    static const enum tls_policy policies[] = {TLS_OPPORTUNISTIC, TLS_REQUIRED};
+
+    tls_context = tls_client_context_before_jail();
+    for (size_t i = 0; i < countof(policies); i++) {
+        struct loop *l;
+        struct server s;
+        struct owner o = {0};
+
+        loop_new(&clock_system, &l);
+        server_start(&s, l);
+        s.pipelining = false;
+        s.breaks_tls = true;
+        run_client_tls(&s, &o, message_of(content), 1, policies[i]);
+        if (policies[i] == TLS_REQUIRED) {
+            assert_int_equal(s.connection_count, 1);
+            assert_int_equal(s.commit_count, 0);
+            assert_true(o.next_hop_failed && status_try_later(&o.over));
+            assert_non_null(strstr(o.over.text, "handshake failed"));
+        } else {
+            assert_int_equal(s.connection_count, 2);
+            assert_int_equal(s.commit_count, 1);
+            assert_true(status_done(&o.results[0]) && status_done(&o.over));
+        }
+        server_stop(&s);
+        let_the_dead_go(&l);
+    }
+    tls_context_free(&tls_context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -507,6 +556,7 @@ int main(void)
         cmocka_unit_test(silence_ends_in_try_later),
         cmocka_unit_test(dripping_does_not_stretch_the_time),
         cmocka_unit_test(nobody_there_is_told),
+        cmocka_unit_test(a_failed_handshake_needs_a_second_connection),
         cmocka_unit_test(the_owner_may_free_in_any_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,7 @@ struct config_domain {
 struct config_route {
     struct str domain; /* lower case; ".example.org" matches below it */
     struct str via;    /* "host:port" */
+    struct str tls;    /* "default", or as config_tls.outgoing */
     struct str at;
 };
 
@@ -41,6 +42,13 @@ struct config_dns {
     struct str trust_anchor; /* a file, or empty */
     uint64_t smtp_port;      /* of servers found by DNS */
     bool reverse_names;      /* clients are asked for theirs */
+};
+
+struct config_tls {
+    struct str title; /* it has none */
+    struct str at;
+    struct str outgoing; /* "off", "opportunistic", "required" */
+    struct str roots;    /* a file; empty: those of the system */
 };
 
 struct config {
@@ -59,7 +67,9 @@ struct config {
     size_t route_count;
     struct str smarthost; /* "host:port", or empty */
     struct str smarthost_at;
+    struct str smarthost_tls; /* as config_route.tls */
     struct config_dns dns;
+    struct config_tls tls;
     bool private_next_hops; /* DNS may lead to loopback and private addresses */
     struct network *relay_for;
     size_t relay_for_count;

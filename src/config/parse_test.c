@@ -31,19 +31,29 @@ static const struct {
     {"", "t.conf: warning: listen: there is none, so no client can connect; write listen smtp { "
          "address = { \"*:25\" } }\n"},
     /* unknown statements: all of them, with what was meant */
-    {LISTEN "hostnam = x\nretri = { \"5m\" }\ntls {\n certificate = \"x\"\n}\nzzzzzz = 1\n",
+    {LISTEN "hostnam = x\nretri = { \"5m\" }\nimap {\n certificate = \"x\"\n}\nzzzzzz = 1\n",
      "t.conf:2: hostnam: unknown statement; did you mean hostname?\n"
      "t.conf:3: retri: unknown statement; did you mean retry?\n"
-     "t.conf:4: tls: unknown statement; troika.conf(5) lists them all\n"
+     "t.conf:4: imap: unknown statement; troika.conf(5) lists them all\n"
      "t.conf:7: zzzzzz: unknown statement; troika.conf(5) lists them all\n"},
     {"listen smtp {\n address = { \"*:25\" }\n tls = required\n hostname = \"a.b\"\n}\n"
      "address = \"*:26\"\naccounts=yes\n",
-     "t.conf:3: tls: unknown statement in listen; troika.conf(5) lists them all\n"
+     "t.conf:3: tls: does not belong here; write it inside of route\n"
      "t.conf:4: hostname: does not belong in a section; write it outside of listen\n"
      "t.conf:6: address: does not belong here; write it inside of listen\n"
      "t.conf:7: accounts: does not belong here; write it inside of domain\n"},
     {LISTEN "smarthost \"192.0.2.1:1\" { login = 'me' }\n",
      "t.conf:2: login: unknown statement in smarthost; troika.conf(5) lists them all\n"},
+    /* TLS with other servers */
+    {LISTEN
+     "tls {\n outgoing = required\n roots = \"/etc/roots.pem\"\n}\nsmarthost \"192.0.2.1:1\" "
+     "{ tls = default }\nroute a.test { via = \"192.0.2.1:1\" tls = off }\n",
+     ""},
+    {LISTEN "tls { outgoing = default }\nsmarthost \"192.0.2.1:1\" { tls = yes }\n"
+            "tls { outgoing = off }\n",
+     "t.conf:2: outgoing: \"default\" is not known here; write one of: off opportunistic required\n"
+     "t.conf:3: tls: \"yes\" is not known here; write one of: default off opportunistic required\n"
+     "t.conf:4: tls: there is one already in line 2; there can be only one\n"},
     /* repeated */
     {LISTEN "# a comment\nhold = yes\n/* two\nlines */ hold = no\n",
      "t.conf:5: hold: was already said in line 3; write it once\n"},

@@ -19,9 +19,12 @@ struct list_field {
 struct config_smarthost {
     struct str server;
     struct str at;
+    struct str tls;
 };
 static_assert(offsetof(struct config, smarthost_at) ==
-                  offsetof(struct config, smarthost) + offsetof(struct config_smarthost, at),
+                      offsetof(struct config, smarthost) + offsetof(struct config_smarthost, at) &&
+                  offsetof(struct config, smarthost_tls) ==
+                      offsetof(struct config, smarthost) + offsetof(struct config_smarthost, tls),
               "the smarthost of struct config is a section");
 
 #define LIST_FOLLOWED(type, list, number)                                                          \
@@ -43,6 +46,7 @@ LIST_FOLLOWED(struct config_dns, forwards, forward_count);
 #define STRUCT_ROUTE struct config_route
 #define STRUCT_SMARTHOST struct config_smarthost
 #define STRUCT_DNS struct config_dns
+#define STRUCT_TLS struct config_tls
 
 const struct statement statements[] = {
 #define SECTION(...)

@@ -13,6 +13,7 @@ enum scope {
     SCOPE_ROUTE,
     SCOPE_SMARTHOST,
     SCOPE_DNS,
+    SCOPE_TLS,
     SCOPE_COUNT
 };
 

@@ -173,7 +173,9 @@ static void test_rows(void **state)
     struct config_listen listen = {0};
     struct config_domain domain = {0};
     struct config_route route = {0};
-    void *const bases[SCOPE_COUNT] = {&c, &listen, &domain, &route, NULL, &c.dns};
+    struct config smarthost = {0};
+    void *const bases[SCOPE_COUNT] = {&c,     &listen, &domain, &route, &smarthost.smarthost,
+                                      &c.dns, &c.tls};
     for (size_t i = 0; i < statement_count; i++) {
         const struct statement *s = &statements[i];
         assert_true(statement_find(s->scope, str_c(s->name)) == s);
@@ -191,7 +193,7 @@ static void test_suggest(void **state)
     assert_string_equal(statement_suggest(SCOPE_TOP, STR("Message_Size")), "message-size");
     assert_string_equal(statement_suggest(SCOPE_TOP, STR("domains")), "domain");
     assert_string_equal(statement_suggest(SCOPE_LISTEN, STR("adress")), "address");
-    assert_null(statement_suggest(SCOPE_TOP, STR("tls")));
+    assert_null(statement_suggest(SCOPE_TOP, STR("imap")));
     assert_null(statement_suggest(SCOPE_TOP, STR("")));
     assert_null(statement_suggest(SCOPE_SMARTHOST, STR("via")));
 }

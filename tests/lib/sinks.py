@@ -10,12 +10,16 @@ class Sink:
     """with Sink() as s: s.port, s.messages (list of (sender, recipients, content bytes))
 
     answers: functions (what, argument) -> reply string or None, asked for "rcpt" and "data".
+    tls: a context: STARTTLS is offered; secure then says of each message whether it came by TLS.
     """
 
-    def __init__(self, answer=None, port=0, host="127.0.0.1"):
+    def __init__(self, answer=None, port=0, host="127.0.0.1", tls=None):
         self.answer = answer or (lambda what, about: None)
         self.messages = []
         self.sessions = 0
+        self.tls, self.secure, self.names = tls, [], []
+        if tls:
+            tls.sni_callback = lambda socket, name, context: self.names.append(name)
         self.host, self.port = host, port
 
     async def handle_RCPT(self, server, session, envelope, address, options):
@@ -28,12 +32,13 @@ class Sink:
     async def handle_DATA(self, server, session, envelope):
         reply = self.answer("data", envelope)
         if not reply or reply.startswith("2"):
+            self.secure.append(session.ssl is not None)
             self.messages.append((envelope.mail_from, list(envelope.rcpt_tos), envelope.original_content))
         return reply or "250 2.0.0 taken"
 
     def _factory(self):
         self.sessions += 1
-        return SMTP(self, hostname="sink.test", data_size_limit=None, enable_SMTPUTF8=False)
+        return SMTP(self, hostname="sink.test", data_size_limit=None, enable_SMTPUTF8=False, tls_context=self.tls)
 
     def __enter__(self):
         self.loop = asyncio.new_event_loop()

@@ -147,6 +147,7 @@ void bounce_add(struct queue *q, struct id id, struct str sender, uint64_t recei
     f->failure.address = arena_copy(&r->arena, failure->address);
     f->failure.original = arena_copy(&r->arena, failure->original);
     f->failure.remote = arena_copy(&r->arena, failure->remote);
+    f->failure.tls = arena_copy(&r->arena, failure->tls);
     f->failure.detail = arena_copy(&r->arena, failure->detail);
     f->at_us = clock_now_us(q->clock);
     active_add(q, &f->active);
@@ -242,6 +243,8 @@ static void end_failed(struct report *r, struct failed *f, struct id made)
         line_address(line, "original", f->failure.original);
     if (f->failure.remote.n > 0)
         line_str(line, "host", f->failure.remote);
+    if (f->failure.tls.n > 0)
+        line_str(line, "tls", f->failure.tls);
     event_status(line, &f->failure.status);
     if (f->failure.detail.n > 0)
         line_str(line, "detail", f->failure.detail);

@@ -26,7 +26,7 @@ struct bounces {
 
 struct failure { /* of one recipient, borrowed */
     uint32_t number;
-    struct str address, original, remote, detail;
+    struct str address, original, remote, tls, detail;
     struct status status;
     uint32_t attempts;
     bool expired;

@@ -23,6 +23,8 @@ static void add_hop(struct buf *line, const struct job *j, const struct msg_resu
     }
     if (m->host.n > 0)
         line_str(line, "host", m->host);
+    if (m->tls.n > 0)
+        line_str(line, "tls", m->tls);
 }
 
 static void delivered(struct queue *q, struct job *j, const struct job_recipient_state *s,
@@ -46,6 +48,7 @@ static void failed(struct queue *q, struct job *j, const struct job_recipient_st
                         .address = s->address,
                         .original = s->original,
                         .remote = m->host,
+                        .tls = m->tls,
                         .detail = m->detail,
                         .status = m->status,
                         .attempts = s->attempts + 1,

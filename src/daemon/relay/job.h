@@ -26,7 +26,7 @@ struct job {
     size_t open_count;      /* recipients without a result */
     bool next_hop_failed;
     bool ended; /* all results are known and were said to the queue, if it was there */
-    struct str host, detail;
+    struct str host, tls, detail;
     struct attempt *attempt; /* of the pool, while it looks for a server; or NULL */
 };
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "daemon/relay/client_name.h"
 #include "daemon/relay/relay.h"
+#include "daemon/relay/security.h"
 #include "dns/dns.h"
 #include "ipc/worker.h"
 
@@ -91,9 +92,13 @@ static int start(struct worker *w)
 
     if (error < 0)
         return error;
+    struct tls_context *tls = security_before_jail(config);
+    if (!tls)
+        return -EIO;
     client_names_init(&names, dns);
     relay_init(&relay, w->loop, dns, stopped, w);
     pool_config(relay.pool, config);
+    pool_tls(relay.pool, tls);
     return 0;
 }
 

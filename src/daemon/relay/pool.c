@@ -8,9 +8,15 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "daemon/relay/lookup.h"
+#include "daemon/relay/security.h"
 #include "mail/reply.h"
 
-enum { HOST_BYTES_MAX = 400, TRIED_BYTES_MAX = 800, DETAIL_BYTES_MAX = 1500 };
+enum {
+    HOST_BYTES_MAX = 400,
+    TRIED_BYTES_MAX = 800,
+    DETAIL_BYTES_MAX = 1500,
+    TLS_BYTES_MAX = 1000,
+};
 
 struct hop { /* exists while it is used */
     struct str name;
@@ -52,6 +58,7 @@ struct pool {
     struct pool_events events;
     void *arg;
     struct config *config;
+    struct tls_context *tls;
     struct map *hops;
     struct list sessions, attempts;
     size_t job_count;
@@ -105,6 +112,15 @@ static void attempt_free(struct attempt *a)
     free(a);
 }
 
+static void note_tls(struct job *j, const struct session *s)
+{
+    struct buf tls = buf_init(TLS_BYTES_MAX);
+
+    client_print_tls(s->client, &tls);
+    j->tls = arena_copy(&j->arena, buf_str(&tls));
+    buf_free(&tls);
+}
+
 /* s: the session that brought the results, or NULL. */
 static void note_detail(struct pool *p, struct job *j, const struct session *s)
 {
@@ -113,6 +129,7 @@ static void note_detail(struct pool *p, struct job *j, const struct session *s)
 
     if (s) {
         j->host = arena_copy(&j->arena, buf_str(&s->host));
+        note_tls(j, s);
         line_u64(&detail, "reused", s->reused);
     }
     line_u64(&detail, "ms", us / 1000);
@@ -296,12 +313,18 @@ static void name_server(struct buf *to, const struct lookup_server *server)
 static int session_connect(struct pool *p, struct hop *h, struct job *j,
                            const struct lookup_server *server)
 {
+    struct buf ip = buf_init(HOST_BYTES_MAX);
+    sock_address_print_ip(&ip, &server->address);
     struct client_options options = {.hostname = p->config->hostname,
                                      .timeout_scale_percent = 100,
-                                     .connect_timeout_s = server->last ? 0 : POOL_CONNECT_S};
+                                     .connect_timeout_s = server->last ? 0 : POOL_CONNECT_S,
+                                     .tls = security_policy(p->config, h->name),
+                                     .tls_context = p->tls,
+                                     .tls_host = server->host.n > 0 ? server->host : buf_str(&ip)};
     struct session *s = mem_new(sizeof *s);
     int error = client_new(p->loop, &server->address, &options, &client_events, s, &s->client);
 
+    buf_free(&ip);
     if (error < 0) {
         free(s);
         return error;
@@ -325,6 +348,20 @@ static void session_use(struct session *s, struct job *j)
     list_remove(&s->idle);
     s->job = j;
     client_send(s->client, &j->message);
+}
+
+/* The last one used that is as secret as the configuration wants it now. */
+static struct session *idle_session(const struct pool *p, const struct hop *h)
+{
+    bool needs_tls = security_policy(p->config, h->name) == TLS_REQUIRED;
+
+    for (struct list *at = h->idle.prev; at != &h->idle; at = at->prev) {
+        struct session *s = list_of(at, struct session, idle);
+
+        if (!needs_tls || client_secured(s->client))
+            return s;
+    }
+    return NULL;
 }
 
 /* ---- attempts ---- */
@@ -401,10 +438,11 @@ void pool_deliver(struct pool *p, struct job *j)
     j->started_us = clock_monotonic_us(loop_clock(p->loop));
     p->job_count++;
     h->use_count++; /* while we are in here */
-    if (list_empty(&h->idle))
-        attempt_begin(p, h, j);
+    struct session *idle = idle_session(p, h);
+    if (idle)
+        session_use(idle, j);
     else
-        session_use(list_of(h->idle.prev, struct session, idle), j);
+        attempt_begin(p, h, j);
     hop_release(p, h);
 }
 
@@ -433,6 +471,7 @@ void pool_free(struct pool **p)
     list_each (at, &gone->attempts)
         attempt_free(list_of(at, struct attempt, link));
     map_free(&gone->hops);
+    tls_context_free(&gone->tls);
     config_drop(&gone->config);
     free(gone);
 }
@@ -442,7 +481,15 @@ void pool_config(struct pool *p, struct config *c)
     struct config *old = p->config;
 
     p->config = config_hold(c);
+    if (old && !str_eq(old->tls.roots, c->tls.roots))
+        log_event(LEVEL_WARNING, "restart-needed", "statement", "roots", NULL);
     config_drop(&old);
+}
+
+void pool_tls(struct pool *p, struct tls_context *c)
+{
+    tls_context_free(&p->tls);
+    p->tls = c;
 }
 
 static void stop_now(void *arg)

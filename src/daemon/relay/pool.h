@@ -5,7 +5,8 @@
  *   --client_send--> results --on_done--> the session waits IDLE_S for another job
  *
  * A session that was used before and ends without having answered to a message had just run out:
- * the job starts again over a new connection, once, and the queue never hears of it. */
+ * the job starts again over a new connection, once, and the queue never hears of it. How much TLS
+ * a session needs is decided by next hop (daemon/relay/security.h). */
 // SPDX-License-Identifier: ISC
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "daemon/relay/job.h"
 #include "daemon/relay/own.h"
 #include "dns/dns.h"
+#include "tls/tls.h"
 
 enum {
     POOL_IDLE_S = 5,
@@ -31,7 +33,8 @@ struct pool_events {
 struct pool *pool_new(struct loop *l, struct dns *dns, const struct own *own,
                       const struct pool_events *events, void *arg);
 void pool_free(struct pool **p);
-void pool_config(struct pool *p, struct config *c); /* holds it */
-void pool_deliver(struct pool *p, struct job *j);   /* on_done may come before it returns */
+void pool_config(struct pool *p, struct config *c);   /* holds it */
+void pool_tls(struct pool *p, struct tls_context *c); /* takes it; none: only plain sessions */
+void pool_deliver(struct pool *p, struct job *j);     /* on_done may come before it returns */
 /* Idle sessions say QUIT, the others get POOL_STOP_S; then on_stopped. */
 void pool_stop(struct pool *p);

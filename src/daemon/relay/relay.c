@@ -15,6 +15,7 @@ static void say_result(const struct relay *r, const struct job *j, size_t i)
         .status = j->results[i],
         .next_hop_failed = j->next_hop_failed && !status_done(&j->results[i]),
         .host = j->host,
+        .tls = j->tls,
         .detail = j->detail,
     };
 
