@@ -46,10 +46,12 @@ static void deliver(const struct lane_options *o, const char *hostname, struct l
 
     list_each (at, jobs) {
         struct job *j = list_of(at, struct job, lane_link);
+        struct maildir_source message = job_source(j);
+        const struct job_recipient *to = j->held.recipients;
 
-        for (size_t i = 0; i < j->recipient_count; i++)
-            maildir_write(b, j->recipients[i].next_hop, j->recipients[i].address,
-                          j->recipients[i].number, &j->message, &j->results[i]);
+        for (size_t i = 0; i < j->held.recipient_count; i++)
+            maildir_write(b, to[i].next_hop, to[i].address, to[i].number, &message,
+                          &j->held.results[i]);
     }
     maildir_commit(&b);
 }

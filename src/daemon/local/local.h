@@ -1,9 +1,7 @@
 /* daemon/local/local.h - jobs from the queue into mailboxes, results back.
  *
- * The queue owns every message; we hold a job until it has confirmed our results, and tell a new
- * queue what we hold before it may schedule anything: HELD…, HELD_END, the results it has not
- * confirmed, then SLOTS. Messages that come as a file go in a lane of their own, so that a large
- * one never holds up a small one. */
+ * Messages that come as a file go in a lane of their own, so that a large one never holds up a
+ * small one. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
@@ -15,15 +13,9 @@ enum { LOCAL_SLOTS_MAX = 256 };
 #define SWEEP_AGE_US (36 * 3600 * US_PER_S)
 
 struct local {
-    struct loop *loop;
+    struct hold hold;
     struct lane *small, *large;
-    struct channel *queue; /* NULL: away */
-    struct list jobs;
-    size_t job_count, open_count; /* held; of these not ended */
-    uint32_t slots_owed;          /* to be offered at the end of the turn */
-    struct turn_work offer;
-    uint64_t started_us; /* a message older than us may have been delivered before us */
-    bool stopping;
+    uint64_t started_us;           /* a message older than us may have been delivered before us */
     void (*on_stopped)(void *arg); /* once, when the last job has ended after local_stop */
     void *arg;
 };
@@ -33,8 +25,5 @@ int local_init(struct local *o, struct loop *l, int mail_fd, const struct disk *
                const struct clock *wall, void (*on_stopped)(void *arg), void *arg);
 void local_done(struct local *o);
 void local_hostname(struct local *o, struct str hostname);
-void local_queue_up(struct local *o, struct channel *queue);
-void local_queue_down(struct local *o, struct channel *queue);
 void local_job(struct local *o, struct channel *from, union message *m); /* JOB, JOB_FILE */
-void local_results_taken(struct local *o, uint64_t job);
 void local_stop(struct local *o);

@@ -50,7 +50,7 @@ static void ours_hears(void *arg, struct channel *c, union message *m)
     struct fixture *f = arg;
 
     if (m->kind == MSG_RESULTS_TAKEN)
-        local_results_taken(&f->local, m->results_taken.job);
+        hold_results_taken(&f->local.hold, m->results_taken.job);
     else
         local_job(&f->local, c, m);
 }
@@ -60,7 +60,7 @@ static void ours_down(void *arg, struct channel *c, const char *why)
     struct fixture *f = arg;
 
     f->broken = true;
-    local_queue_down(&f->local, c);
+    hold_queue_down(&f->local.hold, c);
 }
 
 static const struct channel_events queue_events = {.on_message = queue_hears,
@@ -74,12 +74,12 @@ static void connect_queue(struct fixture *f)
     assert_int_equal(channel_pair(pair), 0);
     f->queue = channel_new(f->loop, pair[0], QUEUE, LOCAL, &queue_events, f);
     f->ours = channel_new(f->loop, pair[1], LOCAL, QUEUE, &our_events, f);
-    local_queue_up(&f->local, f->ours);
+    hold_queue_up(&f->local.hold, f->ours);
 }
 
 static void lose_queue(struct fixture *f)
 {
-    local_queue_down(&f->local, f->ours);
+    hold_queue_down(&f->local.hold, f->ours);
     channel_free(&f->queue);
     channel_free(&f->ours);
 }
@@ -162,7 +162,7 @@ static void turns(struct fixture *f)
 static void finish(struct fixture *f)
 {
     turns(f);
-    while (f->local.open_count > 0)
+    while (f->local.hold.open_count > 0)
         loop_turn(f->loop, true);
     turns(f);
 }
@@ -287,7 +287,7 @@ static void test_queue_away_while_writing(void **state)
     struct fixture *f = *state;
 
     send_job(f, 5, young_key(), &alice, 1);
-    while (f->local.open_count == 0)
+    while (f->local.hold.open_count == 0)
         loop_turn(f->loop, true);
     lose_queue(f);
     finish(f);
@@ -327,7 +327,7 @@ static void test_many(void **state)
 
     for (uint64_t i = 1; i <= LOCAL_SLOTS_MAX; i++)
         send_job(f, i, young_key() + i, &alice, 1);
-    while (f->local.job_count < LOCAL_SLOTS_MAX || f->local.open_count > 0)
+    while (f->local.hold.job_count < LOCAL_SLOTS_MAX || f->local.hold.open_count > 0)
         loop_turn(f->loop, true);
     while (said_count(f, "job_end") < LOCAL_SLOTS_MAX)
         loop_turn(f->loop, true);
@@ -347,7 +347,7 @@ static void test_malformed(void **state)
     channel_send(f->queue, &m);
     turns(f);
     assert_true(f->broken);
-    assert_int_equal(f->local.job_count, 0);
+    assert_int_equal(f->local.hold.job_count, 0);
 }
 
 static void test_full_disk(void **state)
@@ -378,7 +378,7 @@ static void test_stop(void **state)
     struct fixture *f = *state;
 
     send_job(f, 1, young_key(), &alice, 1);
-    while (f->local.open_count == 0)
+    while (f->local.hold.open_count == 0)
         loop_turn(f->loop, true);
     local_stop(&f->local);
     local_stop(&f->local);

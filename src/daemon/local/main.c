@@ -59,12 +59,12 @@ static void take_config(struct worker *w, int snapshot_fd)
 static void peer_up(struct worker *w, struct channel *peer, uint32_t number)
 {
     if (channel_peer(peer) == QUEUE)
-        local_queue_up(&local, peer);
+        hold_queue_up(&local.hold, peer);
 }
 
 static void peer_down(struct worker *w, struct channel *peer)
 {
-    local_queue_down(&local, peer);
+    hold_queue_down(&local.hold, peer);
 }
 
 static void on_job(struct worker *w, struct channel *from, union message *m)
@@ -74,7 +74,7 @@ static void on_job(struct worker *w, struct channel *from, union message *m)
 
 static void on_results_taken(struct worker *w, struct channel *from, union message *m)
 {
-    local_results_taken(&local, m->results_taken.job);
+    hold_results_taken(&local.hold, m->results_taken.job);
 }
 
 static void stop(struct worker *w)

@@ -3,114 +3,68 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
 
-static bool take_recipients(struct job *j, struct str encoded)
+/* Views into what is held. */
+static void describe_message(struct job *j)
 {
-    encoded = arena_copy(&j->arena, encoded);
-    if (!job_recipients_decode(encoded, &j->arena, &j->recipients, &j->recipient_count) ||
-        j->recipient_count == 0)
-        return false;
-    struct str *addresses = arena_alloc(&j->arena, j->recipient_count * sizeof *addresses);
+    struct hold_job *held = &j->held;
+    struct str *addresses = arena_alloc(&held->arena, held->recipient_count * sizeof *addresses);
 
-    for (size_t i = 0; i < j->recipient_count; i++)
-        addresses[i] = j->recipients[i].address;
-    j->message.recipients = addresses;
-    j->message.recipient_count = j->recipient_count;
-    j->results = arena_alloc(&j->arena, j->recipient_count * sizeof *j->results);
-    j->open_count = j->recipient_count;
-    return true;
-}
-
-static struct job *job_new(uint64_t number, uint64_t key, struct str next_hop)
-{
-    struct job *j = mem_new(sizeof *j);
-
-    list_init(&j->link);
-    j->number = number;
-    j->key = key;
-    j->next_hop = arena_copy(&j->arena, next_hop);
-    j->message.content_fd = -1;
-    return j;
-}
-
-static struct job *from_job(const struct msg_job *m)
-{
-    struct job *j = job_new(m->job, m->key, m->next_hop);
-
-    j->message.sender = arena_copy(&j->arena, m->sender);
-    j->message.prefix = arena_copy(&j->arena, m->prefix);
-    j->message.body_8bit = m->body_8bit != 0;
-    j->content = mem_copy(m->content.p, m->content.n);
-    j->message.content = str_n(j->content, m->content.n);
-    j->message.size = m->prefix.n + m->content.n;
-    if (!take_recipients(j, m->recipients))
-        job_free(&j);
-    return j;
-}
-
-static struct job *from_job_file(const struct msg_job_file *m)
-{
-    struct job *j = job_new(m->job, m->key, m->next_hop);
-
-    j->message.sender = arena_copy(&j->arena, m->sender);
-    j->message.prefix = arena_copy(&j->arena, m->prefix);
-    j->message.body_8bit = m->body_8bit != 0;
-    j->message.content_fd = m->file;
-    j->message.content_offset = m->offset;
-    j->message.content_bytes = m->size;
-    j->message.size = m->prefix.n + m->size;
-    if (!take_recipients(j, m->recipients))
-        job_free(&j);
-    return j;
+    for (size_t i = 0; i < held->recipient_count; i++)
+        addresses[i] = held->recipients[i].address;
+    j->message = (struct client_message){
+        .sender = held->sender,
+        .recipients = addresses,
+        .recipient_count = held->recipient_count,
+        .body_8bit = held->body_8bit,
+        .size = held->prefix.n + held->content.n + held->content_bytes,
+        .prefix = held->prefix,
+        .content = held->content,
+        .content_fd = held->content_fd,
+        .content_offset = held->content_offset,
+        .content_bytes = held->content_bytes,
+    };
 }
 
 struct job *job_from_message(union message *m)
 {
-    return m->kind == MSG_JOB ? from_job(&m->job) : from_job_file(&m->job_file);
+    struct job *j = mem_new(sizeof *j);
+
+    if (!hold_job_init(&j->held, m)) {
+        free(j);
+        return NULL;
+    }
+    j->open_count = j->held.recipient_count;
+    describe_message(j);
+    return j;
 }
 
-void job_content_drop(struct job *j)
+void job_free(struct hold_job *held)
 {
-    free(j->content);
-    j->content = NULL;
-    j->message.content = STR_NONE;
-    if (j->message.content_fd >= 0)
-        (void)close(j->message.content_fd); /* only read */
-    j->message.content_fd = -1;
-}
-
-void job_free(struct job **j)
-{
-    if (!*j)
-        return;
-    job_content_drop(*j);
-    list_remove(&(*j)->link);
-    arena_free(&(*j)->arena);
-    free(*j);
-    *j = NULL;
+    hold_job_done(held);
+    free(job_of(held));
 }
 
 void job_result(struct job *j, size_t i, const struct status *st)
 {
-    check(j->results[i].class == 0 && j->open_count > 0);
-    j->results[i] = *st;
+    check(j->held.results[i].class == 0 && j->open_count > 0);
+    j->held.results[i] = *st;
     j->open_count--;
 }
 
 void job_results_forget(struct job *j)
 {
-    memset(j->results, 0, j->recipient_count * sizeof *j->results);
-    j->open_count = j->recipient_count;
+    memset(j->held.results, 0, j->held.recipient_count * sizeof *j->held.results);
+    j->open_count = j->held.recipient_count;
 }
 
 void job_fail(struct job *j, const struct status *st, bool next_hop_failed)
 {
-    for (size_t i = 0; i < j->recipient_count; i++) {
-        if (j->results[i].class == 0)
+    for (size_t i = 0; i < j->held.recipient_count; i++) {
+        if (j->held.results[i].class == 0)
             job_result(j, i, st);
     }
-    j->next_hop_failed = next_hop_failed;
+    j->held.next_hop_failed = next_hop_failed;
 }

@@ -128,12 +128,12 @@ static void take_config(struct worker *w, int snapshot_fd)
 static void peer_up(struct worker *w, struct channel *peer, uint32_t number)
 {
     if (channel_peer(peer) == QUEUE)
-        relay_queue_up(&relay, peer);
+        hold_queue_up(&relay.hold, peer);
 }
 
 static void peer_down(struct worker *w, struct channel *peer)
 {
-    relay_queue_down(&relay, peer);
+    hold_queue_down(&relay.hold, peer);
     client_names_lose(&names, peer);
 }
 
@@ -144,7 +144,7 @@ static void on_job(struct worker *w, struct channel *from, union message *m)
 
 static void on_results_taken(struct worker *w, struct channel *from, union message *m)
 {
-    relay_results_taken(&relay, m->results_taken.job);
+    hold_results_taken(&relay.hold, m->results_taken.job);
 }
 
 static void on_name_ask(struct worker *w, struct channel *from, union message *m)

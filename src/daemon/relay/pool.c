@@ -117,7 +117,7 @@ static void note_tls(struct job *j, const struct session *s)
     struct buf tls = buf_init(TLS_BYTES_MAX);
 
     client_print_tls(s->client, &tls);
-    j->tls = arena_copy(&j->arena, buf_str(&tls));
+    j->held.tls = arena_copy(&j->held.arena, buf_str(&tls));
     buf_free(&tls);
 }
 
@@ -128,7 +128,7 @@ static void note_detail(struct pool *p, struct job *j, const struct session *s)
     struct buf detail = buf_init(DETAIL_BYTES_MAX);
 
     if (s) {
-        j->host = arena_copy(&j->arena, buf_str(&s->host));
+        j->held.host = arena_copy(&j->held.arena, buf_str(&s->host));
         note_tls(j, s);
         line_u64(&detail, "reused", s->reused);
     }
@@ -140,7 +140,7 @@ static void note_detail(struct pool *p, struct job *j, const struct session *s)
         line_str(&detail, "greeted", client_greeting_host(s->client));
     if (j->attempt && j->attempt->tried.n > 0)
         line_str(&detail, "tried", buf_str(&j->attempt->tried));
-    j->detail = arena_copy(&j->arena, buf_str(&detail));
+    j->held.detail = arena_copy(&j->held.arena, buf_str(&detail));
     buf_free(&detail);
 }
 
@@ -198,9 +198,9 @@ static bool greeted_by_ourselves(const struct session *s)
 
 static void fail_as_loop(struct pool *p, struct job *j)
 {
-    bool by_dns = str_starts(j->next_hop, STR("@"));
-    struct status st = by_dns ? reply_status(REPLY_LOOP_BY_DNS, str_skip(j->next_hop, 1))
-                              : reply_status(REPLY_LOOP_OWN_LISTENER, j->next_hop);
+    bool by_dns = str_starts(j->held.next_hop, STR("@"));
+    struct status st = by_dns ? reply_status(REPLY_LOOP_BY_DNS, str_skip(j->held.next_hop, 1))
+                              : reply_status(REPLY_LOOP_OWN_LISTENER, j->held.next_hop);
 
     job_fail(j, &st, status_try_later(&st));
     job_done(p, j);
@@ -250,8 +250,8 @@ static void attempt_failed(struct attempt *a, struct str host, const struct stat
 /* Are the results nothing but the end of the session, said of everybody? */
 static bool nobody_answered_for(const struct job *j, const struct status *st)
 {
-    for (size_t i = 0; i < j->recipient_count; i++) {
-        const struct status *r = &j->results[i];
+    for (size_t i = 0; i < j->held.recipient_count; i++) {
+        const struct status *r = &j->held.results[i];
 
         if (r->class != 0 && (r->code != st->code || strcmp(r->text, st->text) != 0))
             return false;
@@ -267,7 +267,7 @@ static void job_after_end(struct pool *p, struct hop *h, struct job *j, const st
 {
     if (j->attempt && next_hop_failed && nobody_answered_for(j, st)) {
         job_results_forget(j);
-        attempt_failed(j->attempt, j->host, st, next_hop_failed);
+        attempt_failed(j->attempt, j->held.host, st, next_hop_failed);
     } else if (untouched && reused && !p->stopping) {
         job_results_forget(j);
         attempt_begin(p, h, j);
@@ -432,7 +432,7 @@ static void attempt_begin(struct pool *p, struct hop *h, struct job *j)
 
 void pool_deliver(struct pool *p, struct job *j)
 {
-    struct hop *h = hop_get(p, j->next_hop);
+    struct hop *h = hop_get(p, j->held.next_hop);
 
     check(p->config);
     j->started_us = clock_monotonic_us(loop_clock(p->loop));

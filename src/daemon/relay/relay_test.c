@@ -192,7 +192,7 @@ static void relay_message(void *arg, struct channel *c, union message *m)
     struct world *w = arg;
 
     if (m->kind == MSG_RESULTS_TAKEN)
-        relay_results_taken(&w->relay, m->results_taken.job);
+        hold_results_taken(&w->relay.hold, m->results_taken.job);
     else
         relay_job(&w->relay, c, m);
 }
@@ -220,12 +220,12 @@ static void queue_begins(struct world *w)
     assert_int_equal(channel_pair(pair), 0);
     w->queue_end = channel_new(w->loop, pair[0], QUEUE, RELAY, &queue_events, w);
     w->relay_end = channel_new(w->loop, pair[1], RELAY, QUEUE, &relay_events, w);
-    relay_queue_up(&w->relay, w->relay_end);
+    hold_queue_up(&w->relay.hold, w->relay_end);
 }
 
 static void queue_dies(struct world *w)
 {
-    relay_queue_down(&w->relay, w->relay_end);
+    hold_queue_down(&w->relay.hold, w->relay_end);
     channel_free(&w->queue_end);
     channel_free(&w->relay_end);
     w->slots = 0;
@@ -337,7 +337,7 @@ static void sessions_are_used_again(void **state)
         take_results(w, i);
     }
     wait_for(w, &w->slots, RELAY_SLOTS_MAX + 5);
-    assert_int_equal(w->relay.job_count, 0);
+    assert_int_equal(w->relay.hold.job_count, 0);
     assert_int_equal(w->hop.connection_count, 1);
     assert_int_equal(w->hop.message_count, 5);
     assert_int_equal(w->result_count, 10);
@@ -622,7 +622,7 @@ static void a_queue_that_breaks_the_contract_is_dropped(void **state)
 
     channel_send(w->queue_end, &m);
     quiet(w);
-    assert_int_equal(w->relay.job_count, 0);
+    assert_int_equal(w->relay.hold.job_count, 0);
     assert_int_equal(w->result_count, 0);
 }
 
