@@ -57,6 +57,27 @@ static json_t *json_value(struct str key, struct str value)
     return json_text(value);
 }
 
+/* Who handed a message over: a line within the line. */
+static json_t *client_object(struct str line)
+{
+    struct buf scratch = buf_init(LINE_BYTES_MAX);
+    json_t *object = json_object();
+    struct str key, value;
+
+    while (line_next(&line, &key, &value, &scratch)) {
+        char name[64];
+
+        if (str_eq_c(key, "client"))
+            key = STR("address");
+        else if (str_eq_c(key, "helo"))
+            key = STR("name");
+        snprintf(name, sizeof(name), "%.*s", STR_ARG(key));
+        json_object_set_new(object, name, json_value(key, value));
+    }
+    buf_free(&scratch);
+    return object;
+}
+
 void print_line_json(struct str line)
 {
     struct buf scratch = buf_init(LINE_BYTES_MAX);
@@ -68,7 +89,8 @@ void print_line_json(struct str line)
 
         snprintf(name, sizeof(name), "%.*s", STR_ARG(key));
         json_t *old = json_object_get(object, name);
-        json_t *new = json_value(key, value);
+        bool client = str_eq_c(key, "client") && str_find(value, '=') < value.n;
+        json_t *new = client ? client_object(value) : json_value(key, value);
 
         if (json_is_array(old)) /* a key that comes again, like to=, makes a list */
             json_array_append_new(old, new);

@@ -123,6 +123,8 @@ def test_queue_up_and_down():
         t.run("queue", "release", ids[0])
         assert {r["state"] for r in t.queue(ids[0])} != {"held"}
         assert ids[1] in t.run("queue", "show", ids[1])
+        client = json.loads(t.run("queue", "--json", "show", ids[1]).splitlines()[0])["client"]
+        assert client["address"] == "127.0.0.1" and client["name"] == "client.test" and client["with"] == "ESMTP", client
         assert "dead.test" in t.run("explain", ids[1])
         t.run("queue", "rm", ids[1])
         assert sorted(r["msg"] for r in t.queue()) == sorted([ids[0], ids[2]])
