@@ -79,6 +79,7 @@ uint64_t config_fingerprint(const struct config *c)
     for (size_t i = 0; i < c->domain_count; i++) {
         h = hash_part(h, c->domains[i].name);
         h = hash_part(h, c->domains[i].accounts ? STR("accounts") : STR("none"));
+        h = hash_part(h, c->domains[i].system_users ? STR("users") : STR("none"));
         h = hash_part(h, c->domains[i].aliases);
     }
     h = hash_part(h, STR("routes"));
@@ -87,6 +88,14 @@ uint64_t config_fingerprint(const struct config *c)
         h = hash_part(h, c->routes[i].via);
     }
     return hash_part(h, c->smarthost);
+}
+
+bool config_has_system_users(const struct config *c)
+{
+    for (size_t i = 0; i < c->domain_count; i++)
+        if (c->domains[i].system_users)
+            return true;
+    return false;
 }
 
 const char *config_default_path(void)
@@ -212,7 +221,8 @@ static enum verdict check_text(struct arena *a, struct str text, struct str path
 {
     char name[256] = "";
     gethostname(name, sizeof name - 1);
-    struct machine machine = {.hostname = str_c(name), .full_name = full_name};
+    struct machine machine = {
+        .hostname = str_c(name), .full_name = full_name, .root = geteuid() == 0};
     machine_addresses(a, &machine);
     machine_resolvers(a, &machine);
     struct config *c = NULL;

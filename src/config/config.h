@@ -23,6 +23,7 @@ struct config_listen {
 struct config_domain {
     struct str name;    /* lower case */
     bool accounts;      /* STATE/accounts is asked for its users */
+    bool system_users;  /* so is the system */
     struct str aliases; /* absolute path of its alias file, or empty */
     struct str at;
 };
@@ -75,6 +76,11 @@ struct config {
     size_t relay_for_count;
     struct str relay_for_at;
 
+    struct str mailbox;       /* of users of this machine (mail/place.h) */
+    struct str full_mailbox;  /* "retry" or "return" */
+    uint64_t minimum_uid;     /* of users who get mail */
+    uint64_t user_timeout_us; /* of one delivery to a user */
+
     struct str *trusted_users; /* logins */
     size_t trusted_user_count;
 
@@ -112,6 +118,8 @@ int config_check_file(const char *path, int *ret_snapshot_fd, struct buf *errors
 int config_load(int snapshot_fd, struct config **ret);
 struct config *config_hold(struct config *c);
 void config_drop(struct config **c); /* NULL is fine */
+
+bool config_has_system_users(const struct config *c); /* any domain has */
 
 /* The default file: $TROIKA_CONF, else /etc/troika/troika.conf (prefix as installed). */
 const char *config_default_path(void);

@@ -14,6 +14,7 @@ struct machine {
     size_t address_count;
     const struct str *resolvers; /* of its own, as in dns { forward } */
     size_t resolver_count;
+    bool root; /* it is root who asks */
 };
 
 /* file: the absolute path, for messages by its last part. The errors and warnings are lines in

@@ -218,6 +218,15 @@ static const struct {
      "t.conf:2: include: unknown statement; troika.conf(5) lists them all\n"},
     {LISTEN "retry = {}\nhold =\n", "t.conf:4: the file ends in the middle of a statement\n"
                                     "t.conf: the rest of the file was not checked\n"},
+    {LISTEN "domain \"a.test\" { system-users = yes }\n",
+     "t.conf:2: warning: system-users: needs a server that root starts: only root can write mail "
+     "with "
+     "the rights of each user\n"},
+    {LISTEN "mailbox = \"/var/mail\"\nminimum-uid = 0\nfull-mailbox = maybe\n",
+     "t.conf:2: mailbox: \"/var/mail\" would be the same for all users; write {user} where their "
+     "name goes\n"
+     "t.conf:3: minimum-uid: \"0\" is out of range; it goes from 1 to 4294967294\n"
+     "t.conf:4: full-mailbox: \"maybe\" is not known here; write one of: retry return\n"},
     {LISTEN "idle-timeout = 1h\nsession-timeout = 1m\n",
      "t.conf:2: idle-timeout: is longer than session-timeout; make it shorter, or that longer\n"},
 };

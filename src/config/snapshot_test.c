@@ -105,9 +105,9 @@ static void test_print(void **state)
     assert_string_equal(buf_c(&first), buf_c(&second));
     assert_non_null(strstr(buf_c(&first), "retry = { 90s, 1h }\n"));
     assert_non_null(strstr(buf_c(&first), "state = '/s \"x\\\\'\n"));
-    assert_non_null(
-        strstr(buf_c(&first),
-               "domain \"c.test\" {\n    accounts = no\n    aliases = \"/etc/aliases\"\n}\n"));
+    assert_non_null(strstr(buf_c(&first),
+                           "domain \"c.test\" {\n    accounts = no\n    system-users = no\n    "
+                           "aliases = \"/etc/aliases\"\n}\n"));
     config_drop(&again);
     config_drop(&c);
     buf_free(&first);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "io/socket.h"
 #include "mail/address.h"
+#include "mail/place.h"
 
 enum { SHOWN_BYTES_MAX = 80, NAME_BYTES_MAX = 32, FOLDER_BYTES_MAX = 900 };
 
@@ -376,6 +377,16 @@ static bool user_parse(const struct value_range *range, struct str text, struct 
     return true;
 }
 
+static bool place_parse(const struct value_range *range, struct str text, struct arena *a,
+                        void *ret, struct buf *why)
+{
+    const char *problem = place_problem(text);
+    if (problem)
+        return wrong(why, text, problem);
+    *(struct str *)ret = arena_copy(a, text);
+    return true;
+}
+
 static void flag_print(const void *value, struct buf *to)
 {
     buf_add_c(to, *(const bool *)value ? "yes" : "no");
@@ -459,6 +470,7 @@ static const struct kind {
     [VALUE_RESOLVERS] = {{"address@port", true, false, sizeof(struct str)},
                          resolver_parse,
                          text_print},
+    [VALUE_PLACE] = {{"place", false, false, sizeof(struct str)}, place_parse, text_print},
     [VALUE_NONE] = {{"", false, false, sizeof(struct str)}, none_parse, text_print},
 };
 

@@ -25,6 +25,7 @@ enum value_kind {
     VALUE_ROUTE_DOMAIN, /* the same, maybe with a dot in front */
     VALUE_USERS,        /* a list of struct str: logins of this machine */
     VALUE_RESOLVERS,    /* a list of struct str: ADDRESS@PORT */
+    VALUE_PLACE,        /* struct str: where a user's mail goes: ~/Maildir */
     VALUE_NONE,         /* struct str, empty: the title of a section without one */
     VALUE_KIND_COUNT
 };

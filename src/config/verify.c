@@ -287,6 +287,21 @@ static void check_times(const struct verify *v)
                      "attempt only");
 }
 
+/* Who checks may be another than who starts the server, so this is no error here; a server that
+ * root did not start says it again and ends. */
+static void check_system_users(const struct verify *v)
+{
+    const struct config *c = v->config;
+    if (v->machine->root)
+        return;
+    for (size_t i = 0; i < c->domain_count; i++)
+        if (c->domains[i].system_users)
+            problem_warn(v->problems, statement_line(v, SCOPE_DOMAIN, "system-users", i),
+                         STR("system-users"),
+                         "needs a server that root starts: only root can write mail with the "
+                         "rights of each user");
+}
+
 void verify_config(const struct verify *v)
 {
     for (size_t i = SCOPE_TOP + 1; i < SCOPE_COUNT; i++)
@@ -295,6 +310,7 @@ void verify_config(const struct verify *v)
     check_routes(v, &own);
     check_relay_for(v);
     check_times(v);
+    check_system_users(v);
     if (v->config->listen_count == 0)
         problem_warn(v->problems, 0, STR("listen"),
                      "there is none, so no client can connect; write listen smtp { address = { "

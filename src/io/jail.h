@@ -19,8 +19,9 @@ enum jail_may {
     JAIL_CONNECT = 4,     /* make TCP connections */
     JAIL_ACCEPT = 8,      /* accept on listeners it was handed */
     JAIL_THREADS = 16,
-    JAIL_LOCK = 32, /* file locks and shared mappings: what SQLite needs */
-    JAIL_DNS = 64,  /* with JAIL_CONNECT: also ask name servers, by UDP */
+    JAIL_LOCK = 32,   /* file locks and shared mappings: what SQLite needs */
+    JAIL_DNS = 64,    /* with JAIL_CONNECT: also ask name servers, by UDP */
+    JAIL_USERS = 128, /* look users up: of services of all kinds, so it only changes the uid */
 };
 
 struct jail {

@@ -61,11 +61,12 @@ bool hold_job_init(struct hold_job *j, union message *m)
 {
     *j = (struct hold_job){.content_fd = -1};
     list_init(&j->link);
-    if (m->kind == MSG_JOB)
+    bool whole = m->kind == MSG_JOB || m->kind == MSG_USER_JOB; /* the same fields */
+    if (whole)
         init_job(j, &m->job);
     else
         init_job_file(j, &m->job_file);
-    if (take_recipients(j, m->kind == MSG_JOB ? m->job.recipients : m->job_file.recipients))
+    if (take_recipients(j, whole ? m->job.recipients : m->job_file.recipients))
         return true;
     hold_job_done(j);
     return false;

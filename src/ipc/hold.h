@@ -38,7 +38,7 @@ struct hold_job {
     struct str host, tls, detail; /* how it went: for the log and the trace */
 };
 
-/* Copies all it needs of a JOB or JOB_FILE; takes the descriptor. False: malformed; nothing is to
+/* Copies all it needs of a JOB or JOB_FILE, or of USER_JOB, USER_JOB_FILE; takes the descriptor. False: malformed; nothing is to
  * be freed. */
 bool hold_job_init(struct hold_job *j, union message *m);
 void hold_job_done(struct hold_job *j);

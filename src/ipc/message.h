@@ -19,7 +19,7 @@ enum role {
 #define ROLE(NAME, name) NAME = 1 << ROLE_INDEX_##NAME,
 #include "ipc/roles.def"
 #undef ROLE
-    WORKERS = SMTPD | ROUTER | QUEUE | RELAY | LOCAL | HISTORY
+    WORKERS = SMTPD | ROUTER | QUEUE | RELAY | LOCAL | HISTORY | USERS
 };
 const char *role_name(enum role r);
 enum role role_find(struct str name); /* 0: none */
@@ -58,6 +58,15 @@ union message {
 enum { PACKET_BYTES_MAX = 192 * 1024 }; /* fits the default socket buffer of an unprivileged user */
 /* The file is in the queue; is to be tried again; can never be: it is kept aside. */
 enum drop_verdict { DROP_TAKEN, DROP_LATER, DROP_ASIDE, DROP_VERDICT_COUNT };
+/* How a helper ended, or why there was none. */
+enum deliver_outcome {
+    DELIVER_DONE,
+    DELIVER_NO_USER,
+    DELIVER_REFUSED, /* root or a system user */
+    DELIVER_LATER,   /* it could not be started */
+    DELIVER_DIED,
+    DELIVER_OUTCOME_COUNT
+};
 enum put_flags { PUT_BEGIN = 1, PUT_END = 2 };
 enum { PUT_CHUNK_BYTES = 64 * 1024, PUT_WINDOW_BYTES = 4 * PUT_CHUNK_BYTES };
 enum queue_act { ACT_RETRY, ACT_HOLD, ACT_RELEASE, ACT_REMOVE, ACT_COUNT };

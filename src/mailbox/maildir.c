@@ -36,6 +36,7 @@ struct copy {
 
 struct maildir_batch {
     int mail_fd;
+    bool single; /* mail_fd is the mailbox */
     const struct disk *disk;
     struct str hostname;
     struct arena arena;
@@ -55,6 +56,14 @@ struct maildir_batch *maildir_begin(int mail_fd, const struct disk *d, struct st
     b->hostname = str_sub(hostname, 0, HOST_BYTES_MAX);
     b->out = buf_init(PIECE_BYTES);
     list_init(&b->folders);
+    return b;
+}
+
+struct maildir_batch *maildir_begin_in(int maildir_fd, const struct disk *d, struct str hostname)
+{
+    struct maildir_batch *b = maildir_begin(maildir_fd, d, hostname);
+
+    b->single = true;
     return b;
 }
 
@@ -384,7 +393,9 @@ void maildir_write(struct maildir_batch *b, struct str mailbox, struct str deliv
 {
     struct copy c = {.ret = ret, .fd = -1};
 
-    if (!mailbox_name_valid(mailbox)) {
+    if (b->single)
+        mailbox = STR(".");
+    else if (!mailbox_name_valid(mailbox)) {
         *ret = status_make(0, 4, 3, 5, STR("this is no name of a mailbox"));
         return;
     }
@@ -469,6 +480,11 @@ static void sweep_tmp(int mailbox_fd, const struct disk *d, uint64_t before_us)
             (void)d->unlink(d, dirfd(dir), e->d_name); /* else the next start tries again */
     }
     (void)closedir(dir);
+}
+
+void maildir_sweep_in(int maildir_fd, const struct disk *d, uint64_t before_us)
+{
+    sweep_tmp(maildir_fd, d, before_us);
 }
 
 static void sweep_mailbox(int at_fd, const char *name, const struct disk *d, uint64_t before_us)

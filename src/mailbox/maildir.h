@@ -28,6 +28,9 @@ struct maildir_source { /* the message: prefix, then content from memory or from
 
 /* mail_fd: STATE/mail. hostname is borrowed until the commit. */
 struct maildir_batch *maildir_begin(int mail_fd, const struct disk *d, struct str hostname);
+/* The same for one mailbox: the Maildir itself is maildir_fd, and mailbox of maildir_write is not
+ * looked at. It is there; cur/, new/ and tmp/ are made in it when missing. */
+struct maildir_batch *maildir_begin_in(int maildir_fd, const struct disk *d, struct str hostname);
 /* Writes one copy below mailbox ("example.org/alice", made with its folders when missing). ret is
  * set by maildir_commit, or earlier; it must live until then. -ENOSPC gives 4.3.1, -EDQUOT 4.2.2,
  * others 4.3.0 with words. */
@@ -37,6 +40,8 @@ void maildir_commit(struct maildir_batch **b); /* consumes the batch */
 
 /* Takes away what was left in tmp/ of all mailboxes and last written before that (wall time). */
 int maildir_sweep(int mail_fd, const struct disk *d, uint64_t before_us);
+/* The same in one mailbox. */
+void maildir_sweep_in(int maildir_fd, const struct disk *d, uint64_t before_us);
 /* Is this a safe relative mailbox folder: "domain/user" or "postmaster", without a leading dot,
  * NUL or control character in either part? */
 bool mailbox_name_valid(struct str s);

@@ -99,28 +99,72 @@ static enum account_answer ask_account(const struct decision *d, struct str user
     return d->table->account(d->table->arg, user, d->to.domain);
 }
 
+/* The name as it was written, then without its tag; *user is the one that was found. */
+static enum account_answer find_account(const struct decision *d, struct str *user)
+{
+    struct str short_name = local_without_tag(d->to.local);
+    *user = d->to.local;
+    enum account_answer found = ask_account(d, *user);
+    if (found != ACCOUNT_NO || short_name.n == user->n)
+        return found;
+    *user = short_name;
+    return ask_account(d, *user);
+}
+
+static enum login_answer find_login(const struct decision *d, struct str *login)
+{
+    const struct route_table *t = d->table;
+    struct str short_name = local_without_tag(d->to.local);
+    enum login_answer found = t->login(t->arg, d->to.local, d->arena, login);
+    if (found != LOGIN_NO || short_name.n == d->to.local.n)
+        return found;
+    return t->login(t->arg, short_name, d->arena, login);
+}
+
+static void refuse_user(struct decision *d, struct str place, bool system_user)
+{
+    struct str name = d->to.local;
+    refuse(d, REPLY_NO_SUCH_USER,
+           system_user
+               ? arena_printf(d->arena,
+                              "%.*s: %.*s is no person but root or a system user, who get no mail; "
+                              "an alias says who reads it (%.*s: somebody)",
+                              STR_ARG(place), STR_ARG(name), STR_ARG(name))
+               : arena_printf(d->arena, "%.*s: no account %.*s", STR_ARG(place), STR_ARG(name)));
+}
+
+static void decide_user(struct decision *d, const struct route_domain *domain, struct str place)
+{
+    struct str login = STR_NONE;
+    enum login_answer found = domain->system_users ? find_login(d, &login) : LOGIN_NO;
+    if (found == LOGIN_TRY_LATER)
+        refuse(d, REPLY_ROUTER_AWAY,
+               arena_printf(d->arena, "%.*s: the users of this machine cannot be looked up now",
+                            STR_ARG(place)));
+    else if (found == LOGIN_YES)
+        send_to(d, TRANSPORT_LOCAL, arena_printf(d->arena, "~%.*s", STR_ARG(login)),
+                arena_printf(d->arena, "%.*s: user %.*s of this machine", STR_ARG(place),
+                             STR_ARG(login)));
+    else if (route_is_postmaster(&d->to))
+        to_postmaster(d, place);
+    else
+        refuse_user(d, place, found == LOGIN_REFUSED);
+}
+
 static void decide_account(struct decision *d, const struct route_domain *domain)
 {
-    struct str user = d->to.local, short_name = local_without_tag(user);
-    enum account_answer found = ask_account(d, user);
-    if (found == ACCOUNT_NO && short_name.n < user.n) {
-        user = short_name;
-        found = ask_account(d, user);
-    }
+    struct str user = STR_NONE;
     struct str place =
         arena_printf(d->arena, "%.*s domain %.*s", STR_ARG(domain->at), STR_ARG(domain->name));
+    enum account_answer found = domain->accounts ? find_account(d, &user) : ACCOUNT_NO;
     if (found == ACCOUNT_TRY_LATER)
         refuse(d, REPLY_ROUTER_AWAY,
                arena_printf(d->arena, "%.*s: the accounts cannot be read now", STR_ARG(place)));
     else if (found == ACCOUNT_YES)
         send_to(d, TRANSPORT_LOCAL, mailbox(d, user),
                 arena_printf(d->arena, "%.*s: account %.*s", STR_ARG(place), STR_ARG(user)));
-    else if (route_is_postmaster(&d->to))
-        to_postmaster(d, place);
     else
-        refuse(
-            d, REPLY_NO_SUCH_USER,
-            arena_printf(d->arena, "%.*s: no account %.*s", STR_ARG(place), STR_ARG(d->to.local)));
+        decide_user(d, domain, place);
 }
 
 /* A domain of ours without accounts, or only a name or address of this machine. */
@@ -224,7 +268,7 @@ void route_one(const struct route_table *t, const struct route_question *q,
 {
     struct decision d = {.table = t, .question = q, .arena = a, .answer = ret, .to = *to};
     const struct route_domain *domain = route_find_domain(t, d.to.domain);
-    if (domain && domain->accounts)
+    if (domain && (domain->accounts || domain->system_users))
         decide_account(&d, domain);
     else if (domain)
         decide_postmaster_only(&d, arena_printf(a, "%.*s domain %.*s without accounts%s",

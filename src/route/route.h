@@ -1,6 +1,7 @@
 /* route/route.h - where a recipient goes, and why. Pure: tables in, a decision out.
  *
- * Order: address literal and own names; a local domain (aliases, accounts, postmaster); a `route`;
+ * Order: address literal and own names; a local domain (aliases, accounts, users of
+ * this machine, postmaster); a `route`;
  * the smarthost; else by DNS. A recipient outside the local domains is only taken from those who
  * may relay; the administrator's aliases may lead anywhere (docs/design/0006-aliases.md). Older
  * routing syntaxes inside a local part (a%b, a!b, "a@b") are never followed
@@ -18,6 +19,7 @@ struct route_domain {
     bool accounts;
     struct str at;      /* "troika.conf:12" */
     struct str aliases; /* the file's name, for reasons: "aliases"; empty: there is none */
+    bool system_users;
 };
 struct route_via {
     struct str domain; /* ".d" matches below it; the longest match wins */
@@ -26,6 +28,12 @@ struct route_via {
 };
 
 enum account_answer { ACCOUNT_NO, ACCOUNT_YES, ACCOUNT_TRY_LATER };
+enum login_answer {
+    LOGIN_NO,
+    LOGIN_YES,
+    LOGIN_REFUSED, /* root or a system user */
+    LOGIN_TRY_LATER
+};
 enum alias_answer { ALIAS_NO, ALIAS_YES, ALIAS_TRY_LATER };
 
 struct route_table {
@@ -40,6 +48,9 @@ struct route_table {
     size_t address_count;
     /* Is there such an account? local is unquoted, compared as the account database does. */
     enum account_answer (*account)(void *arg, struct str local, struct str domain);
+    /* Is there such a user of this machine? Asked for domains with system_users only; ret: the
+     * login as the system writes it. */
+    enum login_answer (*login)(void *arg, struct str local, struct arena *a, struct str *ret);
     /* Asked for domains with aliases only; key: alias_key. Strings of ret live in the arena. */
     enum alias_answer (*alias)(void *arg, const struct route_domain *domain, struct str key,
                                struct arena *a, struct alias *ret);
@@ -67,6 +78,7 @@ struct route_answer {
 };
 
 /* Strings of the answer live in the arena. The table has names in lower case. A mailbox is
- * "DOMAIN/USER" in lower case with everything outside a-z 0-9 . _ + = ~ - as %xx, or "postmaster". */
+ * "DOMAIN/USER" in lower case with everything outside a-z 0-9 . _ + = ~ - as %xx, or "postmaster",
+ * or "~LOGIN": that of a user of this machine. */
 void route_decide(const struct route_table *t, const struct route_question *q, struct arena *a,
                   struct route_answer *ret);

@@ -12,9 +12,9 @@
 #include "route/route.h"
 
 static const char *const accounts[] = {
-    "alice@local.test",  "bill@local.test",      "bill+list@local.test",
-    "o'neil@local.test", "busy@local.test",      "x/../y@local.test",
-    ".dot@local.test",   "postmaster@boss.test", "+@local.test",
+    "alice@local.test",     "bill@local.test",   "bill+list@local.test", "o'neil@local.test",
+    "busy@local.test",      "x/../y@local.test", "alice@both.test",      ".dot@local.test",
+    "postmaster@boss.test", "+@local.test",
 };
 
 static enum account_answer account(void *arg, struct str local, struct str domain)
@@ -35,6 +35,23 @@ static enum account_answer account(void *arg, struct str local, struct str domai
     return ACCOUNT_NO;
 }
 
+static enum login_answer login(void *arg, struct str local, struct arena *a, struct str *ret)
+{
+    static const struct {
+        const char *name;
+        enum login_answer answer;
+    } logins[] = {{"alice", LOGIN_YES},
+                  {"Bob", LOGIN_YES},
+                  {"root", LOGIN_REFUSED},
+                  {"slow", LOGIN_TRY_LATER}};
+    for (size_t i = 0; i < countof(logins); i++)
+        if (str_eq_nocase(local, str_c(logins[i].name))) {
+            *ret = arena_copy(a, str_c(logins[i].name));
+            return logins[i].answer;
+        }
+    return LOGIN_NO;
+}
+
 #define S(literal)                                                                                 \
     {                                                                                              \
         literal, sizeof(literal) - 1                                                               \
@@ -44,6 +61,8 @@ static const struct route_domain domains[] = {
     {S("none.test"), false, S("t.conf:2")},
     {S("boss.test"), true, S("t.conf:3")},
     {S("down.test"), true, S("t.conf:4")},
+    {S("unix.test"), false, S("t.conf:10"), {NULL, 0}, true},
+    {S("both.test"), true, S("t.conf:11"), {NULL, 0}, true},
 };
 static const struct route_via routes[] = {
     {S(".partner.test"), S("below:25"), S("t.conf:5")},
@@ -65,6 +84,7 @@ static const struct route_table table = {
     .addresses = addresses,
     .address_count = countof(addresses),
     .account = account,
+    .login = login,
     .arg = (void *)(uintptr_t)accounts,
 };
 
@@ -152,6 +172,22 @@ static const struct {
      "t.conf:9 smarthost smart:465"},
     {CLIENT, "bill+tag@unknown.test", 250, "smart:465", "bill+tag@unknown.test", NULL},
     {CLIENT, "a@[192.0.2.2]", 250, "smart:465", "a@[192.0.2.2]", NULL},
+    /* users of this machine */
+    {BOTH, "alice@unix.test", 250, "~alice", "alice@unix.test",
+     "t.conf:10 domain unix.test: user alice of this machine"},
+    {BOTH, "BOB@unix.test", 250, "~Bob", "BOB@unix.test", NULL},
+    {BOTH, "alice+tag@unix.test", 250, "~alice", "alice+tag@unix.test", NULL},
+    {BOTH, "alice@both.test", 250, "both.test/alice", "alice@both.test", NULL},
+    {BOTH, "bob@both.test", 250, "~Bob", "bob@both.test", NULL},
+    {BOTH, "alice@local.test", 250, "local.test/alice", "alice@local.test", NULL},
+    {BOTH, "bob@local.test", 550, NULL, "5.1.1", NULL},
+    {BOTH, "nobody@unix.test", 550, NULL, "5.1.1", "t.conf:10 domain unix.test: no account nobody"},
+    {BOTH, "root@unix.test", 550, NULL, "5.1.1",
+     "t.conf:10 domain unix.test: root is no person but root or a system user, who get no mail; an "
+     "alias says who reads it (root: somebody)"},
+    {BOTH, "slow@unix.test", 451, NULL, "4.3.0",
+     "t.conf:10 domain unix.test: the users of this machine cannot be looked up now"},
+    {BOTH, "postmaster@unix.test", 250, "postmaster", "postmaster@unix.test", NULL},
     /* older ways to ask for relaying: never, for nobody */
     {BOTH, "a%b@local.test", 550, NULL, "5.1.3", NULL},
     {BOTH, "alice%unknown.test@local.test", 550, NULL, "5.1.3", NULL},

@@ -45,6 +45,10 @@ void local_job(struct local *o, struct channel *from, union message *m)
     if (!hold_add(&o->hold, from, j ? &j->held : NULL))
         return;
     j->seen_before = id_time_us(j->held.id) <= o->started_us;
+    if (users_has(j->held.next_hop)) {
+        users_add(&o->users, j);
+        return;
+    }
     lane_add(j->held.content_fd >= 0 ? o->large : o->small, j);
 }
 
@@ -57,6 +61,7 @@ int local_init(struct local *o, struct loop *l, int mail_fd, const struct disk *
 
     *o = (struct local){.started_us = clock_now_us(wall), .on_stopped = on_stopped, .arg = arg};
     hold_init(&o->hold, l, LOCAL_SLOTS_MAX, job_free);
+    users_init(&o->users, l, on_done, o);
     int r = lane_new(l, &lane, &o->small);
     return r < 0 ? r : lane_new(l, &lane, &o->large);
 }
@@ -65,13 +70,15 @@ void local_done(struct local *o)
 {
     lane_free(&o->small);
     lane_free(&o->large);
+    users_done(&o->users);
     hold_done(&o->hold);
 }
 
-void local_hostname(struct local *o, struct str hostname)
+void local_config(struct local *o, const struct config *c)
 {
-    lane_hostname(o->small, hostname);
-    lane_hostname(o->large, hostname);
+    lane_hostname(o->small, c->hostname);
+    lane_hostname(o->large, c->hostname);
+    users_config(&o->users, c);
 }
 
 void local_stop(struct local *o)

@@ -1,11 +1,12 @@
 /* daemon/local/local.h - jobs from the queue into mailboxes, results back.
  *
  * Messages that come as a file go in a lane of their own, so that a large one never holds up a
- * small one. */
+ * small one; those for users of this machine go to their helpers. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
 #include "daemon/local/lane.h"
+#include "daemon/local/users.h"
 #include "ipc/channel.h"
 
 enum { LOCAL_SLOTS_MAX = 256 };
@@ -15,6 +16,7 @@ enum { LOCAL_SLOTS_MAX = 256 };
 struct local {
     struct hold hold;
     struct lane *small, *large;
+    struct users users;
     uint64_t started_us;           /* a message older than us may have been delivered before us */
     void (*on_stopped)(void *arg); /* once, when the last job has ended after local_stop */
     void *arg;
@@ -24,6 +26,6 @@ struct local {
 int local_init(struct local *o, struct loop *l, int mail_fd, const struct disk *d,
                const struct clock *wall, void (*on_stopped)(void *arg), void *arg);
 void local_done(struct local *o);
-void local_hostname(struct local *o, struct str hostname);
+void local_config(struct local *o, const struct config *c);
 void local_job(struct local *o, struct channel *from, union message *m); /* JOB, JOB_FILE */
 void local_stop(struct local *o);

@@ -112,6 +112,9 @@ static int full_write_at(const struct disk *d, int fd, const struct iovec *iov, 
 
 static struct disk disk;
 
+static const struct config config = {
+    .hostname = {"mx.example.org", 14}, .full_mailbox = {"retry", 5}, .user_timeout_us = US_PER_S};
+
 static int setup(void **state)
 {
     const char *tmp = getenv("TMPDIR");
@@ -129,7 +132,7 @@ static int setup(void **state)
     if (loop_new(&clock_system, &f->loop) < 0 ||
         local_init(&f->local, f->loop, f->mail_fd, &disk, &wall, stopped, f) < 0)
         return -1;
-    local_hostname(&f->local, STR("mx.example.org"));
+    local_config(&f->local, &config);
     connect_queue(f);
     return 0;
 }

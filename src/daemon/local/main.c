@@ -1,4 +1,5 @@
-/* daemon/local/main.c - the role local: writes into mailboxes, and may touch nothing else. */
+/* daemon/local/main.c - the role local: writes into mailboxes, and may touch nothing else.
+ * Mail for users of this machine it hands to helpers that the parent starts for them. */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
 #include <string.h>
@@ -27,7 +28,8 @@ static int start(struct worker *w)
     if (r < 0)
         return r;
     ready = true;
-    local_hostname(&local, config->hostname);
+    local_config(&local, config);
+    local.users.parent = w->parent;
     return 0;
 }
 
@@ -53,7 +55,7 @@ static void take_config(struct worker *w, int snapshot_fd)
     config_drop(&config);
     config = fresh;
     if (ready)
-        local_hostname(&local, config->hostname);
+        local_config(&local, config);
 }
 
 static void peer_up(struct worker *w, struct channel *peer, uint32_t number)
@@ -77,6 +79,16 @@ static void on_results_taken(struct worker *w, struct channel *from, union messa
     hold_results_taken(&local.hold, m->results_taken.job);
 }
 
+static void on_deliver_begun(struct worker *w, struct channel *from, union message *m)
+{
+    users_begun(&local.users, &m->deliver_begun);
+}
+
+static void on_deliver_ended(struct worker *w, struct channel *from, union message *m)
+{
+    users_ended(&local.users, &m->deliver_ended);
+}
+
 static void stop(struct worker *w)
 {
     local_stop(&local);
@@ -86,6 +98,8 @@ static const struct role_handler handlers[] = {
     {MSG_JOB, on_job},
     {MSG_JOB_FILE, on_job},
     {MSG_RESULTS_TAKEN, on_results_taken},
+    {MSG_DELIVER_BEGUN, on_deliver_begun},
+    {MSG_DELIVER_ENDED, on_deliver_ended},
 };
 
 static const struct role_spec spec = {

@@ -98,6 +98,11 @@ static int read_configuration(struct buf *error)
     return failure ? EX_CONFIG : EX_OK;
 }
 
+static int check_users(struct buf *error)
+{
+    return state_check_users(server.config, error);
+}
+
 static int open_state_folder(struct buf *error)
 {
     struct arena a = ARENA_INIT;
@@ -144,7 +149,7 @@ static int open_loop(struct buf *error)
 /* In this order: nothing is changed before the configuration is known to be good, and no socket
  * is bound by a second server. */
 static int (*const steps[])(struct buf *error) = {
-    take_inherited,    find_paths, read_configuration, check_programs, state_check_users,
+    take_inherited,    find_paths, read_configuration, check_programs, check_users,
     open_state_folder, open_log,   open_sockets,       open_loop,
 };
 

@@ -253,6 +253,10 @@ static void on_message(void *arg, struct channel *c, union message *m)
         on_ready(p, m->ready.protections);
     else if (m->kind == MSG_DROP_DONE)
         pickup_answered(p->server, p, &m->drop_done);
+    else if (m->kind == MSG_DELIVER)
+        deliveries_begin(p->server, &m->deliver);
+    else if (m->kind == MSG_DELIVER_END)
+        deliveries_end(p->server, m->deliver_end.ticket);
     else if (p->ready)
         expect(p, ALIVE_US_MAX);
 }
@@ -430,6 +434,8 @@ void process_ended(struct process *p, int wait_status)
 
     log_end(p, wait_status);
     pickup_lost(p->server, p);
+    if (p->row->role == LOCAL)
+        deliveries_end_all(p->server);
     p->pid = 0;
     p->ready = p->asked_to_stop = false;
     timer_stop(&p->deadline);

@@ -115,7 +115,7 @@ static void on_child(void *arg, unsigned what)
     for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
         struct process *p = process_of(s, pid);
         if (!p) {
-            (void)alias_builder_ended(s, pid, status);
+            (void)(deliveries_ended(s, pid, status) || alias_builder_ended(s, pid, status));
             continue;
         }
         process_ended(p, status);
@@ -155,7 +155,7 @@ static bool needs_restart(const struct server *s, const struct config *c, struct
     if (server_board_bytes(c) > s->board_bytes)
         buf_printf(why, "connections was raised to %llu: restart the server for that\n",
                    (unsigned long long)c->connections_max);
-    return why->n > 0;
+    return why->n > 0 || !state_may_have_system_users(c, why);
 }
 
 static void tell_everyone(struct server *s)
@@ -171,6 +171,7 @@ static void tell_everyone(struct server *s)
 
 static void change_counts(struct server *s)
 {
+    start_wanted(s, false);
     if (s->phase == PHASE_RUNNING)
         start_wanted(s, true);
     for (struct process *p = s->processes; p < s->processes + PROCESSES_MAX; p++) {

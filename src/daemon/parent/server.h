@@ -6,12 +6,13 @@
  *
  * Outside workers are those that talk to the network (worker_row.outside). A worker that dies is
  * started again after a pause and gets new channels to all its peers. The parent reads nothing from a
- * worker but READY, ALIVE and the answer about a drop file. */
+ * worker but READY, ALIVE, the answer about a drop file, and of local for whom it needs a helper. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
 #include "base/log.h"
 #include "daemon/parent/aliases.h"
+#include "daemon/parent/deliveries.h"
 #include "daemon/parent/listeners.h"
 #include "daemon/parent/local.h"
 #include "daemon/parent/log_target.h"
@@ -57,6 +58,7 @@ struct server {
     struct listeners listeners;
     struct local local;
     struct pickup pickup;
+    struct deliveries deliveries;
     int control[WORKER_ROW_COUNT]; /* listening control sockets, -1: none */
     size_t board_bytes;
 

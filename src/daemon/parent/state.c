@@ -26,14 +26,25 @@ enum { LOCK_TRIES = 50, LOCK_TRY_MS = 100 };
 
 /* ---- users ---- */
 
-int state_check_users(struct buf *error)
+bool state_may_have_system_users(const struct config *c, struct buf *error)
+{
+    if (geteuid() == 0 || !config_has_system_users(c))
+        return true;
+    buf_add_c(error, "system-users = yes needs a server that root starts: only root can write mail "
+                     "with the rights of each user; start it as root, or take the statement out\n");
+    return false;
+}
+
+int state_check_users(const struct config *c, struct buf *error)
 {
     size_t missing = 0;
 
+    if (!state_may_have_system_users(c, error))
+        return EX_CONFIG;
     if (geteuid() != 0)
         return EX_OK;
     for (size_t i = 0; i < countof(worker_rows); i++) {
-        if (getpwnam(worker_rows[i].user))
+        if (worker_rows[i].count(c) == 0 || getpwnam(worker_rows[i].user))
             continue;
         if (missing++ == 0)
             buf_add_c(error,

@@ -7,7 +7,7 @@
 
 #include <sys/types.h>
 
-#include "base/buf.h"
+#include "config/config.h"
 
 struct state {
     int dir_fd;
@@ -16,8 +16,10 @@ struct state {
     gid_t control_gid; /* of the control sockets as root, or (gid_t)-1 */
 };
 
-/* As root: all users of worker_rows exist. */
-int state_check_users(struct buf *error);
+/* As root: all users of worker_rows that this configuration needs exist; else it needs no root. */
+int state_check_users(const struct config *c, struct buf *error);
+/* Says in *error why a server that root did not start cannot have users of this machine. */
+bool state_may_have_system_users(const struct config *c, struct buf *error);
 int state_open(const char *path, struct state *ret, struct buf *error);
 /* A folder of worker_rows for handing out, or a negative errno. */
 int state_folder(const struct state *s, const char *name);

@@ -30,6 +30,11 @@ static uint32_t relay_count(const struct config *c)
     return count_or_cores(c->relay_count);
 }
 
+static uint32_t users_count(const struct config *c)
+{
+    return config_has_system_users(c) ? 1 : 0;
+}
+
 /* Started in this order, and all but the outside ones stopped last. */
 const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
     {
@@ -42,10 +47,17 @@ const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
         .count = one,
     },
     {
+        .role = USERS,
+        .user = "_troika-users",
+        .folder = "empty",
+        .peers = ROUTER,
+        .count = users_count,
+    },
+    {
         .role = ROUTER,
         .user = "_troika-router",
         .folder = "accounts",
-        .peers = SMTPD | QUEUE,
+        .peers = SMTPD | QUEUE | USERS,
         .control = true,
         .count = one,
     },

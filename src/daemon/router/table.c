@@ -32,6 +32,15 @@ static enum alias_answer ask_alias(void *arg, const struct route_domain *domain,
     return ALIAS_TRY_LATER;
 }
 
+static enum login_answer ask_login(void *arg, struct str local, struct arena *a, struct str *ret)
+{
+    const struct table *t = arg;
+    struct str login = STR_NONE;
+    enum login_answer answer = question_login(t->question, local, &login);
+    *ret = arena_copy(a, login);
+    return answer;
+}
+
 static struct str base_name(struct str path)
 {
     size_t slash = str_find_last(path, '/');
@@ -47,6 +56,7 @@ static void load_domains(struct table *t, const struct config *c)
         const struct config_domain *d = &c->domains[i];
         list[i] = (struct route_domain){.name = d->name,
                                         .accounts = d->accounts,
+                                        .system_users = d->system_users,
                                         .at = d->at,
                                         .aliases = base_name(d->aliases)};
         t->aliases[i] = d->aliases.n ? aliases_open(AT_FDCWD, d->name) : NULL;
@@ -114,6 +124,7 @@ void table_load(struct table *t, struct config **c)
         .smarthost_at = config->smarthost_at,
         .config_name = base_name(config->file),
         .account = ask_account,
+        .login = ask_login,
         .alias = ask_alias,
         .arg = t,
     };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "daemon/router/question.h"
 #include "login/account.h"
 #include "route/map/aliases.h"
 #include "route/route.h"
@@ -14,6 +15,7 @@ struct table {
     struct accounts *accounts;
     struct aliases **aliases; /* of each domain, NULL: it has none */
     size_t alias_count;
+    struct question *question; /* what is being decided */
     /* of the last question that could not be answered, 0: none */
     int account_error, alias_error;
     struct str alias_domain; /* whose aliases those are */
