@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "wire/parameter.h"
 #include "wire/smtp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -30,6 +31,34 @@ static void address_is_sane(const struct address *a)
     buf_free(&printed);
 }
 
+/* A value that is one of RFC 3461 is short and printable, and is said again in the same meaning. */
+static void wishes_are_sane(const struct smtp_parameter *p, struct arena *a)
+{
+    struct buf printed = buf_init(8 * KIB);
+    struct str text, again;
+    struct notify n = {0}, m = {0};
+
+    if (xtext_parse(p->value, ENVID_BYTES_MAX, a, &text)) {
+        check(notify_text_valid(text, ENVID_BYTES_MAX));
+        xtext_print(&printed, text);
+        check(printed.n <= p->value.n);
+        check(xtext_parse(buf_str(&printed), ENVID_BYTES_MAX, a, &again) && str_eq(text, again));
+        buf_reset(&printed);
+    }
+    if (orcpt_parse(p->value, a, &text)) {
+        orcpt_print(&printed, text);
+        check(printed.n <= ORCPT_BYTES_MAX);
+        check(orcpt_parse(buf_str(&printed), a, &again) && str_eq(text, again));
+        buf_reset(&printed);
+    }
+    if (notify_parse(p->value, &n.when)) {
+        check(notify_valid(n.when) && n.when != 0);
+        notify_print(&printed, n.when);
+        check(notify_parse(buf_str(&printed), &m.when) && m.when == n.when);
+    }
+    buf_free(&printed);
+}
+
 static enum smtp_syntax parse(struct str line, bool strict, struct arena *a,
                               struct smtp_command *ret)
 {
@@ -42,8 +71,10 @@ static enum smtp_syntax parse(struct str line, bool strict, struct arena *a,
     }
     check(ret->verb > VERB_UNKNOWN && ret->verb < VERB_COUNT);
     check(ret->parameter_count <= SMTP_PARAMETERS_MAX);
-    for (size_t i = 0; i < ret->parameter_count; i++)
+    for (size_t i = 0; i < ret->parameter_count; i++) {
         check(ret->parameters[i].key.n > 0);
+        wishes_are_sane(&ret->parameters[i], a);
+    }
     if (ret->verb == VERB_MAIL || ret->verb == VERB_RCPT)
         address_is_sane(&ret->path);
     return syntax;

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: ISC
+#include "wire/parameter.h"
+
+#include "base/check.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void xtext(void **state)
+{
+    static const struct {
+        const char *in, *want, *again; /* want NULL: refused */
+    } table[] = {
+        {"QQ314159", "QQ314159", "QQ314159"},
+        {"a+2Bb+3Dc+20d", "a+b=c d", "a+2Bb+3Dc+20d"},
+        {"+41+42", "AB", "AB"},
+        {"", NULL, NULL},
+        {"+", NULL, NULL},
+        {"+4", NULL, NULL},
+        {"+4g", NULL, NULL},
+        {"+2b", NULL, NULL}, /* hexchar is in capitals: RFC 3461 4 */
+        {"a=b", NULL, NULL},
+        {"a b", NULL, NULL},
+        {"+0D+0A", NULL, NULL},
+        {"+00", NULL, NULL},
+        {"+E4", NULL, NULL},
+        {"\xe4", NULL, NULL},
+    };
+
+    for (size_t i = 0; i < countof(table); i++) {
+        struct arena a = ARENA_INIT;
+        struct buf b = buf_init(64);
+        struct str got = STR_NONE;
+        bool ok = xtext_parse(str_c(table[i].in), ENVID_BYTES_MAX, &a, &got);
+        assert_int_equal(ok, table[i].want != NULL);
+        if (ok) {
+            assert_true(str_eq_c(got, table[i].want));
+            xtext_print(&b, got);
+            assert_true(str_eq_c(buf_str(&b), table[i].again));
+        }
+        buf_free(&b);
+        arena_free(&a);
+    }
+}
+
+static void bounds(void **state)
+{
+    struct arena a = ARENA_INIT;
+    char text[ORCPT_BYTES_MAX + 1];
+    struct str got;
+
+    memset(text, 'x', sizeof(text));
+    assert_true(xtext_parse(str_n(text, ENVID_BYTES_MAX), ENVID_BYTES_MAX, &a, &got));
+    assert_false(xtext_parse(str_n(text, ENVID_BYTES_MAX + 1), ENVID_BYTES_MAX, &a, &got));
+    memcpy(text, "rfc822;", 7);
+    assert_true(orcpt_parse(str_n(text, ORCPT_BYTES_MAX), &a, &got));
+    assert_false(orcpt_parse(str_n(text, ORCPT_BYTES_MAX + 1), &a, &got));
+    arena_free(&a);
+}
+
+static void wishes_as_they_are_said(void **state)
+{
+    struct arena a = ARENA_INIT;
+    struct buf b = buf_init(KIB);
+    struct notify n = {.when = NOTIFY_SUCCESS | NOTIFY_DELAY | NOTIFY_EXPANDED};
+
+    assert_true(orcpt_parse(STR("rfc822;a+2Bb@c.d"), &a, &n.orcpt));
+    assert_true(str_eq(n.orcpt, STR("rfc822;a+b@c.d")));
+    assert_false(orcpt_parse(STR("rfc822"), &a, &n.orcpt) ||
+                 orcpt_parse(STR("a+41;b"), &a, &n.orcpt));
+    rcpt_wishes_print(&b, &n);
+    mail_wishes_print(&b, RETURN_FULL, STR("a b"));
+    assert_true(
+        str_eq_c(buf_str(&b), " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bb@c.d RET=FULL ENVID=a+20b"));
+    buf_reset(&b);
+    rcpt_wishes_print(&b, &(struct notify){.when = NOTIFY_EXPANDED});
+    mail_wishes_print(&b, RETURN_UNSAID, STR_NONE);
+    assert_int_equal(b.n, 0);
+    buf_free(&b);
+    arena_free(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(xtext),
+        cmocka_unit_test(bounds),
+        cmocka_unit_test(wishes_as_they_are_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
