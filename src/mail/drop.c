@@ -13,6 +13,15 @@ void drop_head_print(struct buf *to, const struct drop_head *h)
 {
     buf_printf(to, "%s\nfrom <%.*s>\nbody %s\n", first_line, STR_ARG(h->sender),
                h->body_8bit ? "8bit" : "7bit");
+    if (h->ret != RETURN_UNSAID)
+        buf_printf(to, "ret %s\n", notify_return_name(h->ret));
+    if (h->envid.n > 0)
+        buf_printf(to, "envid <%.*s>\n", STR_ARG(h->envid));
+    if (h->notify != 0) {
+        buf_add_c(to, "notify ");
+        notify_print(to, h->notify);
+        buf_add_char(to, '\n');
+    }
     for (size_t i = 0; i < h->recipient_count; i++)
         buf_printf(to, "to <%.*s>\n", STR_ARG(h->recipients[i]));
     buf_add_c(to, "\n");
@@ -43,6 +52,42 @@ static struct str next_line(struct str *rest)
     return line;
 }
 
+/* Written as we write it, so that each head has one form. */
+static bool notify_line(struct str words, unsigned *ret)
+{
+    struct buf again = buf_init(64);
+    bool same = notify_parse(words, ret);
+
+    if (same)
+        notify_print(&again, *ret);
+    same = same && str_eq(buf_str(&again), words);
+    buf_free(&again);
+    return same;
+}
+
+/* The lines that may be there, in this order; *line goes on to the first behind them. */
+static bool wishes(struct str *rest, struct str *line, struct drop_head *h)
+{
+    if (str_starts(*line, STR("ret "))) {
+        if (!notify_return_parse(str_skip(*line, 4), &h->ret) ||
+            !str_eq_c(str_skip(*line, 4), notify_return_name(h->ret)))
+            return false;
+        *line = next_line(rest);
+    }
+    if (str_starts(*line, STR("envid "))) {
+        if (!bracketed(*line, "envid <", &h->envid) ||
+            !notify_text_valid(h->envid, ENVID_BYTES_MAX))
+            return false;
+        *line = next_line(rest);
+    }
+    if (str_starts(*line, STR("notify "))) {
+        if (!notify_line(str_skip(*line, 7), &h->notify))
+            return false;
+        *line = next_line(rest);
+    }
+    return true;
+}
+
 const char *drop_head_parse(struct str start, struct arena *a, struct drop_head *ret)
 {
     struct drop_head h = {0};
@@ -58,7 +103,10 @@ const char *drop_head_parse(struct str start, struct arena *a, struct drop_head 
     h.body_8bit = str_eq_c(body, "body 8bit");
     if (!h.body_8bit && !str_eq_c(body, "body 7bit"))
         return "it does not say which kind of body it has";
-    for (struct str line = next_line(&rest); !line.p || line.n > 0; line = next_line(&rest)) {
+    struct str line = next_line(&rest);
+    if (!wishes(&rest, &line, &h))
+        return "what its sender wants to be told is not readable";
+    for (; !line.p || line.n > 0; line = next_line(&rest)) {
         if (!line.p)
             return "its head does not end";
         if (h.recipient_count == DROP_RECIPIENTS_MAX)

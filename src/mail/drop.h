@@ -3,6 +3,9 @@
  *   troika-drop 1            head: lines
  *   from <alice@example.org>
  *   body 8bit                or 7bit
+ *   ret FULL                 or HDRS; this and the next two only if the sender wishes so
+ *   envid <QQ314159>         what the sender calls it, decoded
+ *   notify SUCCESS,DELAY     or NEVER, or FAILURE too: of all recipients
  *   to <bob@example.org>     one or more
  *                            an empty line
  *   ...                      the message, lines in CRLF or LF
@@ -15,6 +18,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "mail/notify.h"
 
 enum {
     DROP_HEAD_BYTES_MAX = 512 * 1024,
@@ -25,6 +29,9 @@ enum {
 struct drop_head {
     struct str sender; /* printed, without < >; empty: a notification */
     bool body_8bit;
+    enum notify_return ret;
+    struct str envid;
+    unsigned notify; /* of enum notify_when */
     const struct str *recipients;
     size_t recipient_count;
     size_t bytes; /* of the head: here the message starts; set by the parser */

@@ -35,6 +35,31 @@ static void there_and_back(void **state)
     buf_free(&b);
 }
 
+static void wishes_there_and_back(void **state)
+{
+    const struct str to[] = {STR("bob@a.org")};
+    struct drop_head h = {.ret = RETURN_FULL,
+                          .envid = STR("QQ 1>"),
+                          .notify = NOTIFY_SUCCESS | NOTIFY_DELAY,
+                          .recipients = to,
+                          .recipient_count = 1};
+    struct buf b = buf_init(4 * KIB);
+    struct arena a = ARENA_INIT;
+    struct drop_head back;
+
+    drop_head_print(&b, &h);
+    assert_string_equal(buf_c(&b), "troika-drop 1\nfrom <>\nbody 7bit\nret FULL\nenvid <QQ 1>>\n"
+                                   "notify SUCCESS,DELAY\nto <bob@a.org>\n\n");
+    assert_null(drop_head_parse(buf_str(&b), &a, &back));
+    assert_int_equal(back.ret, h.ret);
+    assert_int_equal(back.notify, h.notify);
+    assert_true(str_eq(back.envid, h.envid));
+    for (size_t n = 0; n < b.n; n++)
+        assert_non_null(drop_head_parse(str_sub(buf_str(&b), 0, n), &a, &back));
+    arena_free(&a);
+    buf_free(&b);
+}
+
 static void refuses_heads(void **state)
 {
     static const char *const cases[] = {
@@ -49,6 +74,12 @@ static void refuses_heads(void **state)
         "troika-drop 1\nfrom <>\nbody 7bit\nto <a\r@b>\n\n",
         "troika-drop 1\nfrom <\x80>\nbody 7bit\nto <a@b>\n\n",
         "troika-drop 1\nfrom <>\nbody 7bit\ncc <a@b>\n\n",
+        "troika-drop 1\nfrom <>\nbody 7bit\nret full\nto <a@b>\n\n",
+        "troika-drop 1\nfrom <>\nbody 7bit\nenvid <>\nto <a@b>\n\n",
+        "troika-drop 1\nfrom <>\nbody 7bit\nenvid <a\rb>\nto <a@b>\n\n",
+        "troika-drop 1\nfrom <>\nbody 7bit\nnotify NEVER,DELAY\nto <a@b>\n\n",
+        "troika-drop 1\nfrom <>\nbody 7bit\nnotify DELAY,SUCCESS\nto <a@b>\n\n",
+        "troika-drop 1\nfrom <>\nbody 7bit\nnotify DELAY\nret FULL\nto <a@b>\n\n",
     };
     struct drop_head h;
 
@@ -115,11 +146,9 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back),
-        cmocka_unit_test(refuses_heads),
-        cmocka_unit_test(bounds_recipients),
-        cmocka_unit_test(ends),
-        cmocka_unit_test(names),
+        cmocka_unit_test(there_and_back), cmocka_unit_test(wishes_there_and_back),
+        cmocka_unit_test(refuses_heads),  cmocka_unit_test(bounds_recipients),
+        cmocka_unit_test(ends),           cmocka_unit_test(names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
-/* mail/dsn.c - three parts: words, fields, the original's header.
+/* mail/dsn.c - three parts: words, fields, the original or its header.
  *
  * The boundary starts with "=_", which quoted-printable never contains; the header is sent as it
  * is only when no line of it starts with "--". All other lines are ours and start with a blank, a
- * letter or nothing. So the boundary occurs where it is meant to, whatever the mail said. */
+ * letter or nothing. A whole original is returned only if it does not hold the boundary. So that
+ * occurs where it is meant to, whatever the mail said. */
 // SPDX-License-Identifier: ISC
 #include "mail/dsn.h"
 
@@ -16,6 +17,35 @@
 
 enum { HEADER_BYTES_MAX = 64 * 1024, MESSAGE_ID_BYTES_MAX = 250 };
 enum { TEXT_LINE_BYTES_MAX = 998 }; /* without CRLF: RFC 5322 2.1.1 */
+
+/* What we say of it: to one, to several, and as the subject. */
+static const struct action_words {
+    const char *name, *subject, *did;
+} action_table[DSN_ACTION_COUNT] = {
+    [DSN_FAILED] = {"failed", "Your message could not be delivered", "could not be delivered to"},
+    [DSN_DELAYED] = {"delayed", "Your message is delayed",
+                     "could not be delivered yet. It is still tried for"},
+    [DSN_DELIVERED] = {"delivered", "Your message was delivered", "was delivered to"},
+    [DSN_RELAYED] = {"relayed", "Your message was passed on",
+                     "was passed on. You will hear no more of"},
+    [DSN_EXPANDED] = {"expanded", "Your message was sent to a list", "was sent to all members of"},
+};
+
+/* Where they differ: of confirmations only. */
+static const struct action_words mixed = {"", "What became of your message", "has gone to"};
+
+const char *dsn_action_name(enum dsn_action a)
+{
+    return action_table[a].name;
+}
+
+static const struct action_words *words_of(const struct dsn *d)
+{
+    for (size_t i = 1; i < d->recipient_count; i++)
+        if (d->recipients[i].action != d->recipients[0].action)
+            return &mixed;
+    return &action_table[d->recipient_count > 0 ? d->recipients[0].action : DSN_FAILED];
+}
 
 /* What a remote server's refusal means, by subject and detail (RFC 3463); detail 0 stands for all
  * other details of its subject. Our own refusals have their words in replies.def. */
@@ -107,6 +137,18 @@ static void add_address_field(struct buf *to, const char *name, struct str addre
     fold_end(&f);
 }
 
+/* "rfc822;bob@example.org" */
+static void add_typed_field(struct buf *to, const char *name, struct str typed)
+{
+    struct fold f = fold_field(to, name);
+    struct str type = str_cut(&typed, ';');
+
+    fold_token(&f, type);
+    (void)buf_add_char(to, ';');
+    fold_token(&f, typed);
+    fold_end(&f);
+}
+
 /* "=_" and the name of the message it is about and the time: two reports differ. */
 static void add_boundary(struct buf *to, const struct dsn *d)
 {
@@ -136,6 +178,48 @@ static struct str original_message_id(const struct dsn *d)
     return id;
 }
 
+static bool has_8bit(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return true;
+    return false;
+}
+
+/* May it stand in a message as it is? Lines in CRLF, none too long, no NUL. */
+static bool lines_are_legal(struct str s)
+{
+    while (s.n > 0) {
+        struct str line = str_cut(&s, '\n');
+        bool whole = str_ends(line, STR("\r"));
+
+        line = str_sub(line, 0, line.n - whole);
+        if ((s.n > 0 && !whole) || line.n > TEXT_LINE_BYTES_MAX || str_find(line, '\r') < line.n ||
+            str_find(line, '\0') < line.n)
+            return false;
+    }
+    return true;
+}
+
+static bool holds_boundary(const struct dsn *d)
+{
+    struct buf boundary = buf_init(128);
+    add_boundary(&boundary, d);
+    bool holds = str_find_str(d->original, buf_str(&boundary)) < d->original.n;
+    buf_free(&boundary);
+    return holds;
+}
+
+static bool returns_whole(const struct dsn *d)
+{
+    return d->original.n > 0 && lines_are_legal(d->original) && !holds_boundary(d);
+}
+
+bool dsn_is_8bit(const struct dsn *d)
+{
+    return has_8bit(d->original) && returns_whole(d);
+}
+
 static void add_header(struct buf *to, const struct dsn *d)
 {
     struct str about = original_message_id(d);
@@ -145,7 +229,7 @@ static void add_header(struct buf *to, const struct dsn *d)
     f = fold_field(to, "To");
     fold_token(&f, d->to);
     fold_end(&f);
-    add_line(to, "Subject: Your message could not be delivered");
+    (void)buf_printf(to, "Subject: %s\r\n", words_of(d)->subject);
     add_date_field(to, "Date", d->now_us);
     message_id_print(to, d->reporting_host);
     if (about.n) {
@@ -154,6 +238,8 @@ static void add_header(struct buf *to, const struct dsn *d)
     }
     add_line(to, "Auto-Submitted: auto-replied");
     add_line(to, "MIME-Version: 1.0");
+    if (dsn_is_8bit(d))
+        add_line(to, "Content-Transfer-Encoding: 8bit");
     (void)buf_add(to, STR("Content-Type: multipart/report; report-type=delivery-status;\r\n"
                           "\tboundary=\""));
     add_boundary(to, d);
@@ -189,6 +275,8 @@ static void add_answer(struct buf *to, const struct dsn_recipient *r, bool ours)
     if (r->remote.n)
         (void)buf_printf(&text, "%s %.*s", ours ? "Last tried with" : "Answer of",
                          STR_ARG(r->remote));
+    else if (r->next_hop.n)
+        (void)buf_printf(&text, "Last tried to reach %.*s", STR_ARG(r->next_hop));
     else
         (void)buf_add(&text, STR("Noted"));
     if (r->last_attempt_us) {
@@ -212,25 +300,82 @@ static const struct reply_row *our_row(const struct dsn_recipient *r)
     return row && (r->remote.n == 0 || row == &reply_table[REPLY_EXPIRED]) ? row : NULL;
 }
 
-static void add_recipient_words(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
+static void add_attempts(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
+{
+    struct buf text = buf_init(KIB);
+
+    if (r->action == DSN_FAILED && d->expired && r->attempt_count > 1) {
+        (void)buf_printf(&text, "It was tried %u times and will not be tried again.",
+                         r->attempt_count);
+        add_paragraph(to, "    ", buf_str(&text));
+    }
+    buf_free(&text);
+}
+
+static void add_failure_words(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
 {
     const struct meaning *meaning = find_meaning(&r->status);
     const struct reply_row *ours = our_row(r);
     struct buf text = buf_init(2 * STATUS_TEXT_BYTES_MAX);
 
-    (void)buf_add(to, STR("\r\n"));
-    add_recipient_name(to, r);
     add_paragraph(to, "    ", str_c(ours ? ours->cause : meaning->cause));
     add_answer(to, r, ours != NULL);
-    if (d->expired && r->attempt_count > 1) {
-        (void)buf_printf(&text, "It was tried %u times and will not be tried again.",
-                         r->attempt_count);
-        add_paragraph(to, "    ", buf_str(&text));
-        buf_reset(&text);
-    }
+    add_attempts(to, d, r);
     (void)buf_printf(&text, "What to do: %s", ours ? ours->remedy : meaning->remedy);
     add_paragraph(to, "    ", buf_str(&text));
     buf_free(&text);
+}
+
+static void add_delay_words(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
+{
+    const struct reply_row *ours = our_row(r);
+    struct buf text = buf_init(KIB);
+
+    (void)d;
+    add_paragraph(to, "    ", str_c(ours ? ours->cause : find_meaning(&r->status)->cause));
+    add_answer(to, r, ours != NULL);
+    (void)buf_add(&text, STR("What to do: Nothing. We go on trying until "));
+    date_print(&text, r->until_us, 0);
+    (void)buf_add(&text, STR(" and there is no need to send it again."));
+    add_paragraph(to, "    ", buf_str(&text));
+    buf_free(&text);
+}
+
+static void add_delivered_words(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
+{
+    (void)d;
+    (void)r;
+    add_paragraph(to, "    ", STR("It is in the mailbox."));
+}
+
+static void add_relayed_words(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
+{
+    (void)d;
+    add_paragraph(to, "    ", STR("The next server took it, and does not confirm deliveries."));
+    add_answer(to, r, false);
+}
+
+static void add_expanded_words(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
+{
+    (void)d;
+    (void)r;
+    add_paragraph(to, "    ",
+                  STR("The address stands for several others, and it was sent to each. "
+                      "What becomes of it there is not confirmed."));
+}
+
+static void add_recipient_words(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
+{
+    static void (*const words[DSN_ACTION_COUNT])(struct buf * to, const struct dsn *d,
+                                                 const struct dsn_recipient *r) = {
+        [DSN_FAILED] = add_failure_words,      [DSN_DELAYED] = add_delay_words,
+        [DSN_DELIVERED] = add_delivered_words, [DSN_RELAYED] = add_relayed_words,
+        [DSN_EXPANDED] = add_expanded_words,
+    };
+
+    (void)buf_add(to, STR("\r\n"));
+    add_recipient_name(to, r);
+    words[r->action](to, d, r);
 }
 
 static void add_words(struct buf *to, const struct dsn *d)
@@ -244,7 +389,7 @@ static void add_words(struct buf *to, const struct dsn *d)
         (void)buf_add(&text, STR(" of "));
         date_print(&text, d->arrival_us, 0);
     }
-    (void)buf_printf(&text, " could not be delivered to %s:",
+    (void)buf_printf(&text, " %s %s:", words_of(d)->did,
                      d->recipient_count == 1 ? "this recipient" : "these recipients");
     (void)buf_add(to, STR("\r\n"));
     add_paragraph(to, "", buf_str(&text));
@@ -256,9 +401,57 @@ static void add_words(struct buf *to, const struct dsn *d)
     if (d->original_id.key)
         (void)buf_printf(&text, "If you ask for help, give this number: %s. ",
                          id_print(d->original_id).p);
-    (void)buf_add(&text, STR("Below are the same facts for programs, and the header of your "
-                             "message."));
+    (void)buf_printf(&text, "Below are the same facts for programs, and %syour message%s.",
+                     returns_whole(d) ? "" : "the header of ",
+                     d->too_large ? ", which is too large to be returned whole" : "");
     add_paragraph(to, "", buf_str(&text));
+    buf_free(&text);
+}
+
+static bool is_host_name(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!char_is_alpha(s.p[i]) && !char_is_digit(s.p[i]) && s.p[i] != '-' && s.p[i] != '.')
+            return false;
+    return s.n > 0;
+}
+
+/* RFC 3464 2.3.5: a name, or an address in brackets; never the port. remote: "NAME (ADDRESS:PORT)",
+ * "ADDRESS:PORT" or "NAME". */
+static void add_remote_field(struct buf *to, struct str remote)
+{
+    struct str name = str_sub(remote, 0, str_find(remote, ' '));
+    size_t colon = str_find_last(name, ':');
+    struct fold f;
+
+    if (colon < name.n)
+        name = str_sub(name, 0, colon);
+    bool bracketed = str_starts(name, STR("["));
+    bool is_address = !bracketed && name.n > 0 && char_is_digit(name.p[name.n - 1]);
+    if (!bracketed && !is_host_name(name))
+        return;
+    f = fold_field(to, "Remote-MTA");
+    fold_word(&f, STR("dns;"));
+    if (is_address)
+        fold_word(&f, STR("["));
+    if (is_address)
+        f.at_start = true; /* no blank inside */
+    fold_token(&f, name);
+    if (is_address)
+        (void)buf_add_char(to, ']');
+    fold_end(&f);
+}
+
+/* What was said, if it says more than that it is done. */
+static void add_diagnostic(struct buf *to, const struct dsn_recipient *r)
+{
+    struct buf text = buf_init(2 * STATUS_TEXT_BYTES_MAX);
+    /* Ours, or without a reply code (an error of a disk, say): no server said this in SMTP. */
+    bool said = r->status.code && !our_row(r);
+
+    add_reply_text(&text, &r->status);
+    if (r->action <= DSN_DELAYED || (said && r->action == DSN_RELAYED))
+        add_text_field(to, "Diagnostic-Code", said ? "smtp;" : "x-troika;", buf_str(&text));
     buf_free(&text);
 }
 
@@ -268,21 +461,21 @@ static void add_recipient_fields(struct buf *to, const struct dsn_recipient *r)
     struct buf text = buf_init(2 * STATUS_TEXT_BYTES_MAX);
 
     (void)buf_add(to, STR("\r\n"));
-    if (r->original.n)
+    if (r->orcpt.n)
+        add_typed_field(to, "Original-Recipient", r->orcpt);
+    else if (r->original.n)
         add_address_field(to, "Original-Recipient", r->original);
     add_address_field(to, "Final-Recipient", r->final);
-    add_line(to, "Action: failed");
+    (void)buf_printf(to, "Action: %s\r\n", dsn_action_name(r->action));
     status_print_enhanced(&text, &r->status);
     add_text_field(to, "Status", NULL, buf_str(&text));
     if (r->remote.n)
-        add_text_field(to, "Remote-MTA", "dns;", r->remote);
-    buf_reset(&text);
-    add_reply_text(&text, &r->status);
-    /* Ours, or without a reply code (an error of a disk, say): no server said this in SMTP. */
-    bool said = r->status.code && !our_row(r);
-    add_text_field(to, "Diagnostic-Code", said ? "smtp;" : "x-troika;", buf_str(&text));
+        add_remote_field(to, r->remote);
+    add_diagnostic(to, r);
     if (r->last_attempt_us)
         add_date_field(to, "Last-Attempt-Date", r->last_attempt_us);
+    if (r->action == DSN_DELAYED)
+        add_date_field(to, "Will-Retry-Until", r->until_us);
     buf_free(&text);
 }
 
@@ -291,6 +484,11 @@ static void add_fields(struct buf *to, const struct dsn *d)
 {
     add_part(to, d, "message/delivery-status");
     (void)buf_add(to, STR("\r\n"));
+    if (d->envid.n) {
+        struct fold f = fold_field(to, "Original-Envelope-Id");
+        fold_token(&f, d->envid);
+        fold_end(&f);
+    }
     add_text_field(to, "Reporting-MTA", "dns;", d->reporting_host);
     if (d->original_id.key)
         add_text_field(to, "X-Troika-ID", NULL, str_c(id_print(d->original_id).p));
@@ -387,12 +585,25 @@ static void add_original_header(struct buf *to, const struct dsn *d)
     }
 }
 
+static void add_original(struct buf *to, const struct dsn *d)
+{
+    add_part(to, d, "message/rfc822");
+    if (dsn_is_8bit(d))
+        add_line(to, "Content-Transfer-Encoding: 8bit");
+    (void)buf_add(to, STR("\r\n"));
+    (void)buf_add(to, d->original);
+    if (!str_ends(d->original, STR("\r\n")))
+        (void)buf_add(to, STR("\r\n"));
+}
+
 void dsn_print(struct buf *to, const struct dsn *d)
 {
     add_header(to, d);
     add_words(to, d);
     add_fields(to, d);
-    if (d->original_header.n)
+    if (returns_whole(d))
+        add_original(to, d);
+    else if (d->original_header.n)
         add_original_header(to, d);
     (void)buf_add(to, STR("\r\n--"));
     add_boundary(to, d);

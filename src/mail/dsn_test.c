@@ -300,6 +300,116 @@ static void hostile_answers_stay_inside(void **state)
     buf_free(&b);
 }
 
+static void each_action_has_its_words_and_fields(void **state)
+{
+    static const struct {
+        enum dsn_action action;
+        const char *subject, *words, *field;
+        bool diagnostic;
+    } table[] = {
+        {DSN_FAILED, "Your message could not be delivered", "What to do: Check", "Action: failed",
+         true},
+        {DSN_DELAYED, "Your message is delayed",
+         "What to do: Nothing. We go on trying until Wed, 25 Nov 2026", "Action: delayed", true},
+        {DSN_DELIVERED, "Your message was delivered", "It is in the mailbox.", "Action: delivered",
+         false},
+        {DSN_RELAYED, "Your message was passed on", "does not confirm", "Action: relayed", true},
+        {DSN_EXPANDED, "Your message was sent to a list", "several others", "Action: expanded",
+         false},
+    };
+
+    for (size_t i = 0; i < countof(table); i++) {
+        struct dsn_recipient r = refused();
+        struct dsn d = example(&r, 1, STR("A: b\r\n"));
+        struct buf b = buf_init(64 * KIB);
+        struct header_field f;
+        r.action = table[i].action;
+        r.until_us = UINT64_C(1795629850000000);
+        d.envid = STR("QQ 1");
+        r.orcpt = STR("x400;/C=de/");
+        dsn_print(&b, &d);
+        struct parts p = split(buf_str(&b));
+        assert_true(header_find(p.header, "Subject", &f));
+        assert_true(str_eq_c(str_trim(f.body), table[i].subject));
+        assert_true(has(p.part[0], table[i].words));
+        assert_true(has(p.part[1], table[i].field));
+        assert_true(has(p.part[1], "Original-Envelope-Id: QQ 1\r\n"));
+        assert_true(has(p.part[1], "Original-Recipient: x400; /C=de/\r\n"));
+        assert_int_equal(has(p.part[1], "Diagnostic-Code"), table[i].diagnostic);
+        assert_int_equal(has(p.part[1], "Will-Retry-Until: Wed, 25 Nov 2026"),
+                         table[i].action == DSN_DELAYED);
+        buf_free(&b);
+    }
+}
+
+static void remote_is_a_host_without_a_port(void **state)
+{
+    static const struct {
+        const char *remote, *field; /* NULL: none */
+    } table[] = {
+        {"mx.example.org", "dns; mx.example.org"},
+        {"mx.example.org (192.0.2.1:25)", "dns; mx.example.org"},
+        {"mx.example.org:2525", "dns; mx.example.org"},
+        {"192.0.2.1:25", "dns; [192.0.2.1]"},
+        {"[2001:db8::1]:25", "dns; [2001:db8::1]"},
+        {"a\r\nb", NULL},
+        {"(x)", NULL},
+        {"", NULL},
+    };
+
+    for (size_t i = 0; i < countof(table); i++) {
+        struct dsn_recipient r = refused();
+        struct dsn d = example(&r, 1, STR_NONE);
+        struct buf b = buf_init(64 * KIB);
+        char line[100] = "Remote-MTA";
+        r.remote = str_c(table[i].remote);
+        dsn_print(&b, &d);
+        if (table[i].field)
+            (void)snprintf(line, sizeof(line), "\r\nRemote-MTA: %s\r\n", table[i].field);
+        assert_int_equal(has(buf_str(&b), line), table[i].field != NULL);
+        buf_free(&b);
+    }
+}
+
+static void whole_originals_that_may_stand_there(void **state)
+{
+    static const struct {
+        const char *original;
+        bool whole, is_8bit;
+    } table[] = {
+        {"A: b\r\n\r\nbody\r\n", true, false},
+        {"A: b\r\n\r\nno end", true, false},
+        {"A: b\r\n\r\nb\xc3\xb6_\r\n", true, true},
+        {"A: b\r\n\r\nbare\nline\r\n", false, false},
+        {"A: b\r\n\r\nbare\rline \xe4\r\n", false, false},
+        {"", false, false},
+    };
+
+    for (size_t i = 0; i < countof(table); i++) {
+        struct dsn_recipient r = refused();
+        struct dsn d = example(&r, 1, STR("A: b\r\n"));
+        struct buf b = buf_init(64 * KIB);
+        d.original = str_c(table[i].original);
+        dsn_print(&b, &d);
+        struct parts p = split(buf_str(&b));
+        assert_int_equal(p.count, 3);
+        assert_true(p.closed);
+        assert_int_equal(has(p.part[2], "message/rfc822"), table[i].whole);
+        assert_int_equal(has(p.part[2], "text/rfc822-headers"), !table[i].whole);
+        assert_int_equal(dsn_is_8bit(&d), table[i].is_8bit);
+        assert_int_equal(has(p.header, "Content-Transfer-Encoding: 8bit"), table[i].is_8bit);
+        buf_free(&b);
+    }
+    struct dsn_recipient r = refused();
+    struct dsn d = example(&r, 1, STR("A: b\r\n"));
+    struct buf b = buf_init(64 * KIB);
+    d.original = str_c(guessed_boundary());
+    dsn_print(&b, &d);
+    assert_int_equal(split(buf_str(&b)).count, 3);
+    assert_false(has(buf_str(&b), "message/rfc822"));
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +420,9 @@ int main(void)
         cmocka_unit_test(quoted_printable_is_exact),
         cmocka_unit_test(long_headers_are_cut_at_a_line),
         cmocka_unit_test(hostile_answers_stay_inside),
+        cmocka_unit_test(each_action_has_its_words_and_fields),
+        cmocka_unit_test(remote_is_a_host_without_a_port),
+        cmocka_unit_test(whole_originals_that_may_stand_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,9 +5,9 @@
 
 #include <assert.h>
 
-enum { MARK = 'E', VERSION = 1, FLAG_BODY_8BIT = 1 };
-/* The least a recipient can take: an empty address, a transport and three empty strings. */
-enum { RECIPIENT_BYTES_MIN = 4 + 1 + 3 * 4 };
+enum { MARK = 'E', VERSION = 2, FLAG_BODY_8BIT = 1 };
+/* The least a recipient can take: two empty strings, a byte, a transport, three empty strings. */
+enum { RECIPIENT_BYTES_MIN = 4 + 1 + 4 + 1 + 3 * 4 };
 
 static const char *const transport_names[] = {
     [TRANSPORT_NONE] = "none",
@@ -53,11 +53,15 @@ void envelope_encode(struct buf *to, const struct envelope *e)
     put_u8(to, MARK);
     put_u8(to, VERSION);
     put_u8(to, e->body_8bit ? FLAG_BODY_8BIT : 0);
+    put_u8(to, (uint8_t)e->ret);
+    put_str(to, e->envid);
     put_str(to, e->sender);
     put_str(to, e->client);
     put_u32(to, (uint32_t)e->recipient_count);
     for (size_t i = 0; i < e->recipient_count; i++) {
         put_str(to, e->recipients[i].address);
+        put_u8(to, (uint8_t)e->recipients[i].notify.when);
+        put_str(to, e->recipients[i].notify.orcpt);
         target_encode(to, &e->recipients[i].target);
     }
 }
@@ -67,6 +71,11 @@ static void decode_recipient(struct reader *r, struct arena *a, struct recipient
     struct target t;
 
     ret->address = arena_copy(a, get_str(r));
+    ret->notify.when = get_u8(r);
+    ret->notify.orcpt = arena_copy(a, get_str(r));
+    if (!notify_valid(ret->notify.when) ||
+        (ret->notify.orcpt.n > 0 && !orcpt_valid(ret->notify.orcpt)))
+        r->bad = true;
     if (!target_decode(r, &t))
         return;
     ret->target = (struct target){
@@ -85,14 +94,20 @@ bool envelope_decode(struct str bytes, struct arena *a, struct envelope *ret)
     if (get_u8(&r) != MARK || get_u8(&r) != VERSION)
         return false;
     uint8_t flags = get_u8(&r);
+    uint8_t ret_wish = get_u8(&r);
+    struct str envid = get_str(&r);
     struct str sender = get_str(&r);
     struct str client = get_str(&r);
     e.recipient_count = get_u32(&r);
     /* Asked before memory is: a count must be backed by bytes. */
-    if (r.bad || flags & ~FLAG_BODY_8BIT || e.recipient_count > r.rest.n / RECIPIENT_BYTES_MIN)
+    if (r.bad || flags & ~FLAG_BODY_8BIT || ret_wish >= RETURN_COUNT ||
+        (envid.n > 0 && !notify_text_valid(envid, ENVID_BYTES_MAX)) ||
+        e.recipient_count > r.rest.n / RECIPIENT_BYTES_MIN)
         return false;
 
     e.body_8bit = flags & FLAG_BODY_8BIT;
+    e.ret = (enum notify_return)ret_wish;
+    e.envid = arena_copy(a, envid);
     e.sender = arena_copy(a, sender);
     e.client = arena_copy(a, client);
     e.recipients = arena_alloc(a, e.recipient_count * sizeof(*e.recipients));

@@ -1,13 +1,13 @@
 /* mail/envelope.h - who a message is from and to, apart from its bytes; and how that is written
  * between our processes and into the spool.
  *
- * A recipient has been routed: transport and next hop say where it goes (src/route). The
- * `original` is what RCPT said (or the ORCPT), for delivery reports. */
+ * A recipient has been routed: transport and next hop say where it goes (src/route). */
 // SPDX-License-Identifier: ISC
 #pragma once
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "mail/notify.h"
 
 enum transport {
     TRANSPORT_NONE,  /* nowhere: refused */
@@ -29,6 +29,7 @@ struct target { /* where one recipient goes */
 
 struct recipient {
     struct str address; /* as in RCPT TO, printed without < > */
+    struct notify notify;
     struct target target;
 };
 
@@ -37,6 +38,8 @@ struct envelope {
     struct str
         client; /* who handed it over, one line of key=value pairs: client=[…] helo=… with=ESMTP */
     bool body_8bit; /* BODY=8BITMIME was said */
+    enum notify_return ret;
+    struct str envid; /* decoded; or empty */
     size_t recipient_count;
     struct recipient *recipients;
 };

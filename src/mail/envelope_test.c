@@ -11,6 +11,7 @@
 
 static struct recipient recipients[] = {
     {.address = {"a@b", 3},
+     .notify = {NOTIFY_SUCCESS | NOTIFY_DELAY, {"rfc822;x@y", 10}},
      .target = {TRANSPORT_LOCAL, {"b/a", 3}, {"a@b", 3}, {"troika.conf:1 domain b", 22}}},
     {.address = {"c@d", 3}, .target = {TRANSPORT_RELAY, {"[::1]:25", 8}, {"e@d", 3}, {"", 0}}},
 };
@@ -18,6 +19,8 @@ static const struct envelope example = {
     .sender = {"s@t", 3},
     .client = {"client=[192.0.2.1] helo=x", 25},
     .body_8bit = true,
+    .ret = RETURN_FULL,
+    .envid = {"QQ 1", 4},
     .recipient_count = countof(recipients),
     .recipients = recipients,
 };
@@ -26,11 +29,15 @@ static void assert_same(const struct envelope *a, const struct envelope *b)
 {
     assert_true(str_eq(a->sender, b->sender) && str_eq(a->client, b->client));
     assert_int_equal(a->body_8bit, b->body_8bit);
+    assert_int_equal(a->ret, b->ret);
+    assert_true(str_eq(a->envid, b->envid));
     assert_int_equal(a->recipient_count, b->recipient_count);
     for (size_t i = 0; i < a->recipient_count; i++) {
         const struct recipient *x = &a->recipients[i];
         const struct recipient *y = &b->recipients[i];
         assert_true(str_eq(x->address, y->address));
+        assert_int_equal(x->notify.when, y->notify.when);
+        assert_true(str_eq(x->notify.orcpt, y->notify.orcpt));
         assert_int_equal(x->target.transport, y->target.transport);
         assert_true(str_eq(x->target.next_hop, y->target.next_hop));
         assert_true(str_eq(x->target.address, y->target.address));
