@@ -208,7 +208,8 @@ static void print_field(struct str key, struct str value, const char *first)
 void print_detail(struct str line)
 {
     /* The rest of a recipient's line was said of the message. */
-    static const char *const of_recipient[] = {"to", "state", "via", "attempts", "due", "last"};
+    static const char *const of_recipient[] = {"to",      "state",   "via",  "attempts", "due",
+                                               "warning", "expires", "last", "notify",   "orcpt"};
     struct buf scratch = buf_init(LINE_BYTES_MAX);
     struct str key, value;
 
@@ -216,7 +217,8 @@ void print_detail(struct str line)
         print_header(value);
     } else if (line_get(line, "n", &value, &scratch)) {
         for (size_t i = 0; i < countof(of_recipient); i++)
-            print_field(str_c(of_recipient[i]), value_of(line, of_recipient[i], &scratch), "to");
+            if (line_get(line, of_recipient[i], &value, &scratch))
+                print_field(str_c(of_recipient[i]), value, "to");
     } else {
         while (line_next(&line, &key, &value, &scratch))
             print_field(key, value, "msg");

@@ -331,6 +331,7 @@ static void mail_back(struct sending *s)
     uint64_t now = clock_now_us(&clock_system);
     struct dsn report = {.reporting_host = s->config->hostname,
                          .to = s->mail.sender,
+                         .envid = s->mail.envid,
                          .arrival_us = now,
                          .now_us = now,
                          .original_header =
@@ -372,7 +373,8 @@ static int deliver_steps(struct sending *s)
             return code;
     }
     send_all(s);
-    bool back = s->refused_count > 0 && is_quiet(s) && s->options->error_mode != 'q';
+    bool back = s->refused_count > 0 && is_quiet(s) && s->options->error_mode != 'q' &&
+                notify_wants(s->options->notify, NOTIFY_FAILURE);
     if (back && s->mail.sender.n > 0)
         mail_back(s);
     return s->options->error_mode == 'e' && s->code != EX_TEMPFAIL ? EX_OK : s->code;
@@ -390,7 +392,11 @@ static int deliver(struct sendmail *options)
         .domain = config->domain_count > 0 ? config->domains[0].name : config->hostname,
         .input = buf_init(config->message_bytes_max + READ_BYTES),
         .header = buf_init(HEADER_BYTES_MAX),
-        .mail = {.options = options, .config = config},
+        .mail = {.options = options,
+                 .config = config,
+                 .notify = options->notify,
+                 .ret = options->ret,
+                 .envid = options->envid},
         .known = map_new(),
         .refused = mem_new(REPORT_RECIPIENTS_MAX * sizeof *s.refused),
     };
@@ -516,6 +522,7 @@ int sendmail_main(int argc, char **argv)
             break;
         }
     }
+    arena_free(&s.arena);
     if (s.traffic && fclose(s.traffic) != 0 && code == EX_OK)
         code = fail(&s.line, EX_IOERR, "-X: %s", strerror(errno));
     return code;

@@ -8,7 +8,9 @@
 
 #include <stdio.h>
 
+#include "base/arena.h"
 #include "cli/cli.h"
+#include "mail/notify.h"
 
 int sendmail_main(int argc, char **argv);
 int mailq_main(int argc, char **argv);
@@ -22,7 +24,11 @@ struct sendmail {
     char error_mode;        /* of -e: p q m w e */
     bool recipients_inside; /* -t */
     bool ignore_dots;
-    bool body_8bit; /* -B8BITMIME */
+    bool body_8bit;         /* -B8BITMIME */
+    unsigned notify;        /* -N; of enum notify_when */
+    enum notify_return ret; /* -R */
+    struct str envid;       /* -V, decoded */
+    struct arena arena;     /* of it */
     uint64_t hops;
     const char *sender, *full_name; /* NULL: not given */
     FILE *traffic;                  /* -X */
@@ -38,6 +44,9 @@ struct mail {
     const struct config *config;
     struct str sender;
     bool body_8bit;
+    unsigned notify; /* of enum notify_when, for all of them */
+    enum notify_return ret;
+    struct str envid;
     const struct str *recipients;
     size_t recipient_count;
     struct str prefix, content; /* the message: one behind the other, lines in LF or CRLF */

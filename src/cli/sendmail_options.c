@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "cli/sendmail.h"
+#include "wire/parameter.h"
 
 static const char options[] = "A:B:b:C:cD:d:e:F:f:Gh:IiL:M:mN:nO:o:p:Q:q:R:r:sTtUV:vX:";
 static const char modes[] = "mspPidDvthHC";
@@ -87,24 +88,23 @@ static int take_ignore_dots(struct sendmail *s, const char *value)
 
 static int take_notify(struct sendmail *s, const char *value)
 {
-    struct str rest = str_c(value);
-
-    if (strcasecmp(value, "never") == 0)
-        return EX_OK;
-    do {
-        struct str word = str_cut(&rest, ',');
-
-        if (!str_eq_nocase(word, STR("success")) && !str_eq_nocase(word, STR("failure")) &&
-            !str_eq_nocase(word, STR("delay")))
-            return wrong(s, "-N is never, or some of success,failure,delay, not", value);
-    } while (rest.n > 0);
+    if (!notify_parse(str_c(value), &s->notify))
+        return wrong(s, "-N is never, or some of success,failure,delay, not", value);
     return EX_OK;
 }
 
 static int take_return(struct sendmail *s, const char *value)
 {
-    if (strcasecmp(value, "hdrs") != 0 && strcasecmp(value, "full") != 0)
+    if (!notify_return_parse(str_c(value), &s->ret))
         return wrong(s, "-R is full or hdrs, not", value);
+    return EX_OK;
+}
+
+static int take_envelope_id(struct sendmail *s, const char *value)
+{
+    if (!xtext_parse(str_c(value), ENVID_BYTES_MAX, &s->arena, &s->envid))
+        return wrong(s, "-V takes up to 100 characters, blanks, + and = written as +HH, not",
+                     value);
     return EX_OK;
 }
 
@@ -163,6 +163,7 @@ static const struct row {
     {'R', false, NULL, take_return},
     {'r', false, NULL, take_sender},
     {'t', false, NULL, take_inside},
+    {'V', false, NULL, take_envelope_id},
     {'v', true, "Verbose", take_verbose},
     {'X', false, NULL, take_traffic},
 };

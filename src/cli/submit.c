@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: ISC
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -113,14 +114,22 @@ void submit(const struct mail *m, struct status *results)
                                            .recipients = m->recipients,
                                            .recipient_count = m->recipient_count,
                                            .body_8bit = m->body_8bit,
+                                           .ret = m->ret,
+                                           .envid = m->envid,
                                            .size = m->prefix.n + m->content.n,
                                            .prefix = m->prefix,
                                            .content = m->content,
                                            .content_fd = -1}};
+    struct notify *notify = mem_new(m->recipient_count * sizeof *notify);
+
+    for (size_t i = 0; i < m->recipient_count; i++)
+        notify[i].when = m->notify;
+    r.message.notify = notify;
     memset(results, 0, m->recipient_count * sizeof *results);
     int error = connect_and_send(&r);
     struct status st = reply_status(REPLY_NO_CONNECTION, str_c(strerror(-error)));
 
+    free(notify);
     for (size_t i = 0; i < m->recipient_count; i++)
         if (results[i].class != 2 && results[i].class != 5)
             results[i] = results[i].class ? results[i] : st;

@@ -124,6 +124,9 @@ static int leave(int folder, const struct mail *m)
 
     drop_head_print(&head, &(struct drop_head){.sender = m->sender,
                                                .body_8bit = m->body_8bit,
+                                               .ret = m->ret,
+                                               .envid = m->envid,
+                                               .notify = m->notify,
                                                .recipients = m->recipients,
                                                .recipient_count = m->recipient_count});
     if (head.full)

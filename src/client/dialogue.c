@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "mail/reply.h"
+#include "wire/parameter.h"
 
 enum recipient_state {
     RECIPIENT_OPEN,
@@ -205,6 +206,8 @@ static void capability(struct dialogue *d, struct str line)
         d->offers.has_8bitmime = true;
     if (str_eq_nocase(word, STR("STARTTLS")))
         d->offers.has_starttls = true;
+    if (str_eq_nocase(word, STR("DSN")))
+        d->offers.has_dsn = true;
     if (str_eq_nocase(word, STR("SIZE"))) {
         d->offers.has_size = true;
         (void)str_u64(str_trim(line), &d->offers.size_max); /* without a number there is no limit */
@@ -373,7 +376,7 @@ static const struct step {
 /* Nothing may reach the wire that could end a command: the next line would be ours to answer for. */
 static bool address_sendable(struct str s)
 {
-    if (s.n > DIALOGUE_COMMAND_BYTES_MAX / 2)
+    if (s.n > DIALOGUE_ADDRESS_BYTES_MAX)
         return false;
     for (size_t i = 0; i < s.n; i++) {
         if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
@@ -400,6 +403,8 @@ static void say_mail(struct dialogue *d)
         buf_printf(&d->out, " SIZE=%llu", (unsigned long long)d->message.size);
     if (d->offers.has_8bitmime && d->message.body_8bit)
         buf_add(&d->out, STR(" BODY=8BITMIME"));
+    if (d->offers.has_dsn)
+        mail_wishes_print(&d->out, d->message.ret, d->message.envid);
     said(d, from, EXPECT_MAIL);
     say_recipients_from(d, 0);
 }
@@ -409,6 +414,8 @@ static void say_rcpt(struct dialogue *d)
     size_t from = d->out.n;
 
     buf_printf(&d->out, "RCPT TO:<%.*s>", STR_ARG(d->message.recipients[d->say_recipient]));
+    if (d->offers.has_dsn && d->message.notify)
+        rcpt_wishes_print(&d->out, &d->message.notify[d->say_recipient]);
     said(d, from, EXPECT_RCPT);
     say_recipients_from(d, d->say_recipient + 1);
 }

@@ -16,12 +16,14 @@
 #pragma once
 
 #include "base/buf.h"
+#include "mail/notify.h"
 #include "mail/status.h"
 #include "tls/policy.h"
 
 enum {
     DIALOGUE_PIPELINE_MAX = 64, /* commands without an answer yet, when PIPELINING is offered */
-    DIALOGUE_COMMAND_BYTES_MAX = 1024,
+    DIALOGUE_COMMAND_BYTES_MAX = 2048,
+    DIALOGUE_ADDRESS_BYTES_MAX = 512,
     DIALOGUE_OUT_BYTES_MAX = DIALOGUE_PIPELINE_MAX * DIALOGUE_COMMAND_BYTES_MAX,
     DIALOGUE_HOST_BYTES_MAX = 255,
     DIALOGUE_GREETING_BYTES_MAX = 512,
@@ -59,6 +61,9 @@ struct dialogue_message { /* borrowed until on_message_end */
     struct str sender;
     const struct str *recipients;
     size_t recipient_count;
+    const struct notify *notify; /* of each recipient; NULL: nothing was said */
+    enum notify_return ret;
+    struct str envid;
     bool body_8bit;
     uint64_t size;
 };
@@ -85,7 +90,7 @@ struct dialogue {
 
     struct buf greeting; /* the text of the 220 */
     struct dialogue_capabilities {
-        bool pipelining, has_size, has_8bitmime, has_starttls;
+        bool pipelining, has_size, has_8bitmime, has_starttls, has_dsn;
         uint64_t size_max; /* 0: no limit was announced */
     } offers;
     enum tls_policy tls;

@@ -422,6 +422,9 @@ void client_send(struct client *c, const struct client_message *m)
         .sender = m->sender,
         .recipients = m->recipients,
         .recipient_count = m->recipient_count,
+        .notify = m->notify,
+        .ret = m->ret,
+        .envid = m->envid,
         .body_8bit = m->body_8bit,
         .size = m->size,
     };
@@ -481,6 +484,11 @@ void client_print_tls(const struct client *c, struct buf *to)
         tls_peer_print(to, &c->tls_peer);
     else if (c->dialogue.tls != TLS_REQUIRED && c->dialogue.plain_why.n > 0)
         buf_printf(to, "plain, %.*s", STR_ARG(buf_str(&c->dialogue.plain_why)));
+}
+
+bool client_has_dsn(const struct client *c)
+{
+    return c->dialogue.offers.has_dsn;
 }
 
 size_t client_message_count(const struct client *c)

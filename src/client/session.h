@@ -10,6 +10,7 @@
 
 #include "io/loop.h"
 #include "io/socket.h"
+#include "mail/notify.h"
 #include "mail/status.h"
 #include "tls/policy.h"
 #include "tls/tls.h"
@@ -29,6 +30,9 @@ struct client_message {
     struct str sender;
     const struct str *recipients;
     size_t recipient_count;
+    const struct notify *notify; /* of each recipient; NULL: nothing was said */
+    enum notify_return ret;
+    struct str envid;
     bool body_8bit;
     uint64_t size;      /* prefix and content */
     struct str prefix;  /* sent first */
@@ -67,4 +71,6 @@ void client_print_tls(const struct client *c, struct buf *to);
 /* Has the server answered the last message at all (421 is no answer)? If not, an old connection
  * may just have run out, and the message can be sent again over a new one. */
 bool client_message_touched(const struct client *c);
+/* Does the server report on deliveries itself (RFC 3461)? It was told who wants what. */
+bool client_has_dsn(const struct client *c);
 size_t client_message_count(const struct client *c); /* sent over this connection so far */

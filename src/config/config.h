@@ -94,6 +94,8 @@ struct config {
     uint64_t *retry_us; /* the schedule; the last one repeats */
     size_t retry_count;
     uint64_t expire_us;
+    uint64_t warn_us;                /* 0: nobody is warned */
+    uint64_t bounces_per_sender_max; /* an hour; 0: no limit */
     uint64_t destination_concurrency_max;
     uint64_t free_floor_bytes;
     uint64_t history_days_max, history_bytes_max;

@@ -26,11 +26,18 @@ static void copy_strings(struct hold_job *j, struct str sender, struct str prefi
     j->next_hop = arena_copy(&j->arena, next_hop);
 }
 
+static void take_wishes(struct hold_job *j, uint8_t ret, struct str envid)
+{
+    j->ret = ret < RETURN_COUNT ? (enum notify_return)ret : RETURN_UNSAID;
+    j->envid = arena_copy(&j->arena, envid);
+}
+
 static void init_job(struct hold_job *j, const struct msg_job *m)
 {
     j->number = m->job;
     j->id = (struct id){.key = m->key, .node = m->node};
     j->body_8bit = m->body_8bit != 0;
+    take_wishes(j, m->ret, m->envid);
     copy_strings(j, m->sender, m->prefix, m->next_hop);
     j->memory = mem_copy(m->content.p, m->content.n);
     j->content = str_n(j->memory, m->content.n);
@@ -41,6 +48,7 @@ static void init_job_file(struct hold_job *j, const struct msg_job_file *m)
     j->number = m->job;
     j->id = (struct id){.key = m->key, .node = m->node};
     j->body_8bit = m->body_8bit != 0;
+    take_wishes(j, m->ret, m->envid);
     copy_strings(j, m->sender, m->prefix, m->next_hop);
     j->content_fd = m->file;
     j->content_offset = m->offset;
@@ -95,6 +103,7 @@ static void say_results(const struct hold *h, const struct hold_job *j)
             .number = j->recipients[i].number,
             .status = j->results[i],
             .next_hop_failed = j->next_hop_failed && !status_done(&j->results[i]),
+            .reports = j->reports,
             .host = j->host,
             .tls = j->tls,
             .detail = j->detail,

@@ -15,6 +15,7 @@
 #include "ipc/channel.h"
 #include "ipc/job.h"
 #include "mail/id.h"
+#include "mail/notify.h"
 
 /* The part of a job that every role has: a message for some recipients behind one next hop. It is
  * the first member of the role's own struct job. */
@@ -25,6 +26,8 @@ struct hold_job {
     struct id id;
     struct str sender, prefix, next_hop;
     bool body_8bit;
+    enum notify_return ret;
+    struct str envid;
     struct str content; /* or: */
     int content_fd;     /* -1: content is in memory */
     uint64_t content_offset, content_bytes;
@@ -34,6 +37,7 @@ struct hold_job {
 
     struct status *results; /* class 0: none yet */
     bool next_hop_failed;
+    bool reports; /* the host speaks DSN */
     bool ended; /* all results are known and were said to the queue, if it was there */
     struct str host, tls, detail; /* how it went: for the log and the trace */
 };

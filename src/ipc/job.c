@@ -1,9 +1,9 @@
-/* ipc/job.c - a count, then number, address and next hop of each recipient. */
+/* ipc/job.c - a count, then number, address, next hop and wishes of each recipient. */
 // SPDX-License-Identifier: ISC
 #include "ipc/job.h"
 
-/* The least that one recipient takes: its number and two empty strings. */
-enum { RECIPIENT_BYTES_MIN = 12 };
+/* The least that one recipient takes: its number, three empty strings and a byte. */
+enum { RECIPIENT_BYTES_MIN = 17 };
 
 void job_recipients_encode(struct buf *to, const struct job_recipient *list, size_t count)
 {
@@ -12,6 +12,8 @@ void job_recipients_encode(struct buf *to, const struct job_recipient *list, siz
         put_u32(to, list[i].number);
         put_str(to, list[i].address);
         put_str(to, list[i].next_hop);
+        put_u8(to, (uint8_t)list[i].notify.when);
+        put_str(to, list[i].notify.orcpt);
     }
 }
 
@@ -28,6 +30,8 @@ bool job_recipients_decode(struct str bytes, struct arena *a, struct job_recipie
         list[i].number = get_u32(&r);
         list[i].address = get_str(&r);
         list[i].next_hop = get_str(&r);
+        list[i].notify.when = get_u8(&r);
+        list[i].notify.orcpt = get_str(&r);
     }
     if (!reader_ended(&r))
         return false;

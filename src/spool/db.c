@@ -9,11 +9,14 @@
 #include "base/bytes.h"
 #include "base/check.h"
 
-/* Times are microseconds since 1970. A destination's due_us is a lower bound of its recipients'
+/* The schema as each version of ours added to it. A new spool takes all steps, one of an earlier
+ * Troika those that it lacks: so a step may not touch every row, and none is ever edited.
+ *
+ * Times are microseconds since 1970. A destination's due_us is a lower bound of its recipients'
  * (NULL: none queued), wake_us is when it has work: the later of due_us and back_off_until_us.
  * An original or a why that says nothing new is NULL. The log holds every page a commit touches,
  * so: as few indexes as the questions of spool.h need, and none on what nobody asks. */
-static const char schema[] =
+static const char *const schema[] = {
     "CREATE TABLE tally (one INTEGER PRIMARY KEY, last_key INT, last_destination INT,"
     " message_count INT, recipient_count INT, held_count INT, destination_count INT);"
     "INSERT INTO tally VALUES (1, 0, 0, 0, 0, 0, 0);"
@@ -31,9 +34,19 @@ static const char schema[] =
     "CREATE INDEX recipient_due ON recipient (destination, held, due_us) WHERE held = 0;"
     "CREATE INDEX recipient_expiry ON recipient (destination, held, expires_us);"
     "CREATE TABLE outbox (number INTEGER PRIMARY KEY, lines BLOB);"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 1;",
+    /* age_us: when its age matters next; that is its expiry where expires_us is NULL, else the
+     * time of the warning, which is still to be sent. One index answers for both. */
+    "ALTER TABLE message ADD COLUMN ret INT;"
+    "ALTER TABLE message ADD COLUMN envid BLOB;"
+    "ALTER TABLE recipient RENAME COLUMN expires_us TO age_us;"
+    "ALTER TABLE recipient ADD COLUMN expires_us INT;"
+    "ALTER TABLE recipient ADD COLUMN notify INT;"
+    "ALTER TABLE recipient ADD COLUMN orcpt BLOB;"
+    "PRAGMA user_version = 2;",
+};
 
-enum { SCHEMA_VERSION = 1, BUSY_MS = 5000 };
+enum { SCHEMA_VERSION = countof(schema), BUSY_MS = 5000 };
 
 /* Debian builds SQLite with secure_delete, which would rewrite every freed page. */
 static const char settings[] = "PRAGMA journal_mode = WAL;"
@@ -47,7 +60,7 @@ static const char settings[] = "PRAGMA journal_mode = WAL;"
 
 #define RECIPIENT_FROM                                                                             \
     "SELECT r.key, r.number, r.destination, r.address, r.original, d.transport, d.next_hop,"       \
-    " r.why, r.held, r.attempts, r.due_us, r.expires_us, r.last"                                   \
+    " r.why, r.held, r.attempts, r.due_us, r.age_us, r.last, r.expires_us, r.notify, r.orcpt"      \
     " FROM recipient r CROSS JOIN destination d ON d.id = r.destination "
 #define DESTINATION_FROM                                                                           \
     "SELECT id, transport, next_hop, back_off_until_us, failures, due_us, last, wake_us"           \
@@ -70,16 +83,17 @@ static const char *const sql_table[SQL_COUNT] = {
     [SQL_SET_SEGMENT] = "INSERT OR REPLACE INTO segment VALUES (?1, ?2)",
     [SQL_DROP_SEGMENT] = "DELETE FROM segment WHERE number = ?1",
 
-    [SQL_ADD_MESSAGE] = "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [SQL_ADD_MESSAGE] = "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+                        " ?11, ?12)",
     [SQL_MESSAGE] = "SELECT sender, client, prefix, received_us, expires_us, size, body_8bit,"
-                    " segment FROM message WHERE key = ?1",
+                    " segment, ret, envid FROM message WHERE key = ?1",
     [SQL_MESSAGE_PLACE] = "SELECT segment, offset, size FROM message WHERE key = ?1",
     [SQL_EMPTY_MESSAGE] = "SELECT segment FROM message WHERE key = ?1"
                           " AND NOT EXISTS (SELECT 1 FROM recipient WHERE key = ?1)",
     [SQL_DROP_MESSAGE] = "DELETE FROM message WHERE key = ?1",
 
     [SQL_ADD_RECIPIENT] = "INSERT INTO recipient VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9,"
-                          " NULL)",
+                          " NULL, ?10, ?11, ?12)",
     [SQL_RECIPIENT_EXISTS] = "SELECT 1 FROM recipient WHERE key = ?1 AND number = ?2",
     [SQL_RECIPIENT_STATE] = "SELECT destination, due_us, held, attempts, last FROM recipient"
                             " WHERE key = ?1 AND number = ?2",
@@ -99,10 +113,12 @@ static const char *const sql_table[SQL_COUNT] = {
         RECIPIENT_FROM "WHERE r.destination = ?1 AND r.held = 0 AND r.due_us <= ?2"
                        " AND (r.due_us, r.key, r.number) > (?3, ?4, ?5)"
                        " ORDER BY r.due_us, r.key, r.number LIMIT ?6",
-    [SQL_EXPIRED_RECIPIENTS] =
-        RECIPIENT_FROM "WHERE r.destination = ?1 AND r.held = 0 AND r.expires_us <= ?2"
-                       " AND (r.expires_us, r.key, r.number) > (?3, ?4, ?5)"
-                       " ORDER BY r.expires_us, r.key, r.number LIMIT ?6",
+    [SQL_SET_WARNED] = "UPDATE recipient SET age_us = expires_us, expires_us = NULL"
+                       " WHERE key = ?1 AND number = ?2 AND expires_us IS NOT NULL",
+    [SQL_AGED_RECIPIENTS] =
+        RECIPIENT_FROM "WHERE r.destination = ?1 AND r.held = 0 AND r.age_us <= ?2"
+                       " AND (r.age_us, r.key, r.number) > (?3, ?4, ?5)"
+                       " ORDER BY r.age_us, r.key, r.number LIMIT ?6",
     [SQL_FAR_RECIPIENTS] = "SELECT key, number FROM recipient"
                            " WHERE destination = ?1 AND held = 0 AND due_us > ?2 LIMIT ?3",
 
@@ -210,11 +226,11 @@ static int make_schema(sqlite3 *handle)
 
     if (r < 0 || version == SCHEMA_VERSION)
         return r;
-    if (version != 0)
+    if (version < 0 || version > SCHEMA_VERSION)
         return -EPROTONOSUPPORT; /* made by a later Troika */
     r = execute(handle, "BEGIN IMMEDIATE");
-    if (r == 0)
-        r = execute(handle, schema);
+    for (; r == 0 && version < SCHEMA_VERSION; version++)
+        r = execute(handle, schema[version]);
     return r == 0 ? execute(handle, "COMMIT") : r;
 }
 

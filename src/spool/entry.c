@@ -87,6 +87,7 @@ static void copy_envelope(struct spool_entry *e, const struct envelope *from)
         const struct recipient *r = &from->recipients[i];
         list[i] = (struct recipient){
             .address = arena_copy(a, r->address),
+            .notify = {.when = r->notify.when, .orcpt = arena_copy(a, r->notify.orcpt)},
             .target = {.transport = r->target.transport,
                        .next_hop = arena_copy(a, r->target.next_hop),
                        .address = arena_copy(a, r->target.address),
@@ -97,6 +98,8 @@ static void copy_envelope(struct spool_entry *e, const struct envelope *from)
         .sender = arena_copy(a, from->sender),
         .client = arena_copy(a, from->client),
         .body_8bit = from->body_8bit,
+        .ret = from->ret,
+        .envid = arena_copy(a, from->envid),
         .recipient_count = from->recipient_count,
         .recipients = list,
     };
@@ -311,6 +314,14 @@ int spool_add(struct spool_entry **m, struct str prefix, const struct spool_term
     return 0;
 }
 
+static void bind_if_any(sqlite3_stmt *st, int at, struct str s)
+{
+    if (s.n > 0)
+        bind_str(st, at, s);
+    else
+        bind_null(st, at);
+}
+
 static int add_message(struct spool *s, const struct spool_entry *e)
 {
     sqlite3_stmt *st = db_use(&s->db, SQL_ADD_MESSAGE);
@@ -330,7 +341,28 @@ static int add_message(struct spool *s, const struct spool_entry *e)
     bind_str(st, 8, e->envelope.sender);
     bind_str(st, 9, e->envelope.client);
     bind_str(st, 10, e->prefix);
+    bind_u64(st, 11, e->envelope.ret);
+    bind_if_any(st, 12, e->envelope.envid);
     return db_run(st);
+}
+
+uint64_t spool_age_us(const struct spool_terms *t, const struct notify *n)
+{
+    bool warns =
+        t->warn_us > 0 && t->warn_us < t->expires_us && notify_wants(n->when, NOTIFY_DELAY);
+
+    return warns ? t->warn_us : t->expires_us;
+}
+
+static void bind_age(sqlite3_stmt *st, const struct spool_terms *t, const struct notify *n)
+{
+    uint64_t age_us = spool_age_us(t, n);
+
+    bind_u64(st, 5, age_us);
+    if (age_us < t->expires_us)
+        bind_u64(st, 10, t->expires_us);
+    else
+        bind_null(st, 10);
 }
 
 static int add_recipient(struct spool *s, const struct spool_entry *e, uint32_t number)
@@ -347,7 +379,7 @@ static int add_recipient(struct spool *s, const struct spool_entry *e, uint32_t 
     bind_u64(st, 2, number);
     bind_u64(st, 3, destination);
     bind_u64(st, 4, e->terms.due_us);
-    bind_u64(st, 5, e->terms.expires_us);
+    bind_age(st, &e->terms, &to->notify);
     bind_u64(st, 6, e->terms.hold);
     bind_str(st, 7, to->target.address);
     if (str_eq(to->address, to->target.address))
@@ -355,6 +387,8 @@ static int add_recipient(struct spool *s, const struct spool_entry *e, uint32_t 
     else
         bind_str(st, 8, to->address);
     bind_str(st, 9, to->target.why);
+    bind_u64(st, 11, to->notify.when);
+    bind_if_any(st, 12, to->notify.orcpt);
     return db_run(st);
 }
 

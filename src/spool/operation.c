@@ -217,6 +217,22 @@ int spool_hold_recipient(struct spool *s, uint64_t key, uint32_t number, bool ho
     return 0;
 }
 
+static int apply_warned(struct spool *s, const struct operation *o)
+{
+    sqlite3_stmt *st = db_use(&s->db, SQL_SET_WARNED);
+
+    bind_u64(st, 1, o->key);
+    bind_u64(st, 2, o->number);
+    return db_run(st);
+}
+
+int spool_warned(struct spool *s, uint64_t key, uint32_t number)
+{
+    struct operation *o;
+
+    return recipient_operation(s, key, number, apply_warned, &o);
+}
+
 static int edit_due(struct spool *s, const struct operation *o, struct recipient_state *state)
 {
     state->due_us = o->at_us;

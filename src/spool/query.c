@@ -185,8 +185,10 @@ static void read_recipient(sqlite3_stmt *st, struct arena *a, struct spool_recip
         .held = column_u64(st, 8) != 0,
         .attempts = (uint32_t)column_u64(st, 9),
         .due_us = column_u64(st, 10),
-        .expires_us = column_u64(st, 11),
+        .age_us = column_u64(st, 11),
+        .expires_us = column_u64_or(st, 13, column_u64(st, 11)),
         .last = column_status(st, 12),
+        .notify = {.when = (unsigned)column_u64(st, 14), .orcpt = column_str(st, 15, a)},
     };
     bool same = sqlite3_column_type(st, 4) == SQLITE_NULL;
     ret->original = same ? ret->address : column_str(st, 4, a);
@@ -244,15 +246,14 @@ int spool_due_recipients(struct spool *s, uint64_t destination, uint64_t now_us,
     return n;
 }
 
-int spool_expired_recipients(struct spool *s, uint64_t destination, uint64_t now_us,
-                             struct spool_cursor *cursor, struct arena *a,
-                             struct spool_recipient *ret, size_t count)
+int spool_aged_recipients(struct spool *s, uint64_t destination, uint64_t now_us,
+                          struct spool_cursor *cursor, struct arena *a, struct spool_recipient *ret,
+                          size_t count)
 {
-    int n =
-        recipients_by_time(s, SQL_EXPIRED_RECIPIENTS, destination, now_us, cursor, a, ret, count);
+    int n = recipients_by_time(s, SQL_AGED_RECIPIENTS, destination, now_us, cursor, a, ret, count);
 
     if (n > 0)
-        cursor_behind(cursor, ret[n - 1].expires_us, &ret[n - 1]);
+        cursor_behind(cursor, ret[n - 1].age_us, &ret[n - 1]);
     return n;
 }
 
@@ -309,6 +310,8 @@ int spool_message(struct spool *s, uint64_t key, struct arena *a, struct spool_m
         .size = column_u64(st, 5),
         .body_8bit = column_u64(st, 6) != 0,
         .in_file = sqlite3_column_type(st, 7) == SQLITE_NULL,
+        .ret = (enum notify_return)column_u64(st, 8),
+        .envid = column_str(st, 9, a),
     };
     db_end(st);
     return 0;

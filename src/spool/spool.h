@@ -57,8 +57,11 @@ int spool_sync(struct spool_entry *m, struct loop *l, void (*done)(void *arg, in
                void *arg);
 struct spool_terms {
     uint64_t due_us, expires_us;
+    uint64_t warn_us; /* of those who want to hear of a delay; 0: nobody is warned */
     bool hold;
 };
+/* When the age of a recipient with such wishes matters first: a warning, or its expiry. */
+uint64_t spool_age_us(const struct spool_terms *t, const struct notify *n);
 /* Joins the current batch, consumes *m, also on failure; gives the message its id and replaces
  * PREFIX_ID_MARK in prefix (our header fields, CRLF). Durable with the next spool_commit. */
 int spool_add(struct spool_entry **m, struct str prefix, const struct spool_terms *t,
@@ -75,7 +78,9 @@ int spool_end_recipient(struct spool *s, uint64_t key, uint32_t number);
 int spool_defer_recipient(struct spool *s, uint64_t key, uint32_t number, uint64_t due_us,
                           const struct status *st);
 int spool_hold_recipient(struct spool *s, uint64_t key, uint32_t number, bool hold,
-                         const struct status *why);                  /* why may be NULL */
+                         const struct status *why); /* why may be NULL */
+/* Its sender knows that it is late: only its expiry matters from now on. */
+int spool_warned(struct spool *s, uint64_t key, uint32_t number);
 int spool_retry_now(struct spool *s, uint64_t key, uint32_t number); /* due := now, hold stays */
 int spool_move_recipient(struct spool *s, uint64_t key, uint32_t number,
                          const struct target *t); /* re-routed */
@@ -136,6 +141,8 @@ struct spool_recipient {
     bool held;
     uint32_t attempts;
     uint64_t due_us, expires_us;
+    uint64_t age_us; /* before expires_us: when its sender is to be warned */
+    struct notify notify;
     struct status last; /* class 0: never tried */
 };
 /* Due recipients of one destination by due time, after (after_due_us, after_key, after_number):
@@ -147,11 +154,11 @@ struct spool_cursor {
 int spool_due_recipients(struct spool *s, uint64_t destination, uint64_t now_us,
                          struct spool_cursor *cursor, struct arena *a, struct spool_recipient *ret,
                          size_t count);
-/* Those of a destination whose time is over, due or not, and not held; by expiry, which is what
- * the cursor's due_us means here. */
-int spool_expired_recipients(struct spool *s, uint64_t destination, uint64_t now_us,
-                             struct spool_cursor *cursor, struct arena *a,
-                             struct spool_recipient *ret, size_t count);
+/* Those of a destination whose age_us has come, due or not, and not held: to be given up, or
+ * warned of; by age_us, which is what the cursor's due_us means here. */
+int spool_aged_recipients(struct spool *s, uint64_t destination, uint64_t now_us,
+                          struct spool_cursor *cursor, struct arena *a, struct spool_recipient *ret,
+                          size_t count);
 /* All recipients of a message, by number (from 1). */
 int spool_recipients(struct spool *s, uint64_t key, uint32_t after_number, struct arena *a,
                      struct spool_recipient *ret, size_t count);
@@ -162,6 +169,8 @@ struct spool_message {
     uint64_t received_us, expires_us, size;
     bool body_8bit;
     bool in_file; /* content is a file of its own */
+    enum notify_return ret;
+    struct str envid;
 };
 int spool_message(struct spool *s, uint64_t key, struct arena *a,
                   struct spool_message *ret); /* -ENOENT */

@@ -435,7 +435,7 @@ static void test_pages(void **state)
         }
     assert_in_range(due_count, COUNT / 2 - 7, COUNT / 2 + 7);
     uint64_t over = half + 432000 * US_PER_S;
-    while ((n = spool_expired_recipients(t.s, d.id, over, &expired, &t.arena, page, PAGE)) > 0)
+    while ((n = spool_aged_recipients(t.s, d.id, over, &expired, &t.arena, page, PAGE)) > 0)
         for (int i = 0; i < n; i++, expired_count++)
             assert_true(page[i].expires_us <= over);
     assert_int_equal(expired_count, due_count);
@@ -900,21 +900,106 @@ static void test_idle_destinations(void **state)
     test_stop(&t);
 }
 
+static struct id put_wishing(struct test_spool *t, uint64_t warn_us)
+{
+    struct recipient to[] = {
+        test_recipient("a@x.test", "x.test:25"),
+        test_recipient("b@x.test", "x.test:25"),
+        test_recipient("c@x.test", "x.test:25"),
+    };
+    struct envelope e = {
+        .ret = RETURN_FULL, .envid = STR("Q 1"), .recipient_count = countof(to), .recipients = to};
+    struct spool_terms terms = {
+        .due_us = t->clock.now_us, .warn_us = warn_us, .expires_us = t->clock.now_us + 5 * HOUR_US};
+    struct spool_entry *m;
+    struct id id;
+
+    to[1].notify = (struct notify){.when = NOTIFY_FAILURE, .orcpt = STR("rfc822;z@y")};
+    to[2].notify.when = NOTIFY_DELAY | NOTIFY_SUCCESS;
+    assert_int_equal(spool_begin(t->s, &e, 0, &m), 0);
+    assert_int_equal(spool_write(m, STR("x")), 0);
+    assert_int_equal(spool_add(&m, STR(""), &terms, &id), 0);
+    test_commit(t);
+    return id;
+}
+
+static int aged(struct test_spool *t, uint64_t now_us, struct spool_recipient *ret, size_t count)
+{
+    struct spool_destination d;
+    struct spool_cursor first = {0};
+    struct str hop = STR("x.test:25");
+
+    assert_int_equal(spool_destination_find(t->s, TRANSPORT_RELAY, hop, &t->arena, &d), 0);
+    return spool_aged_recipients(t->s, d.id, now_us, &first, &t->arena, ret, count);
+}
+
+static void test_wishes_and_ages(void **state)
+{
+    struct test_spool t;
+    struct spool_recipient to[4];
+    struct spool_message m;
+
+    test_start(&t);
+    uint64_t began = t.clock.now_us;
+    struct id id = put_wishing(&t, began + HOUR_US);
+    spool_close(&t.s);
+    test_reopen(&t);
+    assert_int_equal(spool_message(t.s, id.key, &t.arena, &m), 0);
+    assert_int_equal(m.ret, RETURN_FULL);
+    expect_str(m.envid, "Q 1");
+    assert_int_equal(spool_recipients(t.s, id.key, 0, &t.arena, to, 4), 3);
+    assert_int_equal(to[1].notify.when, NOTIFY_FAILURE);
+    expect_str(to[1].notify.orcpt, "rfc822;z@y");
+    assert_int_equal(to[0].age_us, began + HOUR_US);
+    assert_int_equal(to[1].age_us, began + 5 * HOUR_US);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(to[i].expires_us, began + 5 * HOUR_US);
+
+    assert_int_equal(aged(&t, began + HOUR_US - 1, to, 4), 0);
+    assert_int_equal(aged(&t, began + HOUR_US, to, 4), 2);
+    assert_int_equal(to[1].number, 3);
+    assert_int_equal(spool_warned(t.s, id.key, 1), 0);
+    assert_int_equal(spool_warned(t.s, id.key, 1), 0); /* twice is once */
+    assert_int_equal(spool_warned(t.s, id.key, 9), -ENOENT);
+    test_commit(&t);
+    spool_close(&t.s);
+    test_reopen(&t);
+    assert_int_equal(aged(&t, began + HOUR_US, to, 4), 1);
+    assert_int_equal(to[0].number, 3);
+    assert_int_equal(aged(&t, began + 5 * HOUR_US, to, 4), 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(to[i].expires_us, began + 5 * HOUR_US);
+    test_stop(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_put_and_read),  cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_ending),        cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_due_order),     cmocka_unit_test(test_back_off),
-        cmocka_unit_test(test_bound),         cmocka_unit_test(test_bound_race),
-        cmocka_unit_test(test_held),          cmocka_unit_test(test_long_names),
-        cmocka_unit_test(test_pages),         cmocka_unit_test(test_events),
-        cmocka_unit_test(test_many_events),   cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_ids),           cmocka_unit_test(test_id_follows_clock),
-        cmocka_unit_test(test_pull_back),     cmocka_unit_test(test_large),
-        cmocka_unit_test(test_large_damaged), cmocka_unit_test(test_large_aborted),
-        cmocka_unit_test(test_crash),         cmocka_unit_test(test_room),
-        cmocka_unit_test(test_log),           cmocka_unit_test(test_idle_destinations),
+        cmocka_unit_test(test_put_and_read),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_ending),
+        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_due_order),
+        cmocka_unit_test(test_back_off),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_bound_race),
+        cmocka_unit_test(test_held),
+        cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_many_events),
+        cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_id_follows_clock),
+        cmocka_unit_test(test_pull_back),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_large_damaged),
+        cmocka_unit_test(test_large_aborted),
+        cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_room),
+        cmocka_unit_test(test_wishes_and_ages),
+        cmocka_unit_test(test_log),
+        cmocka_unit_test(test_idle_destinations),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

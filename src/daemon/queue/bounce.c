@@ -11,15 +11,19 @@
 #include "mail/header.h"
 
 enum {
-    QUOTED_BYTES_MAX = 32 * 1024, /* of the original's header */
+    QUOTED_BYTES_MAX = 32 * 1024,   /* of the original's header */
+    RETURNED_BYTES_MAX = 48 * 1024, /* RET=FULL: larger ones come back as their header */
     REPORT_BYTES_MAX = SPOOL_INLINE_BYTES_MAX - 1024,
     WAIT_US = 30 * 1000 * 1000,
 };
 
-struct failed {
-    struct failed *next;
-    struct active active;
-    struct failure failure; /* strings in the report's arena */
+enum report_kind { FAILURES, DELAYS, SUCCESSES };
+enum { NAME_BYTES = 12 };
+
+struct told {
+    struct told *next;
+    struct active active; /* not of a delay: it may be delivered meanwhile */
+    struct news news;     /* strings in the report's arena */
     uint64_t at_us;
 };
 
@@ -27,23 +31,39 @@ struct report {
     struct list link; /* among the waiting */
     struct arena arena;
     struct queue *queue;
-    struct id id; /* of the message it is about */
+    struct {
+        uint64_t key; /* of the message it is about */
+        uint32_t kind;
+    } name; /* its first NAME_BYTES are the key in the map */
+    struct id id;
     struct str sender;
     uint64_t received_us;
-    struct failed *first, **last;
+    struct told *first, **last;
     struct route_ask ask;
     uint64_t wait_until_us; /* monotonic */
 };
 
+static enum report_kind kind_of(const struct news *n)
+{
+    if (n->action == DSN_FAILED || n->with_failure)
+        return FAILURES;
+    return n->action == DSN_DELAYED ? DELAYS : SUCCESSES;
+}
+
+static struct str name_of(const struct report *r)
+{
+    return str_n((const char *)&r->name, NAME_BYTES);
+}
+
 void bounces_init(struct bounces *b)
 {
-    *b = (struct bounces){.by_key = map_new()};
+    *b = (struct bounces){.by_name = map_new()};
     list_init(&b->waiting);
 }
 
 bool bounces_full(const struct queue *q)
 {
-    return map_count(q->bounces.by_key) >= REPORTS_MAX;
+    return map_count(q->bounces.by_name) >= REPORTS_MAX;
 }
 
 /* ---- life of a report ---- */
@@ -51,10 +71,10 @@ bool bounces_full(const struct queue *q)
 static void report_free(struct report *r)
 {
     struct queue *q = r->queue;
-    for (struct failed *f = r->first; f != NULL; f = f->next)
-        active_remove(q, &f->active);
+    for (struct told *t = r->first; t != NULL; t = t->next)
+        active_remove(q, &t->active);
     route_ask_cancel(q, &r->ask);
-    map_remove(q->bounces.by_key, map_key_u64(&r->id.key));
+    map_remove(q->bounces.by_name, name_of(r));
     list_remove(&r->link);
     arena_free(&r->arena);
     free(r);
@@ -63,10 +83,10 @@ static void report_free(struct report *r)
 void bounces_done(struct queue *q)
 {
     size_t at = 0;
-    for (struct report *r = map_next(q->bounces.by_key, &at); r != NULL;
-         r = map_next(q->bounces.by_key, &at))
+    for (struct report *r = map_next(q->bounces.by_name, &at); r != NULL;
+         r = map_next(q->bounces.by_name, &at))
         report_free(r);
-    map_free(&q->bounces.by_key);
+    map_free(&q->bounces.by_name);
 }
 
 static void report_answered(void *arg, const struct msg_route_answer *answer);
@@ -76,17 +96,26 @@ static void report_ask(struct report *r)
     route_ask(r->queue, &r->ask, STR_NONE, r->sender, report_answered, r);
 }
 
-static struct report *report_new(struct queue *q, struct id id, struct str sender,
-                                 uint64_t received_us)
+static struct report *report_find(struct queue *q, struct id id, enum report_kind kind)
+{
+    struct report r = {.name = {.key = id.key, .kind = kind}};
+
+    return map_get(q->bounces.by_name, name_of(&r));
+}
+
+static struct report *report_new(struct queue *q, struct id id, enum report_kind kind,
+                                 struct str sender, uint64_t received_us)
 {
     struct report *r = mem_new(sizeof(*r));
     r->queue = q;
     r->id = id;
+    r->name.key = id.key;
+    r->name.kind = kind;
     r->received_us = received_us;
     r->sender = arena_copy(&r->arena, sender);
     r->last = &r->first;
     list_init(&r->link);
-    map_put(q->bounces.by_key, map_key_u64(&r->id.key), r);
+    map_put(q->bounces.by_name, name_of(r), r);
     report_ask(r);
     return r;
 }
@@ -110,49 +139,118 @@ void bounces_tick(struct queue *q)
     }
 }
 
-/* ---- those that cannot be reported on ---- */
+/* ---- what becomes of the recipients ---- */
 
-static void hold_failure(struct queue *q, struct id id, const struct failure *f, const char *why)
+static void line_outcome(struct buf *line, const struct news *n)
+{
+    line_address(line, "to", n->address);
+    if (!str_eq(n->original, n->address))
+        line_address(line, "original", n->original);
+    if (n->remote.n > 0)
+        line_str(line, "host", n->remote);
+    if (n->tls.n > 0)
+        line_str(line, "tls", n->tls);
+    event_status(line, &n->status);
+    if (n->detail.n > 0)
+        line_str(line, "detail", n->detail);
+    if (n->action == DSN_FAILED)
+        line_u64(line, "attempts", n->attempts);
+}
+
+static const char *event_name(const struct news *n)
+{
+    if (n->action == DSN_FAILED)
+        return n->expired ? "expired" : "bounced";
+    return n->action == DSN_DELAYED ? "warned" : "confirmed";
+}
+
+/* key, value: the report, or why there is none. */
+static void settle(struct queue *q, struct id id, const struct news *n, const char *key,
+                   const char *value)
+{
+    bool ends = n->action != DSN_FAILED || n->with_failure || !(n->notify & NOTIFY_EXPANDED) ||
+                notify_wants(n->notify, NOTIFY_FAILURE);
+
+    if (n->action == DSN_DELAYED)
+        queue_must(q, spool_warned(q->spool, id.key, n->number));
+    else if (ends) /* else the report on the alias does */
+        queue_must(q, spool_end_recipient(q->spool, id.key, n->number));
+    struct buf *line = event_begin(q, event_name(n), id);
+    if (n->action >= DSN_DELIVERED)
+        line_c(line, "action", dsn_action_name(n->action));
+    line_outcome(line, n);
+    line_c(line, key, value);
+    event_end(q);
+}
+
+static void hold_failure(struct queue *q, struct id id, const struct news *n, const char *why)
 {
     struct arena a = ARENA_INIT;
-    struct str text = arena_printf(&a, "%s: %s", why, f->status.text);
+    struct str text = arena_printf(&a, "%s: %s", why, n->status.text);
     struct status st =
-        status_make(f->status.code, f->status.class, f->status.subject, f->status.detail, text);
-    outcome_hold(q, "double-bounce", id, f->number, f->address, &st);
+        status_make(n->status.code, n->status.class, n->status.subject, n->status.detail, text);
+    outcome_hold(q, "double-bounce", id, n->number, n->address, &st);
     notice_add(q, id);
     arena_free(&a);
 }
 
-static void report_hold(struct report *r, const char *why)
+static void report_give_up(struct report *r)
 {
-    for (struct failed *f = r->first; f != NULL; f = f->next)
-        hold_failure(r->queue, r->id, &f->failure, why);
+    for (struct told *t = r->first; t != NULL; t = t->next) {
+        if (t->news.action == DSN_FAILED)
+            hold_failure(r->queue, r->id, &t->news, "and its sender cannot be reached");
+        else
+            settle(r->queue, r->id, &t->news, "unreported", "the sender cannot be reached");
+    }
     report_free(r);
 }
 
-void bounce_add(struct queue *q, struct id id, struct str sender, uint64_t received_us,
-                const struct failure *failure)
+static bool is_told(const struct report *r, const struct news *n)
 {
-    if (sender.n == 0) {
-        hold_failure(q, id, failure, "a notification that cannot be delivered");
-        return;
+    for (const struct told *t = r->first; t != NULL; t = t->next)
+        if (t->news.number == n->number && t->news.action == n->action)
+            return true;
+    return false;
+}
+
+static void report_add(struct report *r, const struct news *n)
+{
+    struct queue *q = r->queue;
+    struct told *t = arena_alloc(&r->arena, sizeof(*t));
+
+    t->active.name.key = r->id.key;
+    t->active.name.number = n->number;
+    t->news = *n;
+    struct str *strings[] = {&t->news.address,  &t->news.original, &t->news.orcpt, &t->news.remote,
+                             &t->news.next_hop, &t->news.tls,      &t->news.detail};
+    for (size_t i = 0; i < countof(strings); i++)
+        *strings[i] = arena_copy(&r->arena, *strings[i]);
+    t->at_us = clock_now_us(q->clock);
+    if (n->action != DSN_DELAYED)
+        active_add(q, &t->active);
+    *r->last = t;
+    r->last = &t->next;
+}
+
+void bounce_add(struct queue *q, struct id id, struct str sender, uint64_t received_us,
+                const struct news *n)
+{
+    struct report *r = report_find(q, id, kind_of(n));
+
+    if (n->action == DSN_FAILED && !notify_wants(n->notify, NOTIFY_FAILURE)) {
+        settle(q, id, n, "unreported", "the sender does not want to hear of failures");
+    } else if (sender.n == 0 && n->action == DSN_FAILED) {
+        hold_failure(q, id, n, "a notification that cannot be delivered");
+    } else if (sender.n == 0) {
+        settle(q, id, n, "unreported", "it has no sender");
+    } else if (r == NULL && !limit_allows(q, sender)) {
+        settle(q, id, n, "unreported", "more reports to this sender in an hour than allowed");
+    } else {
+        if (r == NULL)
+            r = report_new(q, id, kind_of(n), sender, received_us);
+        if (!is_told(r, n))
+            report_add(r, n);
     }
-    struct report *r = map_get(q->bounces.by_key, map_key_u64(&id.key));
-    if (r == NULL)
-        r = report_new(q, id, sender, received_us);
-    struct failed *f = arena_alloc(&r->arena, sizeof(*f));
-    f->active.name.key = id.key;
-    f->active.name.number = failure->number;
-    f->failure = *failure;
-    f->failure.address = arena_copy(&r->arena, failure->address);
-    f->failure.original = arena_copy(&r->arena, failure->original);
-    f->failure.remote = arena_copy(&r->arena, failure->remote);
-    f->failure.tls = arena_copy(&r->arena, failure->tls);
-    f->failure.detail = arena_copy(&r->arena, failure->detail);
-    f->at_us = clock_now_us(q->clock);
-    active_add(q, &f->active);
-    *r->last = f;
-    r->last = &f->next;
 }
 
 /* ---- making it ---- */
@@ -174,56 +272,87 @@ static int read_start(struct queue *q, const struct spool_message *m, struct are
     return r;
 }
 
-static int original_header(struct report *r, struct arena *a, struct str *ret)
+struct original { /* what a report returns; in an arena */
+    struct str header, whole, envid;
+    bool too_large;
+};
+
+static int read_original(struct report *r, struct arena *a, struct original *ret)
 {
     struct spool_message m;
     struct str content;
     int error = spool_message(r->queue->spool, r->id.key, a, &m);
+
     if (error == 0)
         error = read_start(r->queue, &m, a, &content);
     if (error < 0)
         return error;
-    content = str_sub(content, 0, header_bytes(content));
+    bool full = m.ret == RETURN_FULL && r->name.kind == FAILURES;
+    bool fits = !m.in_file && m.prefix.n + content.n <= RETURNED_BYTES_MAX;
+    struct buf whole = buf_init(RETURNED_BYTES_MAX);
+
+    *ret = (struct original){.envid = m.envid, .too_large = full && !fits};
+    if (full && fits) {
+        buf_add(&whole, m.prefix);
+        buf_add(&whole, content);
+        ret->whole = arena_copy(a, buf_str(&whole));
+    }
+    buf_free(&whole);
+    struct str header = str_sub(content, 0, header_bytes(content));
     struct buf all = buf_init(QUOTED_BYTES_MAX);
     buf_add(&all, str_sub(m.prefix, 0, QUOTED_BYTES_MAX));
-    buf_add(&all, str_sub(content, 0, QUOTED_BYTES_MAX - all.n));
-    *ret = arena_copy(a, buf_str(&all));
+    buf_add(&all, str_sub(header, 0, QUOTED_BYTES_MAX - all.n));
+    ret->header = arena_copy(a, buf_str(&all));
     buf_free(&all);
     return 0;
 }
 
-/* As many recipients as one small message can tell of; at least one. */
-static size_t print(struct report *r, const struct dsn_recipient *list, size_t count, bool expired,
-                    struct str header, struct buf *to)
+static bool print_fits(struct buf *to, const struct dsn *d)
+{
+    buf_reset(to);
+    dsn_print(to, d);
+    return !to->full && to->n <= REPORT_BYTES_MAX;
+}
+
+/* As many recipients as one small message can tell of, at least one; then as much of the original
+ * as there is room for. */
+static size_t print(struct report *r, const struct dsn_recipient *list, size_t count,
+                    const struct original *original, struct buf *to, bool *body_8bit)
 {
     struct dsn d = {.reporting_host = r->queue->config->hostname,
                     .to = r->sender,
                     .original_id = r->id,
+                    .envid = original->envid,
                     .arrival_us = r->received_us,
                     .now_us = clock_now_us(r->queue->clock),
-                    .expired = expired,
+                    .expired = r->first->news.expired,
                     .recipients = list,
                     .recipient_count = count};
-    for (;;) {
-        buf_reset(to);
-        dsn_print(to, &d);
-        if (d.recipient_count == 1 || (!to->full && to->n <= REPORT_BYTES_MAX))
-            break;
+
+    while (!print_fits(to, &d) && d.recipient_count > 1)
         d.recipient_count /= 2;
-    }
     size_t room = to->n < REPORT_BYTES_MAX ? REPORT_BYTES_MAX - to->n : 0;
-    do { /* quoting may make it longer */
-        d.original_header = str_sub(header, 0, room);
-        buf_reset(to);
-        dsn_print(to, &d);
-        room /= 2;
-    } while (to->n > REPORT_BYTES_MAX && d.original_header.n > 0);
+    d.original_header = str_sub(original->header, 0, room);
+    d.original = original->whole;
+    d.too_large = original->too_large;
+    while (!print_fits(to, &d) && d.original_header.n > 0) {
+        if (d.original.n > 0) {
+            d.original = STR_NONE;
+            d.too_large = true;
+            continue;
+        }
+        room /= 2; /* quoting may make it longer */
+        d.original_header = str_sub(original->header, 0, room);
+    }
+    *body_8bit = dsn_is_8bit(&d);
     return d.recipient_count;
 }
 
 static void tell_made(struct report *r, struct id made, const struct envelope *e, size_t size)
 {
-    struct buf *line = event_begin(r->queue, "bounce-made", made);
+    static const char *const names[] = {
+        [FAILURES] = "bounce-made", [DELAYS] = "warning-made", [SUCCESSES] = "confirmation-made"};
+    struct buf *line = event_begin(r->queue, names[r->name.kind], made);
     line_c(line, "about", id_print(r->id).p);
     line_address(line, "from", STR_NONE);
     line_u64(line, "size", size);
@@ -233,67 +362,76 @@ static void tell_made(struct report *r, struct id made, const struct envelope *e
     event_end(r->queue);
 }
 
-static void end_failed(struct report *r, struct failed *f, struct id made)
+/* Those that were delivered, or given up, since they became late need no warning any more. */
+static bool still_late(struct report *r, const struct told *t, struct arena *a)
 {
-    struct queue *q = r->queue;
-    queue_must(q, spool_end_recipient(q->spool, r->id.key, f->active.name.number));
-    struct buf *line = event_begin(q, f->failure.expired ? "expired" : "bounced", r->id);
-    line_address(line, "to", f->failure.address);
-    if (!str_eq(f->failure.original, f->failure.address))
-        line_address(line, "original", f->failure.original);
-    if (f->failure.remote.n > 0)
-        line_str(line, "host", f->failure.remote);
-    if (f->failure.tls.n > 0)
-        line_str(line, "tls", f->failure.tls);
-    event_status(line, &f->failure.status);
-    if (f->failure.detail.n > 0)
-        line_str(line, "detail", f->failure.detail);
-    line_u64(line, "attempts", f->failure.attempts);
-    line_c(line, "report", id_print(made).p);
-    event_end(q);
-    active_remove(q, &f->active);
+    struct spool_recipient row;
+    uint32_t number = t->news.number;
+    int n = spool_recipients(r->queue->spool, r->id.key, number - 1, a, &row, 1);
+
+    queue_must(r->queue, n);
+    return n == 1 && row.number == number && row.age_us < row.expires_us;
 }
 
-static struct dsn_recipient *list_failed(struct report *r, struct arena *a, size_t *ret_count)
+static void drop_old_news(struct report *r, struct arena *a)
+{
+    struct told **at = &r->first;
+
+    while (r->name.kind == DELAYS && *at != NULL) {
+        if (still_late(r, *at, a))
+            at = &(*at)->next;
+        else
+            *at = (*at)->next;
+    }
+}
+
+static struct dsn_recipient *list_told(struct report *r, struct arena *a, size_t *ret_count)
 {
     size_t count = 0;
-    for (const struct failed *f = r->first; f != NULL; f = f->next)
+    for (const struct told *t = r->first; t != NULL; t = t->next)
         count++;
-    struct dsn_recipient *list = arena_alloc(a, count * sizeof(*list));
+    struct dsn_recipient *list = arena_alloc(a, (count + 1) * sizeof(*list));
     *ret_count = count;
     count = 0;
-    for (const struct failed *f = r->first; f != NULL; f = f->next)
-        list[count++] = (struct dsn_recipient){.original = f->failure.original,
-                                               .final = f->failure.address,
-                                               .remote = f->failure.remote,
-                                               .status = f->failure.status,
-                                               .last_attempt_us = f->at_us,
-                                               .attempt_count = f->failure.attempts};
+    for (const struct told *t = r->first; t != NULL; t = t->next)
+        list[count++] = (struct dsn_recipient){.action = t->news.action,
+                                               .original = t->news.original,
+                                               .orcpt = t->news.orcpt,
+                                               .final = t->news.address,
+                                               .remote = t->news.remote,
+                                               .next_hop = t->news.next_hop,
+                                               .until_us = t->news.until_us,
+                                               .status = t->news.status,
+                                               .last_attempt_us = t->at_us,
+                                               .attempt_count = t->news.attempts};
     return list;
 }
 
-/* 0 when all failed recipients have been reported on and ended in this batch. */
-static int report_make(struct report *r, const struct envelope *e, struct arena *a)
+/* 0 when all has been reported and settled in this batch. */
+static int report_make(struct report *r, const struct envelope *to, struct arena *a)
 {
     size_t count;
-    const struct dsn_recipient *list = list_failed(r, a, &count);
+    drop_old_news(r, a);
+    const struct dsn_recipient *list = list_told(r, a, &count);
     struct buf text = buf_init(4 * (size_t)SPOOL_INLINE_BYTES_MAX);
-    struct str header = STR_NONE;
-    int error = original_header(r, a, &header);
+    struct original original = {0};
+    struct envelope e = *to;
+    int error = count > 0 ? read_original(r, a, &original) : 0;
 
     while (error == 0 && count > 0) {
         struct id made = {0};
-        size_t told = print(r, list, count, r->first->failure.expired, header, &text);
+        size_t told = print(r, list, count, &original, &text, &e.body_8bit);
         size_t split = header_bytes(buf_str(&text));
-        error = intake_own(r->queue, e, str_sub(buf_str(&text), 0, split),
+        error = intake_own(r->queue, &e, str_sub(buf_str(&text), 0, split),
                            str_skip(buf_str(&text), split), &made);
         if (error < 0)
             break;
-        tell_made(r, made, e, text.n);
+        tell_made(r, made, &e, text.n);
         list += told;
         count -= told;
         for (; told > 0; told--) {
-            end_failed(r, r->first, made);
+            settle(r->queue, r->id, &r->first->news, "report", id_print(made).p);
+            active_remove(r->queue, &r->first->active);
             r->first = r->first->next;
         }
     }
@@ -334,7 +472,7 @@ static void report_answered(void *arg, const struct msg_route_answer *answer)
     int error = -EAGAIN;
 
     if (status_never(&answer->status)) {
-        report_hold(r, "and its sender cannot be reached");
+        report_give_up(r);
         return;
     }
     /* In the turn's arena: the message is scheduled after the commit, when r has gone. */

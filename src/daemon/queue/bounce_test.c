@@ -229,6 +229,208 @@ static void expired_backlog_is_given_up_after_an_attempt(void **state)
     assert_int_equal(counts.recipient_count, 100); /* the reports */
 }
 
+/* ---- warnings ---- */
+
+/* A first failure, five hours, and another one; *job is its. */
+static void become_late(struct world *w, struct status st, bool next_hop_failed)
+{
+    finish_job(w, w->relay, next_job(w->relay), st, next_hop_failed);
+    pass(w, 5 * HOUR);
+    struct msg_job *job = next_job(w->relay);
+    assert_non_null(job);
+    finish_job(w, w->relay, job, st, next_hop_failed);
+    turn(w);
+}
+
+static void late_recipients_share_one_warning(void **state)
+{
+    struct world *w = *state;
+    struct id id = put(w, "alice@example.test", "a@dead.test b@dead.test");
+    become_late(w, ST_DEAD, true);
+    assert_int_equal(events_with(w, "event=warned"), 2);
+    assert_int_equal(events_with(w, "event=warning-made"), 1);
+    assert_int_equal(row_count(w, id), 2);
+    struct msg_job *job = next_job(w->local);
+    assert_true(content_has(job, "Action: delayed") && content_has(job, "Will-Retry-Until: "));
+    assert_true(content_has(job, "a@dead.test") && content_has(job, "b@dead.test"));
+    assert_true(content_has(job, "connection refused"));
+    /* Once, also over a restart: it is a fact of the rows. */
+    queue_end(w);
+    queue_begin(w);
+    peers_begin(w);
+    workers_say_held_end(w, 5);
+    pass(w, 3 * HOUR);
+    finish_job(w, w->relay, next_job(w->relay), ST_DEAD, true);
+    turn(w);
+    assert_int_equal(events_with(w, "event=deferred"), 6);
+    assert_int_equal(events_with(w, "event=warned"), 2); /* said again by the new queue */
+    assert_int_equal(events_with(w, "event=warning-made"), 1);
+}
+
+static void recipient_that_is_late_by_itself_is_warned_of(void **state)
+{
+    struct world *w = *state;
+    put(w, "alice@example.test", "bill@x.test");
+    become_late(w, ST_LATER, false);
+    assert_int_equal(events_with(w, "event=warned"), 1);
+    struct msg_job *job = next_job(w->local);
+    assert_true(content_has(job, "451 4.2.0 mailbox busy"));
+    assert_true(content_has(job, "Remote-MTA: dns; mx.test"));
+}
+
+static void nobody_is_warned_who_does_not_want_it(void **state)
+{
+    static const struct {
+        const char *sender;
+        unsigned notify;
+        uint64_t warn_us;
+        size_t warned;
+    } table[] = {
+        {"alice@example.test", 0, 4 * 3600, 1},
+        {"alice@example.test", NOTIFY_DELAY, 4 * 3600, 1},
+        {"alice@example.test", NOTIFY_FAILURE, 4 * 3600, 0},
+        {"alice@example.test", NOTIFY_NEVER, 4 * 3600, 0},
+        {"", 0, 4 * 3600, 0},
+        {"alice@example.test", 0, 0, 0},
+        {"alice@example.test", NOTIFY_DELAY, 6 * 24 * 3600, 0},
+    };
+    struct world *w = *state;
+    for (size_t i = 0; i < countof(table); i++) {
+        char to[32];
+        size_t before = events_with(w, "event=warned");
+        (void)snprintf(to, sizeof(to), "bill@d%zu.test", i);
+        w->notify = table[i].notify;
+        w->q->config->warn_us = table[i].warn_us * US_PER_S;
+        put(w, table[i].sender, to);
+        become_late(w, ST_DEAD, true);
+        assert_int_equal(events_with(w, "event=warned") - before, table[i].warned);
+        assert_int_equal(events_with(w, "event=bounced"), 0);
+    }
+}
+
+static void delivered_meanwhile_needs_no_warning(void **state)
+{
+    struct world *w = *state;
+    w->router_silent = true;
+    struct id id = put(w, "alice@example.test", "bill@x.test");
+    become_late(w, ST_LATER, false);
+    pass(w, HOUR); /* the report waits, the mail does not */
+    finish_job(w, w->relay, next_job(w->relay), ST_OK, false);
+    assert_int_equal(row_count(w, id), 0);
+    w->router_silent = false;
+    turn(w);
+    assert_int_equal(events_with(w, "warned") + events_with(w, "warning-made"), 0);
+}
+
+/* ---- what senders wish ---- */
+
+static void successes_are_confirmed_on_request(void **state)
+{
+    struct world *w = *state;
+    w->notify = NOTIFY_SUCCESS;
+    w->envid = STR("QQ1");
+    struct id id = put(w, "alice@example.test", "bob@example.test carol@x.test");
+    struct msg_job *local = next_job(w->local);
+    finish_job(w, w->local, local, ST_OK, false);
+    struct msg_job *relay = next_job(w->relay);
+    assert_true(str_eq_c(relay->envid, "QQ1"));
+    finish_job(w, w->relay, relay, ST_OK, false);
+    struct msg_job *job = next_job(w->local);
+    assert_true(content_has(job, "Action: delivered"));
+    assert_true(content_has(job, "Original-Envelope-Id: QQ1"));
+    job = next_job(w->local);
+    assert_true(content_has(job, "Action: relayed"));
+    assert_int_equal(row_count(w, id), 0);
+    assert_int_equal(events_with(w, "event=delivered"), 2);
+    assert_int_equal(events_with(w, "event=confirmed"), 2);
+}
+
+static void next_hop_that_reports_is_left_to_it(void **state)
+{
+    struct world *w = *state;
+    w->notify = NOTIFY_SUCCESS;
+    struct id id = put(w, "alice@example.test", "carol@x.test");
+    struct msg_job *job = next_job(w->relay);
+    job_result(w->relay->data,
+               &(struct msg_result){
+                   .job = job->job, .key = job->key, .number = 1, .status = ST_OK, .reports = 1});
+    job_end(w->relay->data, job->job);
+    turn(w);
+    assert_int_equal(row_count(w, id), 0);
+    assert_null(next_job(w->local));
+}
+
+static void expansion_is_told_also_when_its_teller_fails(void **state)
+{
+    static const unsigned wishes[] = {NOTIFY_NEVER, NOTIFY_FAILURE};
+    struct world *w = *state;
+    for (size_t i = 0; i < countof(wishes); i++) {
+        w->notify = wishes[i] | NOTIFY_EXPANDED;
+        struct id id = put(w, "alice@example.test", "carol@x.test");
+        finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+        turn(w);
+        assert_int_equal(row_count(w, id), 0);
+        struct msg_job *job = next_job(w->local);
+        assert_non_null(job);
+        assert_true(content_has(job, "Action: expanded"));
+        assert_int_equal(content_has(job, "Action: failed"), wishes[i] == NOTIFY_FAILURE);
+        assert_null(next_job(w->local));
+    }
+    assert_int_equal(events_with(w, "unreported="), 1);
+}
+
+static void never_means_an_event_and_nothing_else(void **state)
+{
+    struct world *w = *state;
+    w->notify = NOTIFY_NEVER;
+    struct id id = put(w, "alice@example.test", "bill@x.test");
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    assert_int_equal(row_count(w, id), 0);
+    assert_null(next_job(w->local));
+    assert_int_equal(events_with(w, "unreported="), 1);
+}
+
+static void whole_messages_come_back_up_to_a_size(void **state)
+{
+    struct world *w = *state;
+    struct buf content = buf_init(MIB);
+    w->ret = RETURN_FULL;
+    put(w, "alice@example.test", "bill@x.test");
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    struct msg_job *job = next_job(w->local);
+    assert_true(content_has(job, "Content-Type: message/rfc822") && content_has(job, "body\r\n"));
+    buf_add(&content, CONTENT);
+    while (content.n < 60 * KIB)
+        buf_add_c(&content, "a line of the body\r\n");
+    put_named(w, "alice@example.test", "bill@x.test", buf_str(&content));
+    turn(w);
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    job = next_job(w->local);
+    assert_true(content_has(job, "text/rfc822-headers") && content_has(job, "too large"));
+    assert_false(content_has(job, "a line of the body"));
+    buf_free(&content);
+}
+
+static void too_many_reports_to_one_sender(void **state)
+{
+    struct world *w = *state;
+    w->q->config->bounces_per_sender_max = 2;
+    for (int i = 0; i < 5; i++) {
+        put(w, i % 2 == 0 ? "alice@example.test" : "ALICE@example.test", "bill@x.test");
+        finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    }
+    assert_int_equal(events_with(w, "event=bounced"), 5);
+    assert_int_equal(events_with(w, "event=bounce-made"), 2);
+    assert_int_equal(events_with(w, "unreported="), 3);
+    put(w, "bob@example.test", "bill@x.test");
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    assert_int_equal(events_with(w, "event=bounce-made"), 3);
+    pass(w, HOUR);
+    put(w, "alice@example.test", "bill@x.test");
+    finish_job(w, w->relay, next_job(w->relay), ST_NEVER, false);
+    assert_int_equal(events_with(w, "event=bounce-made"), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +445,16 @@ int main(void)
         IN_A_WORLD(double_bounces_of_one_batch_all_count),
         IN_A_WORLD(sender_that_does_not_exist),
         IN_A_WORLD(expired_backlog_is_given_up_after_an_attempt),
+        IN_A_WORLD(late_recipients_share_one_warning),
+        IN_A_WORLD(recipient_that_is_late_by_itself_is_warned_of),
+        IN_A_WORLD(nobody_is_warned_who_does_not_want_it),
+        IN_A_WORLD(delivered_meanwhile_needs_no_warning),
+        IN_A_WORLD(successes_are_confirmed_on_request),
+        IN_A_WORLD(next_hop_that_reports_is_left_to_it),
+        IN_A_WORLD(expansion_is_told_also_when_its_teller_fails),
+        IN_A_WORLD(never_means_an_event_and_nothing_else),
+        IN_A_WORLD(whole_messages_come_back_up_to_a_size),
+        IN_A_WORLD(too_many_reports_to_one_sender),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

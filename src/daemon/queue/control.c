@@ -165,6 +165,16 @@ static const struct hop *hop_of(struct asker *k, uint64_t id)
     return hop;
 }
 
+static void add_notify(struct asker *k, const struct notify *n)
+{
+    buf_reset(&k->scratch);
+    notify_print(&k->scratch, n->when);
+    if (k->scratch.n > 0)
+        line_str(&k->line, "notify", buf_str(&k->scratch));
+    if (n->orcpt.n > 0)
+        line_str(&k->line, "orcpt", n->orcpt);
+}
+
 static void add_row(struct asker *k, const struct spool_recipient *r)
 {
     const struct hop *hop = hop_of(k, r->destination);
@@ -180,6 +190,10 @@ static void add_row(struct asker *k, const struct spool_recipient *r)
     add_last(k, r->last.class != 0 ? &r->last : &hop->last);
     line_u64(line, "size", k->message.size);
     add_time(line, "received", k->message.received_us);
+    add_time(line, "expires", r->expires_us);
+    if (r->age_us < r->expires_us)
+        add_time(line, "warning", r->age_us);
+    add_notify(k, &r->notify);
     line_end(k);
     k->count++;
 }
@@ -218,6 +232,10 @@ static void show_message(struct asker *k)
     line_u64(line, "size", k->message.size);
     add_time(line, "received", k->message.received_us);
     add_time(line, "expires", k->message.expires_us);
+    if (k->message.envid.n > 0)
+        line_str(line, "envid", k->message.envid);
+    if (k->message.ret != RETURN_UNSAID)
+        line_c(line, "ret", notify_return_name(k->message.ret));
     line_str(line, "client", k->message.client);
     line_end(k);
     show_fields(k, k->message.prefix);

@@ -60,7 +60,7 @@ static struct destination *destination_add(struct queue *q, const struct spool_d
     d->failures = row->failures;
     d->window = row->failures > 0 ? 1 : WINDOW_FIRST;
     list_init(&d->link);
-    list_init(&d->expiry_link);
+    list_init(&d->age_link);
     map_put(q->destinations.by_name, d->name, d);
     return d;
 }
@@ -106,7 +106,7 @@ struct destination *destination_get(struct queue *q, enum transport t, struct st
 
 void destination_rest(struct queue *q, struct destination *d)
 {
-    if (d->job_count > 0 || d->more || d->in_ring || d->expiring || d->idle)
+    if (d->job_count > 0 || d->more || d->in_ring || d->ageing || d->idle)
         return;
     d->cursor = (struct spool_cursor){0};
     d->idle = true;
@@ -181,7 +181,7 @@ void destination_failed(struct queue *q, struct destination *d, uint64_t started
     d->back_off_until_us = now + retry_delay_us(q->config, d->failures, d->id + now);
     queue_must(q,
                spool_destination_back_off(q->spool, d->id, d->back_off_until_us, d->failures, st));
-    schedule_expire(q, d, started_us, st);
+    schedule_age(q, d, started_us, st);
 }
 
 uint64_t retry_delay_us(const struct config *c, uint32_t failures, uint64_t seed)

@@ -32,12 +32,13 @@ struct destination {
     uint32_t failures;
     struct peer *last_peer; /* has, perhaps, a connection open */
 
-    /* After a failed attempt: those whose time was over when it began are given up. */
-    struct list expiry_link;
-    bool expiring;
-    uint64_t expiring_at_us;
-    struct spool_cursor expiry_cursor;
-    struct status expiry_status;
+    /* After a failed attempt: those whose time was over when it began are given up, and the
+     * senders of those that had become late are warned. */
+    struct list age_link;
+    bool ageing;
+    uint64_t ageing_at_us;
+    struct spool_cursor age_cursor;
+    struct status age_status;
 };
 
 struct destinations {

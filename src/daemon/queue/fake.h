@@ -55,6 +55,9 @@ struct world {
     int given_up;
     bool done;
     uint64_t ticket;
+    unsigned notify; /* what put() wishes for each recipient */
+    enum notify_return ret;
+    struct str envid;
     bool router_silent;
     void (*prepare)(struct queue *q); /* before it opens its spool */
     void (*on_sent)(struct channel *c, union message *m);
@@ -165,6 +168,7 @@ static struct config *fake_config(uint64_t fingerprint)
     for (size_t i = 0; i < countof(minutes); i++)
         c->retry_us[i] = minutes[i] * 60 * US_PER_S;
     c->expire_us = UINT64_C(5) * 24 * 3600 * US_PER_S;
+    c->warn_us = UINT64_C(4) * 3600 * US_PER_S;
     c->destination_concurrency_max = 20;
     c->routing_fingerprint = fingerprint;
     return c;
@@ -340,13 +344,17 @@ static void put_named(struct world *w, const char *sender, const char *recipient
 {
     struct arena a = ARENA_INIT;
     struct recipient list[200];
-    struct envelope e = {.sender = str_c(sender), .client = STR("with=ESMTP"), .recipients = list};
+    struct envelope e = {.sender = str_c(sender),
+                         .client = STR("with=ESMTP"),
+                         .ret = w->ret,
+                         .envid = w->envid,
+                         .recipients = list};
     struct buf bytes = buf_init(MIB);
     struct str rest = str_c(recipients);
     while (rest.n > 0) {
         struct str one = str_cut_word(&rest);
-        list[e.recipient_count++] =
-            (struct recipient){.address = one, .target = fake_route(one, &a)};
+        list[e.recipient_count++] = (struct recipient){
+            .address = one, .notify = {.when = w->notify}, .target = fake_route(one, &a)};
     }
     envelope_encode(&bytes, &e);
     intake_put(w->smtpd->data, &(struct msg_put){.ticket = ++w->ticket,

@@ -101,6 +101,10 @@ static void tell_accepted(struct queue *q, const struct accepted *a)
     line_u64(line, "rcpts", e->recipient_count);
     if (a->held)
         line_c(line, "held", "yes");
+    if (e->envid.n > 0)
+        line_str(line, "envid", e->envid);
+    if (e->ret != RETURN_UNSAID)
+        line_c(line, "ret", notify_return_name(e->ret));
     add_client(line, e->client);
     for (size_t i = 0; i < e->recipient_count; i++) {
         if (i > 0 && (i % EVENT_RECIPIENTS_MAX == 0 || line->n > LINE_BYTES_MAX / 2)) {
@@ -133,14 +137,17 @@ static int add(struct queue *q, struct peer *peer, uint64_t ticket, struct spool
                const struct envelope *e, struct str prefix, struct accepted **ret)
 {
     uint64_t now = clock_now_us(q->clock);
-    struct spool_terms terms = {
-        .due_us = now, .expires_us = now + q->config->expire_us, .hold = q->config->hold};
+    bool warns = e->sender.n > 0 && q->config->warn_us > 0;
+    struct spool_terms terms = {.due_us = now,
+                                .expires_us = now + q->config->expire_us,
+                                .warn_us = warns ? now + q->config->warn_us : 0,
+                                .hold = q->config->hold};
     struct id id;
     int r = spool_add(entry, prefix, &terms, &id);
     if (r < 0)
         return r;
     *ret = note(q, peer, ticket, id, e);
-    (*ret)->expires_us = terms.expires_us;
+    (*ret)->terms = terms;
     return 0;
 }
 
@@ -288,13 +295,16 @@ static void copy_envelope(struct arena *a, struct envelope *e)
 {
     e->sender = arena_copy(a, e->sender);
     e->client = arena_copy(a, e->client);
+    e->envid = arena_copy(a, e->envid);
     struct recipient *list = arena_alloc(a, e->recipient_count * sizeof(*list));
     for (size_t i = 0; i < e->recipient_count; i++) {
         const struct recipient *from = &e->recipients[i];
-        list[i] = (struct recipient){.address = arena_copy(a, from->address),
-                                     .target = {.transport = from->target.transport,
-                                                .next_hop = arena_copy(a, from->target.next_hop),
-                                                .address = arena_copy(a, from->target.address)}};
+        list[i] = (struct recipient){
+            .address = arena_copy(a, from->address),
+            .notify = {.when = from->notify.when, .orcpt = arena_copy(a, from->notify.orcpt)},
+            .target = {.transport = from->target.transport,
+                       .next_hop = arena_copy(a, from->target.next_hop),
+                       .address = arena_copy(a, from->target.address)}};
     }
     e->recipients = list;
 }

@@ -12,6 +12,7 @@
 #include "ipc/message.h"
 #include "mail/envelope.h"
 #include "mail/id.h"
+#include "spool/spool.h"
 
 struct queue;
 struct peer;
@@ -22,7 +23,8 @@ struct accepted { /* in the batch of this turn; lives in the turn's arena */
     uint64_t ticket;
     struct id id;
     struct envelope envelope;
-    uint64_t received_us, expires_us, size;
+    uint64_t received_us, size;
+    struct spool_terms terms;
     bool held;
     struct str prefix, content; /* content: empty when it was not worth keeping in memory */
     bool has_content;

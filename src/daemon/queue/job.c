@@ -92,7 +92,10 @@ static void recipient_add(struct queue *q, struct job *j, const struct spool_rec
                                       .address = arena_copy(&j->arena, r->address),
                                       .original = arena_copy(&j->arena, r->original),
                                       .attempts = r->attempts,
-                                      .expires_us = r->expires_us};
+                                      .notify = r->notify.when,
+                                      .orcpt = arena_copy(&j->arena, r->notify.orcpt),
+                                      .expires_us = r->expires_us,
+                                      .age_us = r->age_us};
     active_add(q, &s->active);
 }
 
@@ -102,10 +105,14 @@ static void send_job(struct job *j, const struct job_message *m)
     struct buf recipients = buf_init(PACKET_BYTES_MAX);
     struct str next_hop = j->destination->next_hop;
 
-    for (size_t i = 0; i < j->recipient_count; i++)
-        list[i] = (struct job_recipient){.number = j->recipients[i].active.name.number,
-                                         .address = j->recipients[i].address,
-                                         .next_hop = next_hop};
+    for (size_t i = 0; i < j->recipient_count; i++) {
+        const struct job_recipient_state *s = &j->recipients[i];
+
+        list[i] = (struct job_recipient){
+            .number = s->active.name.number, .address = s->address, .next_hop = next_hop};
+        if (j->destination->transport == TRANSPORT_RELAY) /* nobody else passes them on */
+            list[i].notify = (struct notify){.when = s->notify & NOTIFY_ASKED, .orcpt = s->orcpt};
+    }
     job_recipients_encode(&recipients, list, j->recipient_count);
     if (m->file >= 0) {
         struct msg_job_file f = {.kind = MSG_JOB_FILE,
@@ -117,6 +124,8 @@ static void send_job(struct job *j, const struct job_message *m)
                                  .next_hop = next_hop,
                                  .recipients = buf_str(&recipients),
                                  .body_8bit = m->body_8bit,
+                                 .ret = (uint8_t)m->ret,
+                                 .envid = m->envid,
                                  .prefix = m->prefix,
                                  .size = m->size,
                                  .file = m->file};
@@ -131,6 +140,8 @@ static void send_job(struct job *j, const struct job_message *m)
                             .next_hop = next_hop,
                             .recipients = buf_str(&recipients),
                             .body_8bit = m->body_8bit,
+                            .ret = (uint8_t)m->ret,
+                            .envid = m->envid,
                             .prefix = m->prefix,
                             .size = m->content.n,
                             .content = m->content};

@@ -31,8 +31,10 @@ struct job_recipient_state {
     struct active active;
     bool settled;
     struct str address, original;
+    unsigned notify; /* of enum notify_when */
+    struct str orcpt;
     uint32_t attempts;
-    uint64_t expires_us;
+    uint64_t expires_us, age_us;
 };
 
 struct job {
@@ -72,6 +74,8 @@ struct job_message { /* what the scheduler knows of the message, borrowed */
     struct str sender, prefix, content;
     uint64_t received_us, size;
     bool body_8bit;
+    enum notify_return ret;
+    struct str envid;
     int file; /* content is in this descriptor, which job_start takes; -1: in content */
 };
 /* Starts one job for these recipients of the message; at most JOB_RECIPIENTS_MAX. */

@@ -27,11 +27,54 @@ static void add_hop(struct buf *line, const struct job *j, const struct msg_resu
         line_str(line, "tls", m->tls);
 }
 
+static struct news news_of(const struct job *j, const struct job_recipient_state *s,
+                           const struct msg_result *m, enum dsn_action action)
+{
+    return (struct news){.action = action,
+                         .number = s->active.name.number,
+                         .address = s->address,
+                         .original = s->original,
+                         .notify = s->notify,
+                         .orcpt = s->orcpt,
+                         .remote = m->host,
+                         .tls = m->tls,
+                         .next_hop = j->destination ? j->destination->next_hop : STR_NONE,
+                         .detail = m->detail,
+                         .status = m->status,
+                         .attempts = s->attempts + 1,
+                         .until_us = s->expires_us};
+}
+
+static void tell(struct queue *q, const struct job *j, const struct news *n)
+{
+    bounce_add(q, j->id, j->sender, j->received_us, n);
+}
+
+/* Of the alias as a whole, 5.2.7.3; in the same report as a failure. */
+static void tell_expanded(struct queue *q, const struct job *j, const struct job_recipient_state *s,
+                          const struct msg_result *m, bool failed)
+{
+    struct news n = news_of(j, s, m, DSN_EXPANDED);
+
+    n.address = s->original;
+    n.status = status_make(0, 2, 1, 5, STR("sent to all members"));
+    n.remote = n.next_hop = n.tls = STR_NONE;
+    n.with_failure = failed;
+    tell(q, j, &n);
+}
+
+/* Who shall tell the sender of the success, RFC 3461 5.2.2, 5.2.3: nobody, if the next host does. */
+static bool confirms(const struct job *j, const struct job_recipient_state *s,
+                     const struct msg_result *m)
+{
+    return j->sender.n > 0 && notify_wants(s->notify, NOTIFY_SUCCESS) && !m->reports;
+}
+
 static void delivered(struct queue *q, struct job *j, const struct job_recipient_state *s,
                       const struct msg_result *m)
 {
     uint64_t now = clock_now_us(q->clock);
-    queue_must(q, spool_end_recipient(q->spool, j->id.key, s->active.name.number));
+    bool local = j->destination != NULL && j->destination->transport == TRANSPORT_LOCAL;
     struct buf *line = begin(q, "delivered", j, s);
     add_hop(line, j, m);
     event_status(line, &m->status);
@@ -39,23 +82,27 @@ static void delivered(struct queue *q, struct job *j, const struct job_recipient
         line_str(line, "detail", m->detail);
     line_u64(line, "ms", now > j->received_us ? (now - j->received_us) / 1000 : 0);
     event_end(q);
+    if (s->notify & NOTIFY_EXPANDED && j->sender.n > 0) {
+        tell_expanded(q, j, s, m, false);
+    } else if (confirms(j, s, m)) {
+        struct news n = news_of(j, s, m, local ? DSN_DELIVERED : DSN_RELAYED);
+        tell(q, j, &n);
+    } else {
+        queue_must(q, spool_end_recipient(q->spool, j->id.key, s->active.name.number));
+    }
 }
 
 static void failed(struct queue *q, struct job *j, const struct job_recipient_state *s,
                    const struct msg_result *m, bool expired)
 {
-    struct failure f = {.number = s->active.name.number,
-                        .address = s->address,
-                        .original = s->original,
-                        .remote = m->host,
-                        .tls = m->tls,
-                        .detail = m->detail,
-                        .status = m->status,
-                        .attempts = s->attempts + 1,
-                        .expired = expired};
+    struct news n = news_of(j, s, m, DSN_FAILED);
+
+    n.expired = expired;
     if (expired)
-        f.status = reply_status(REPLY_EXPIRED, str_c(m->status.text));
-    bounce_add(q, j->id, j->sender, j->received_us, &f);
+        n.status = reply_status(REPLY_EXPIRED, str_c(m->status.text));
+    if (s->notify & NOTIFY_EXPANDED && j->sender.n > 0)
+        tell_expanded(q, j, s, m, notify_wants(s->notify, NOTIFY_FAILURE));
+    tell(q, j, &n);
 }
 
 static void tell_deferred(struct queue *q, struct job *j, const struct job_recipient_state *s,
@@ -82,6 +129,10 @@ static void deferred(struct queue *q, struct job *j, const struct job_recipient_
                spool_defer_recipient(q->spool, j->id.key, s->active.name.number, due, &m->status));
     schedule_due_at(q, due);
     tell_deferred(q, j, s, m, due);
+    if (s->age_us < s->expires_us && j->started_us >= s->age_us) {
+        struct news n = news_of(j, s, m, DSN_DELAYED);
+        tell(q, j, &n);
+    }
 }
 
 static void next_hop_failed(struct queue *q, struct job *j, const struct job_recipient_state *s,

@@ -224,6 +224,7 @@ struct queue *queue_new(struct worker *w)
     jobs_init(q);
     destinations_init(&q->destinations);
     bounces_init(&q->bounces);
+    limit_init(&q->limit);
     notice_init(q);
     schedule_init(q);
     return q;
@@ -303,6 +304,7 @@ void queue_free(struct queue **at)
     reroute_done(q);
     notice_done(q);
     bounces_done(q);
+    limit_done(&q->limit);
     schedule_done(q);
     destinations_done(&q->destinations);
     jobs_done(q);

@@ -22,6 +22,7 @@
 #include "daemon/queue/event.h"
 #include "daemon/queue/intake.h"
 #include "daemon/queue/job.h"
+#include "daemon/queue/limit.h"
 #include "daemon/queue/notice.h"
 #include "daemon/queue/outcome.h"
 #include "daemon/queue/reroute.h"
@@ -72,6 +73,7 @@ struct queue {
     struct destinations destinations;
     struct schedule schedule;
     struct bounces bounces;
+    struct limit limit;
     struct notice notice;
     struct reroute reroute;
 };

@@ -8,7 +8,7 @@
 #include "daemon/queue/queue.h"
 #include "mail/reply.h"
 
-enum { SCAN_EVERY_US = 100 * 1000, EXPIRED_ROWS = 32, FRESH_RECIPIENTS_MAX = JOB_RECIPIENTS_MAX };
+enum { SCAN_EVERY_US = 100 * 1000, AGED_ROWS = 32, FRESH_RECIPIENTS_MAX = JOB_RECIPIENTS_MAX };
 
 static void due_fired(void *arg);
 
@@ -19,7 +19,7 @@ void schedule_init(struct queue *q)
         .due_us = UINT64_MAX, .rescan = true, .page = mem_new(PAGE_ROWS_MAX * sizeof(*s->page))};
     for (size_t t = 0; t < TRANSPORT_COUNT; t++)
         list_init(&s->ring[t]);
-    list_init(&s->expiring);
+    list_init(&s->ageing);
 }
 
 void schedule_done(struct queue *q)
@@ -139,6 +139,8 @@ static bool start_one(struct queue *q, struct destination *d, struct peer *peer,
         job.received_us = m.received_us;
         job.size = m.size;
         job.body_8bit = m.body_8bit;
+        job.ret = m.ret;
+        job.envid = m.envid;
         job_start(q, peer, d, &job, rows, count);
     } else if (r == -EBADMSG) {
         outcome_damaged(q, m.id);
@@ -273,6 +275,8 @@ static void start_fresh(struct queue *q, const struct accepted *a, struct destin
                             .received_us = a->received_us,
                             .size = a->size,
                             .body_8bit = a->envelope.body_8bit,
+                            .ret = a->envelope.ret,
+                            .envid = a->envelope.envid,
                             .file = -1};
     job_start(q, peer, d, &m, rows, count);
 }
@@ -293,7 +297,9 @@ static size_t fresh_rows(const struct accepted *a, size_t first, bool *done,
                                      .number = (uint32_t)i + 1, /* as the spool counts */
                                      .address = r->target.address,
                                      .original = r->address,
-                                     .expires_us = a->expires_us};
+                                     .notify = r->notify,
+                                     .age_us = spool_age_us(&a->terms, &r->notify),
+                                     .expires_us = a->terms.expires_us};
     }
     return count;
 }
@@ -411,57 +417,66 @@ static bool scan_if_wanted(struct queue *q)
     return true;
 }
 
-/* ---- giving up ---- */
+/* ---- growing old: warnings, giving up ---- */
 
-void schedule_expire(struct queue *q, struct destination *d, uint64_t attempt_us,
-                     const struct status *st)
+void schedule_age(struct queue *q, struct destination *d, uint64_t attempt_us,
+                  const struct status *st)
 {
-    if (!d->expiring)
-        list_add(&q->schedule.expiring, &d->expiry_link);
-    d->expiring = true;
-    d->expiring_at_us = attempt_us;
-    d->expiry_cursor = (struct spool_cursor){0};
-    d->expiry_status = reply_status(REPLY_EXPIRED, str_c(st->text));
+    if (!d->ageing)
+        list_add(&q->schedule.ageing, &d->age_link);
+    d->ageing = true;
+    d->ageing_at_us = attempt_us;
+    d->age_cursor = (struct spool_cursor){0};
+    d->age_status = *st;
 }
 
-static void give_up(struct queue *q, const struct destination *d, const struct spool_recipient *r)
+/* Too old when the attempt began: given up; else old enough for a warning. */
+static void age_row(struct queue *q, const struct destination *d, const struct spool_recipient *r)
 {
     struct arena a = ARENA_INIT;
     struct spool_message m;
-    struct failure f = {.number = r->number,
-                        .address = r->address,
-                        .original = r->original,
-                        .status = d->expiry_status,
-                        .attempts = r->attempts,
-                        .expired = true};
+    bool over = r->expires_us <= d->ageing_at_us;
+    struct news n = {.action = over ? DSN_FAILED : DSN_DELAYED,
+                     .number = r->number,
+                     .address = r->address,
+                     .original = r->original,
+                     .notify = r->notify.when,
+                     .orcpt = r->notify.orcpt,
+                     .next_hop = r->next_hop,
+                     .status = d->age_status,
+                     .attempts = r->attempts,
+                     .until_us = r->expires_us,
+                     .expired = over};
     int error = spool_message(q->spool, r->key, &a, &m);
+
     queue_must(q, error);
+    if (over)
+        n.status = reply_status(REPLY_EXPIRED, str_c(d->age_status.text));
     if (error == 0)
-        bounce_add(q, m.id, m.sender, m.received_us, &f);
+        bounce_add(q, m.id, m.sender, m.received_us, &n);
     arena_free(&a);
 }
 
-static void expire_page(struct queue *q, struct destination *d)
+static void age_page(struct queue *q, struct destination *d)
 {
     struct arena a = ARENA_INIT;
     struct spool_recipient *page = q->schedule.page;
-    struct spool_cursor at = d->expiry_cursor;
-    int n =
-        spool_expired_recipients(q->spool, d->id, d->expiring_at_us, &at, &a, page, EXPIRED_ROWS);
+    struct spool_cursor at = d->age_cursor;
+    int n = spool_aged_recipients(q->spool, d->id, d->ageing_at_us, &at, &a, page, AGED_ROWS);
+
     queue_must(q, n);
     for (int i = 0; i < n; i++)
         if (!page[i].held && !active_has(q, page[i].key, page[i].number))
-            give_up(q, d, &page[i]);
+            age_row(q, d, &page[i]);
     if (n > 0)
-        d->expiry_cursor = (struct spool_cursor){
-            .due_us = page[n - 1].expires_us, .key = page[n - 1].key, .number = page[n - 1].number};
+        d->age_cursor = at;
     arena_free(&a);
-    if (n == EXPIRED_ROWS) {
+    if (n == AGED_ROWS) {
         queue_again(q);
         return;
     }
-    d->expiring = false;
-    list_remove(&d->expiry_link);
+    d->ageing = false;
+    list_remove(&d->age_link);
     destination_rest(q, d);
 }
 
@@ -474,8 +489,8 @@ void schedule_run(struct queue *q)
             q->schedule.rescan = q->schedule.rescan_again = true;
         return;
     }
-    list_each (link, &q->schedule.expiring)
-        expire_page(q, list_of(link, struct destination, expiry_link));
+    list_each (link, &q->schedule.ageing)
+        age_page(q, list_of(link, struct destination, age_link));
     run_fresh(q);
     for (size_t rounds = 0; rounds < 4; rounds++) {
         bool scanned = scan_if_wanted(q);

@@ -24,7 +24,7 @@ enum { PAGE_ROWS_MAX = 256, SCAN_DESTINATIONS = 64, RING_MAX = 16384 };
 struct schedule {
     struct list ring[TRANSPORT_COUNT];
     size_t ring_count[TRANSPORT_COUNT];
-    struct list expiring;        /* destinations whose expired rows are being given up */
+    struct list ageing;          /* destinations whose old rows are given up or warned of */
     bool ready;                  /* the workers have said what they hold, or had time to */
     bool rescan;                 /* there may be due destinations that are not in the ring */
     bool rescan_again;           /* asked for while a scan was half way */
@@ -45,5 +45,6 @@ bool schedule_wants_content(const struct queue *q); /* would new mail start at o
 void schedule_rescan(struct queue *q);
 void schedule_due_at(struct queue *q, uint64_t due_us); /* something will be due then */
 void schedule_job_ended(struct queue *q, struct destination *d);
-void schedule_expire(struct queue *q, struct destination *d, uint64_t attempt_us,
-                     const struct status *st);
+/* An attempt that began then has failed as a whole. */
+void schedule_age(struct queue *q, struct destination *d, uint64_t attempt_us,
+                  const struct status *st);

@@ -72,12 +72,17 @@ static void five_days_of_a_dead_destination(void **state)
     uint64_t accepted = w->clock.now_us;
     struct msg_job *job = next_job(w->relay);
     size_t attempts = 1;
+    size_t warned_after = 0;
 
     for (; w->clock.now_us < accepted + 200 * HOUR; attempts++) {
         bool after_expiry = w->clock.now_us >= accepted + 120 * HOUR;
+        bool late = w->clock.now_us >= accepted + 4 * HOUR;
         assert_non_null(job);
         finish_job(w, w->relay, job, ST_DEAD, true);
         assert_int_equal(row_count(w, id), after_expiry ? 0 : 1);
+        assert_int_equal(events_with(w, "event=warned"), late ? 1 : 0);
+        if (late && warned_after == 0)
+            warned_after = attempts;
         if (after_expiry)
             break;
         uint64_t wanted = minutes[MIN_OF(attempts - 1, countof(minutes) - 1)] * MINUTE;
@@ -85,9 +90,13 @@ static void five_days_of_a_dead_destination(void **state)
         assert_in_range(waited, wanted * 9 / 10, wanted * 11 / 10 + MINUTE);
     }
     assert_in_range(attempts, 55, 75);
+    assert_int_equal(warned_after, 8); /* 1m 5m 15m 30m 1h 2h 2h are less, so the next */
     assert_int_equal(events_with(w, "event=expired"), 1);
     assert_int_equal(events_with(w, "event=deferred"), attempts - 1);
     assert_int_equal(events_with(w, "event=bounce-made"), 1);
+    job = next_job(w->local);
+    assert_non_null(job);
+    assert_true(str_find_str(job->content, STR("Action: delayed")) < job->content.n);
     job = next_job(w->local);
     assert_non_null(job);
     assert_true(str_eq_c(job->sender, ""));

@@ -11,12 +11,18 @@ static void describe_message(struct job *j)
 {
     struct hold_job *held = &j->held;
     struct str *addresses = arena_alloc(&held->arena, held->recipient_count * sizeof *addresses);
+    struct notify *notify = arena_alloc(&held->arena, held->recipient_count * sizeof *notify);
 
-    for (size_t i = 0; i < held->recipient_count; i++)
+    for (size_t i = 0; i < held->recipient_count; i++) {
         addresses[i] = held->recipients[i].address;
+        notify[i] = held->recipients[i].notify;
+    }
     j->message = (struct client_message){
         .sender = held->sender,
+        .ret = held->ret,
+        .envid = held->envid,
         .recipients = addresses,
+        .notify = notify,
         .recipient_count = held->recipient_count,
         .body_8bit = held->body_8bit,
         .size = held->prefix.n + held->content.n + held->content_bytes,

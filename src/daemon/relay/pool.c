@@ -127,6 +127,7 @@ static void note_detail(struct pool *p, struct job *j, const struct session *s)
     uint64_t us = clock_monotonic_us(loop_clock(p->loop)) - j->started_us;
     struct buf detail = buf_init(DETAIL_BYTES_MAX);
 
+    j->held.reports = s && client_has_dsn(s->client);
     if (s) {
         j->held.host = arena_copy(&j->held.arena, buf_str(&s->host));
         note_tls(j, s);

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "daemon/smtpd/state.h"
+#include "wire/parameter.h"
 
 static struct reply hello(struct session *s, struct str name, bool extended)
 {
@@ -30,21 +31,26 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
 
     r.about = arena_printf(scratch,
                            "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
-                           "ENHANCEDSTATUSCODES\nHELP",
+                           "ENHANCEDSTATUSCODES\nDSN\nHELP",
                            STR_ARG(s->config->hostname), s->helo,
                            (unsigned long long)s->config->message_bytes_max);
     return r;
 }
 
-/* ---- MAIL ---- */
+/* ---- parameters ---- */
 
-struct mail_wish {
-    uint64_t size; /* 0: not said */
+/* What the parameters of one MAIL or RCPT wish. */
+struct wishes {
+    struct arena *arena; /* of the command */
+    uint64_t size;       /* 0: not said */
     bool body_8bit;
+    enum notify_return ret;
+    struct str envid;
+    struct notify notify;
 };
 
 /* Each returns REPLY_OK or what is wrong. */
-static enum reply_name take_size(struct str value, struct mail_wish *w)
+static enum reply_name take_size(struct str value, struct wishes *w)
 {
     size_t digits = 0;
 
@@ -57,45 +63,73 @@ static enum reply_name take_size(struct str value, struct mail_wish *w)
     return REPLY_OK;
 }
 
-static enum reply_name take_body(struct str value, struct mail_wish *w)
+static enum reply_name take_body(struct str value, struct wishes *w)
 {
     w->body_8bit = str_eq_nocase(value, STR("8BITMIME"));
     return w->body_8bit || str_eq_nocase(value, STR("7BIT")) ? REPLY_OK : REPLY_BAD_PARAMETER;
 }
 
-static const struct mail_parameter {
+static enum reply_name take_ret(struct str value, struct wishes *w)
+{
+    return notify_return_parse(value, &w->ret) ? REPLY_OK : REPLY_SYNTAX;
+}
+
+static enum reply_name take_envid(struct str value, struct wishes *w)
+{
+    return xtext_parse(value, ENVID_BYTES_MAX, w->arena, &w->envid) ? REPLY_OK : REPLY_SYNTAX;
+}
+
+static enum reply_name take_notify(struct str value, struct wishes *w)
+{
+    return notify_parse(value, &w->notify.when) ? REPLY_OK : REPLY_SYNTAX;
+}
+
+static enum reply_name take_orcpt(struct str value, struct wishes *w)
+{
+    return orcpt_parse(value, w->arena, &w->notify.orcpt) ? REPLY_OK : REPLY_SYNTAX;
+}
+
+static const struct parameter {
+    enum smtp_verb verb;
     const char *key;
-    enum reply_name (*take)(struct str value, struct mail_wish *w);
+    enum reply_name (*take)(struct str value, struct wishes *w);
     const char *form;
-} mail_parameters[] = {
-    {"SIZE", take_size, "SIZE takes the number of bytes: SIZE=12345"},
-    {"BODY", take_body, "BODY is 7BIT or 8BITMIME here"},
+} parameter_table[] = {
+    {VERB_MAIL, "SIZE", take_size, "SIZE takes the number of bytes: SIZE=12345"},
+    {VERB_MAIL, "BODY", take_body, "BODY is 7BIT or 8BITMIME here"},
+    {VERB_MAIL, "RET", take_ret, "RET is FULL or HDRS"},
+    {VERB_MAIL, "ENVID", take_envid,
+     "ENVID takes up to 100 characters, others than ! to ~ without + and = written as +HH"},
+    {VERB_RCPT, "NOTIFY", take_notify, "NOTIFY is NEVER, or some of SUCCESS,FAILURE,DELAY"},
+    {VERB_RCPT, "ORCPT", take_orcpt,
+     "ORCPT is a type and an address, as in rfc822;bob@example.org, of up to 500 characters"},
 };
 
-static const struct mail_parameter *mail_parameter_find(struct str key)
+static const struct parameter *parameter_find(enum smtp_verb verb, struct str key)
 {
-    for (size_t i = 0; i < countof(mail_parameters); i++) {
-        if (str_eq_nocase(key, str_c(mail_parameters[i].key)))
-            return &mail_parameters[i];
+    for (size_t i = 0; i < countof(parameter_table); i++) {
+        const struct parameter *p = &parameter_table[i];
+        if (p->verb == verb && str_eq_nocase(key, str_c(p->key)))
+            return p;
     }
     return NULL;
 }
 
-static struct reply unknown_parameter(const char *command, struct str key, struct arena *scratch)
+static struct reply unknown_parameter(enum smtp_verb verb, struct str key, struct arena *scratch)
 {
     return reply_about(REPLY_BAD_PARAMETER,
-                       arena_printf(scratch, "%s has no parameter %.*s here", command,
+                       arena_printf(scratch, "%s has no parameter %.*s here", smtp_verb_word(verb),
                                     (int)MIN_OF(key.n, (size_t)64), key.p));
 }
 
-static struct reply take_parameters(const struct smtp_command *c, struct mail_wish *w,
+static struct reply take_parameters(const struct smtp_command *c, struct wishes *w,
                                     struct arena *scratch)
 {
     for (size_t i = 0; i < c->parameter_count; i++) {
-        const struct mail_parameter *p = mail_parameter_find(c->parameters[i].key);
+        const struct parameter *p = parameter_find(c->verb, c->parameters[i].key);
 
         if (!p)
-            return unknown_parameter("MAIL", c->parameters[i].key, scratch);
+            return unknown_parameter(c->verb, c->parameters[i].key, scratch);
 
         enum reply_name r = p->take(c->parameters[i].value, w);
 
@@ -105,9 +139,11 @@ static struct reply take_parameters(const struct smtp_command *c, struct mail_wi
     return reply(REPLY_OK);
 }
 
+/* ---- MAIL ---- */
+
 static struct reply cmd_mail(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
-    struct mail_wish wish = {0};
+    struct wishes wish = {.arena = scratch};
     struct reply r = take_parameters(c, &wish, scratch);
     struct status *refusal = arena_alloc(scratch, sizeof *refusal);
 
@@ -122,6 +158,8 @@ static struct reply cmd_mail(struct session *s, const struct smtp_command *c, st
 
     txn_begin(s, address_text(scratch, &c->path));
     s->txn->body_8bit = wish.body_8bit;
+    s->txn->ret = wish.ret;
+    s->txn->envid = arena_copy(&s->txn->arena, wish.envid);
     return reply_about(REPLY_SENDER_OK, s->txn->sender);
 }
 
@@ -131,9 +169,11 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
 {
     struct txn *t = s->txn;
     struct address to = c->path;
+    struct wishes wish = {.arena = scratch};
+    struct reply r = take_parameters(c, &wish, scratch);
 
-    if (c->parameter_count > 0)
-        return unknown_parameter("RCPT", c->parameters[0].key, scratch);
+    if (r.row != REPLY_OK)
+        return r;
     if (t->recipient_count >= s->config->recipients_max) /* rows: an alias may be many */
         return reply(REPLY_TOO_MANY_RECIPIENTS);
     if (s->world->tight(s->arg))
@@ -147,6 +187,8 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
         buf_reset(&t->asked);
         return reply(REPLY_ROUTER_AWAY);
     }
+    t->asked_notify.when = wish.notify.when;
+    t->asked_notify.orcpt = arena_copy(&t->arena, wish.notify.orcpt);
     s->waiting = FOR_ROUTE;
     return reply_later();
 }
@@ -211,10 +253,15 @@ const struct command command_table[VERB_COUNT] = {
                    "Says who you are, the old way. EHLO also tells what this server can do."},
     [VERB_EHLO] = {ANY_COMMAND, cmd_ehlo, "EHLO host.example.org",
                    "Says who you are and asks what this server can do."},
-    [VERB_MAIL] = {READY, cmd_mail, "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME]",
-                   "Starts a message. <> as the sender is for notifications."},
-    [VERB_RCPT] = {SENDER | RECIPIENTS, cmd_rcpt, "RCPT TO:<somebody@some.domain>",
-                   "Adds a recipient. Say it once for each."},
+    [VERB_MAIL] =
+        {READY, cmd_mail,
+         "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME] [RET=FULL] [ENVID=name]",
+         "Starts a message. <> as the sender is for notifications. RET and ENVID: what a "
+         "report returns, and what it is called."},
+    [VERB_RCPT] =
+        {SENDER | RECIPIENTS, cmd_rcpt,
+         "RCPT TO:<somebody@some.domain> [NOTIFY=SUCCESS,FAILURE,DELAY] [ORCPT=rfc822;address]",
+         "Adds a recipient. Say it once for each. NOTIFY: what you want to be told of, or NEVER."},
     [VERB_DATA] = {RECIPIENTS, cmd_data, "DATA",
                    "Then the message follows: headers, a blank line, the text, a line with a dot."},
     [VERB_RSET] = {ANY_COMMAND, cmd_rset, "RSET", "Forgets the message that was begun."},

@@ -83,6 +83,8 @@ static void envelope_print(const struct session *s, struct buf *to)
     envelope_encode(to, &(struct envelope){.sender = t->sender,
                                            .client = buf_str(&client),
                                            .body_8bit = t->body_8bit,
+                                           .ret = t->ret,
+                                           .envid = t->envid,
                                            .recipient_count = t->recipient_count,
                                            .recipients = t->recipients});
     buf_free(&client);

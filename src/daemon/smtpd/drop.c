@@ -21,6 +21,7 @@
 #include "mail/dsn.h"
 #include "mail/header.h"
 #include "mail/trace.h"
+#include "wire/parameter.h"
 #include "wire/smtp.h"
 
 enum {
@@ -171,7 +172,10 @@ static void say_mail(struct drop *d, struct buf *to)
     struct str sender = d->reporting ? STR_NONE : d->head.sender;
     bool body_8bit = d->head.body_8bit && !d->reporting;
 
-    buf_printf(to, "MAIL FROM:<%.*s>%s\r\n", STR_ARG(sender), body_8bit ? " BODY=8BITMIME" : "");
+    buf_printf(to, "MAIL FROM:<%.*s>%s", STR_ARG(sender), body_8bit ? " BODY=8BITMIME" : "");
+    if (!d->reporting)
+        mail_wishes_print(to, d->head.ret, d->head.envid);
+    buf_add_c(to, "\r\n");
 }
 
 static struct str recipient(const struct drop *d)
@@ -181,7 +185,11 @@ static struct str recipient(const struct drop *d)
 
 static void say_recipient(struct drop *d, struct buf *to)
 {
-    buf_printf(to, "RCPT TO:<%.*s>\r\n", STR_ARG(recipient(d)));
+    struct notify wishes = {.when = d->reporting ? 0 : d->head.notify};
+
+    buf_printf(to, "RCPT TO:<%.*s>", STR_ARG(recipient(d)));
+    rcpt_wishes_print(to, &wishes);
+    buf_add_c(to, "\r\n");
 }
 
 static void say_data(struct drop *d, struct buf *to)
@@ -270,6 +278,7 @@ static void report_build(struct drop *d)
     struct id id = {.key = d->now_us - ID_EPOCH_US, .node = d->end.crc & 0xffffff};
     struct dsn report = {.reporting_host = d->config->hostname,
                          .to = d->head.sender,
+                         .envid = d->head.envid,
                          .arrival_us = d->now_us,
                          .now_us = d->now_us,
                          .recipients = d->failed,
@@ -287,6 +296,11 @@ static void report_begin(struct drop *d)
 {
     if (d->head.sender.n == 0) {
         finish(d, DROP_ASIDE, "a notification was refused: ", d->failed[0].status.text);
+        return;
+    }
+    if (!notify_wants(d->head.notify, NOTIFY_FAILURE)) {
+        finish(d, d->stored ? DROP_TAKEN : DROP_ASIDE,
+               "refused, and its sender does not want to hear of it: ", d->failed[0].status.text);
         return;
     }
     report_build(d);

@@ -407,6 +407,27 @@ static bool place_is_new(struct txn *t, const struct target *target)
     return map_put(t->places, place_key(&t->arena, target), t) == NULL;
 }
 
+/* RFC 3461 5.2.7.3: who asked to hear of success hears that the alias was expanded, and not of
+ * each member. One of them tells it at its end, a mailbox here if there is one. */
+static void expand_wishes(struct txn *t, size_t first)
+{
+    size_t teller = first;
+
+    if (t->recipient_count - first < 2 || !notify_wants(t->asked_notify.when, NOTIFY_SUCCESS))
+        return;
+    for (size_t i = first; i < t->recipient_count; i++) {
+        struct recipient *r = &t->recipients[i];
+
+        r->notify.when &= ~(unsigned)NOTIFY_SUCCESS;
+        if (r->notify.when == 0)
+            r->notify.when = NOTIFY_NEVER;
+        if (t->recipients[teller].target.transport != TRANSPORT_LOCAL &&
+            r->target.transport == TRANSPORT_LOCAL)
+            teller = i;
+    }
+    t->recipients[teller].notify.when |= NOTIFY_EXPANDED;
+}
+
 /* Adds a row for each place the recipient goes to. False: the answer makes no sense. */
 static bool add_targets(struct txn *t, struct str targets)
 {
@@ -431,12 +452,14 @@ static bool add_targets(struct txn *t, struct str targets)
         }
         t->recipients[t->recipient_count++] = (struct recipient){
             .address = address,
+            .notify = t->asked_notify,
             .target = {.transport = target.transport,
                        .next_hop = arena_copy(&t->arena, target.next_hop),
                        .address = arena_copy(&t->arena, target.address),
                        .why = arena_copy(&t->arena, target.why)},
         };
     }
+    expand_wishes(t, before);
     return place_count > 0;
 }
 

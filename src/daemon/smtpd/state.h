@@ -35,7 +35,10 @@ struct txn {
     struct arena arena; /* owns every string below */
     struct str sender;
     bool body_8bit;
+    enum notify_return ret;
+    struct str envid;
     struct buf asked;             /* the recipient that the router is asked about */
+    struct notify asked_notify;   /* its wishes */
     struct recipient *recipients; /* one for each place an accepted recipient goes to */
     size_t recipient_count, recipient_room;
     struct map *places;    /* those in recipients, from the second on */
