@@ -190,11 +190,12 @@ static bool has_8bit(struct str s)
 static bool lines_are_legal(struct str s)
 {
     while (s.n > 0) {
+        bool ended = str_find(s, '\n') < s.n;
         struct str line = str_cut(&s, '\n');
         bool whole = str_ends(line, STR("\r"));
 
         line = str_sub(line, 0, line.n - whole);
-        if ((s.n > 0 && !whole) || line.n > TEXT_LINE_BYTES_MAX || str_find(line, '\r') < line.n ||
+        if (ended != whole || line.n > TEXT_LINE_BYTES_MAX || str_find(line, '\r') < line.n ||
             str_find(line, '\0') < line.n)
             return false;
     }

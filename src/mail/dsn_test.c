@@ -382,6 +382,8 @@ static void whole_originals_that_may_stand_there(void **state)
         {"A: b\r\n\r\nb\xc3\xb6_\r\n", true, true},
         {"A: b\r\n\r\nbare\nline\r\n", false, false},
         {"A: b\r\n\r\nbare\rline \xe4\r\n", false, false},
+        {"A: b\r\n\r\nbare at the end\n", false, false},
+        {"A: b\r\n\r\nbare at the end\r", false, false},
         {"", false, false},
     };
 

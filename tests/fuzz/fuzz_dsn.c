@@ -20,17 +20,22 @@ static struct str next(struct str *in)
     return str_cut(in, '\xff');
 }
 
-static void lines_are_legal(struct str s, bool any_byte)
+/* controls: only a whole original brings any. */
+static bool byte_is_legal(char c, bool is_8bit, bool controls)
+{
+    bool plain = (c >= ' ' && c <= '~') || c == '\t' || c == '\x1a';
+
+    return (unsigned char)c >= 0x80 ? is_8bit : plain || (controls && c != '\0');
+}
+
+static void lines_are_legal(struct str s, bool is_8bit, bool controls)
 {
     while (s.n > 0) {
         struct str line = str_cut(&s, '\n');
         check(line.n > 0 && line.n <= 999 && line.p[line.n - 1] == '\r');
         check(str_find(line, '\r') == line.n - 1);
-        for (size_t i = 0; i + 1 < line.n; i++) {
-            bool plain =
-                (line.p[i] >= ' ' && line.p[i] <= '~') || line.p[i] == '\t' || line.p[i] == '\x1a';
-            check(any_byte ? line.p[i] != '\0' : plain);
-        }
+        for (size_t i = 0; i + 1 < line.n; i++)
+            check(byte_is_legal(line.p[i], is_8bit, controls));
     }
 }
 
@@ -76,7 +81,7 @@ static void look_at(struct str report, const struct dsn *d)
 
     check(count == 4 || (count == 5 && quotes));
     check(str_eq_c(parts[count - 1], "--\r\n"));
-    lines_are_legal(report, is_8bit);
+    lines_are_legal(report, is_8bit, d->original.n > 0);
     check(count_fields(parts[0], "Subject") == 1 && count_fields(parts[0], "To") == 1);
     check(count_fields(parts[0], "Bcc") == 0);
     struct str fields = str_skip(parts[2], 2); /* CRLF behind the boundary */
