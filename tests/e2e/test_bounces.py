@@ -6,7 +6,9 @@ import email.policy
 import json
 import os
 import re
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -96,8 +98,6 @@ class Lines:
     """A next hop that keeps the commands it is told; with dsn it announces DSN."""
 
     def __init__(self, dsn):
-        import socket
-        import threading
         self.dsn, self.commands = dsn, []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -109,8 +109,14 @@ class Lines:
                 s, _ = self.listener.accept()
             except OSError:
                 return
+            threading.Thread(target=self.serve, args=[s], daemon=True).start()
+
+    def serve(self, s):
+        try:
             with s, s.makefile("rwb") as f:
                 self.talk(f)
+        except OSError:  # the client has gone
+            pass
 
     def talk(self, f):
         def say(text):
