@@ -167,6 +167,7 @@ static void end(struct fixture *f, struct hold_job *j)
     j->results[1] = status_make(450, 4, 2, 0, STR("later"));
     j->next_hop_failed = true;
     j->host = arena_copy(&j->arena, STR("mx"));
+    j->reports = true;
     j->tls = STR("plain");
     hold_ended(&f->hold, j);
 }
@@ -221,8 +222,8 @@ static void test_job_file(void **state)
 }
 
 static const char results[] =
-    "result job=1 key=7 number=3 status=\"250 2.0.0 taken\" next_hop_failed=0 host=mx tls=plain detail=\"\"\n"
-    "result job=1 key=7 number=4 status=\"450 4.2.0 later\" next_hop_failed=1 host=mx tls=plain detail=\"\"\n"
+    "result job=1 key=7 number=3 status=\"250 2.0.0 taken\" next_hop_failed=0 reports=1 host=mx tls=plain detail=\"\"\n"
+    "result job=1 key=7 number=4 status=\"450 4.2.0 later\" next_hop_failed=1 reports=1 host=mx tls=plain detail=\"\"\n"
     "job_end job=1\n";
 
 static void test_results_are_kept_until_taken(void **state)
