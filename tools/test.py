@@ -3,7 +3,6 @@
   ./dev test              everything CI runs
   ./dev test quick        unit tests, dialogs, fuzz corpora, tidy: under a minute, offline, unprivileged
   ./dev test NAME...      only these steps
-  ./dev test soak         the long ones
 """
 # SPDX-License-Identifier: ISC
 import json
@@ -149,29 +148,23 @@ def step_e2e():
     pytest("e2e", "tests/e2e")
 
 
-def power_cuts(step, states):
+def power_cuts():
     """Every disk that a power cut may leave (docs/design/0009-crash-model.md); first, that the test sees planted faults."""
-    meson_tests(step, "build/release", "--suite", "crash")
-    states = os.environ.get("TROIKA_CRASH_STATES", states)
-    code, output = run(["build/release/tests/crash/crash", states], f"{step}-states")
-    count(step, code == 0, code != 0, "power cuts")
+    meson_tests("crash", "build/release", "--suite", "crash")
+    states = os.environ.get("TROIKA_CRASH_STATES", "40000")
+    code, output = run(["build/release/tests/crash/crash", states], "crash-states")
+    count("crash", code == 0, code != 0, "power cuts")
     tail(output, 1 if code == 0 else 60)
 
 
 def step_crash():
     """Power cuts on a recorded disk; kill -9 of every process at random moments under load."""
-    power_cuts("crash", "40000")
+    power_cuts()
     pytest("crash", "tests/crash")
 
 
-def step_soak():
-    os.environ.setdefault("TROIKA_KILL_ROUNDS", "300")
-    power_cuts("soak", "3000000")
-    pytest("soak", "tests/crash")
-
-
 STEPS = {"tidy": step_tidy, "unit": step_unit, "clang": step_clang, "release": step_release, "e2e": step_e2e,
-         "crash": step_crash, "soak": step_soak}
+         "crash": step_crash}
 FULL = ["tidy", "unit", "release", "clang", "e2e", "crash"]
 QUICK = ["tidy", "unit"]
 
@@ -182,7 +175,7 @@ def main(arguments):
     if any(name not in STEPS for name in names):
         print(__doc__, file=sys.stderr)
         return 64
-    if "e2e" in names or "crash" in names or "soak" in names:
+    if "e2e" in names or "crash" in names:
         names = (["release"] if "release" not in names else []) + names
     began = time.time()
     try:

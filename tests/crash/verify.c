@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sound.h"
 #include "spool/internal.h"
 
 enum { QUEUED = 1, COPIED = 2, TOLD = 4, FATES_MAX = 8, ROWS = 64, PACKET_ROOM = 128 * 1024 };
@@ -169,42 +170,6 @@ static bool verify_rows(struct verifier *v, struct spool *s, uint64_t *ret_last_
     return good;
 }
 
-/* What spool and queue rely on without looking: each must give no row. */
-static const char *const facts[] = {
-    "SELECT 1 FROM segment s WHERE message_count <>"
-    " (SELECT count(*) FROM message WHERE segment = s.number)",
-    "SELECT 1 FROM message WHERE segment NOT IN (SELECT number FROM segment)",
-    "SELECT 1 FROM message WHERE key NOT IN (SELECT key FROM recipient)",
-    "SELECT 1 FROM recipient WHERE key NOT IN (SELECT key FROM message)",
-    "SELECT 1 FROM recipient r LEFT JOIN destination d ON d.id = r.destination"
-    " WHERE d.id IS NULL OR (r.held = 0 AND (d.due_us IS NULL OR d.due_us > r.due_us))",
-    "SELECT 1 FROM tally WHERE message_count <> (SELECT count(*) FROM message)"
-    " OR recipient_count <> (SELECT count(*) FROM recipient)"
-    " OR held_count <> (SELECT count(*) FROM recipient WHERE held <> 0)"
-    " OR destination_count <> (SELECT count(*) FROM destination)"
-    " OR last_key < (SELECT max(key) FROM message)",
-};
-
-static bool verify_database(struct verifier *v, sqlite3 *db)
-{
-    sqlite3_stmt *st = NULL;
-    bool good = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL) == SQLITE_OK &&
-                sqlite3_step(st) == SQLITE_ROW &&
-                strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0;
-
-    (void)sqlite3_finalize(st);
-    if (!good)
-        return problem(v, "the database is damaged");
-    for (size_t i = 0; good && i < countof(facts); i++) {
-        good = sqlite3_prepare_v2(db, facts[i], -1, &st, NULL) == SQLITE_OK &&
-               sqlite3_step(st) == SQLITE_DONE;
-        (void)sqlite3_finalize(st);
-        if (!good)
-            return problem(v, "the database says what is not so: %s", facts[i]);
-    }
-    return true;
-}
-
 /* The lines that history has not taken. TOLD stands at the first recipient. */
 static bool verify_events(struct verifier *v, struct spool *s)
 {
@@ -328,8 +293,10 @@ static bool verify_spool(struct verifier *v, struct spool *s, size_t at, const s
     uint64_t last_key;
 
     v->letter_after_key = after->letter_key;
-    bool good = verify_rows(v, s, &last_key) && verify_database(v, s->db.handle) &&
-                verify_events(v, s) && verify_promises(v, at);
+    const char *unsound = database_problem(s->db.handle);
+    bool good = unsound == NULL ? true : problem(v, "the database: %s", unsound);
+
+    good = good && verify_rows(v, s, &last_key) && verify_events(v, s) && verify_promises(v, at);
     if (good && after->answered && spool_recipients(s, after->letter_key, 0, &a, &row, 1) != 1)
         good = problem(v, "what was taken in after the first recovery is lost");
     arena_free(&a);

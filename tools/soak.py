@@ -1,0 +1,127 @@
+"""What `./dev soak [HOURS]` runs: searches by chance, always with new seeds, until the time is over (1 hour unless said).
+
+Each search tells how far it is and, at the end, what it did in all; the seed that found something is printed with it.
+"""
+# SPDX-License-Identifier: ISC
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROUND_SECONDS = 3600  # of all searches; longer soaks are several rounds
+HOURS_MAX = 1000
+
+
+class Search:
+    """Runs commands until its time is over or one fails, and adds up the numbers that they print."""
+
+    def __init__(self, name, share, commands, numbers):
+        self.name, self.share, self.commands, self.numbers = name, share, commands, numbers
+        self.totals, self.runs, self.failed = dict.fromkeys(numbers, 0), 0, 0
+
+    def run(self, seconds, seeds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.failed:
+            for command, environment in self.commands(max(int(end - time.monotonic()), 1), next(seeds)):
+                self.one(command, environment)
+            print(f"{self.name}: {self}", flush=True)
+
+    def one(self, command, environment):
+        os.makedirs("build/logs", exist_ok=True)
+        result = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
+                                env={**os.environ, **environment})
+        output = result.stdout + result.stderr
+        self.runs += 1
+        for number, pattern in self.numbers.items():
+            self.totals[number] += sum(int(n) for n in re.findall(pattern, output, re.M))
+        if result.returncode:
+            self.failed += 1
+            print(f"{self.name} FAILED: {environment} {' '.join(command)} ended with {result.returncode}")
+            print("\n".join("    " + line for line in output.splitlines()[-60:]), flush=True)
+
+    def __str__(self):
+        return f"{self.runs} runs, " + ", ".join(f"{n} {what}" for what, n in self.totals.items()) + f", {self.failed} failed"
+
+
+def recorded(seconds, seed):
+    """At the last the seed counts stories, of which a run has some dozens."""
+    yield ["build/release/tests/crash/crash", str(min(150000, 500 * seconds)), str(seed * 1000)], {}
+
+
+def physical(seconds, seed):
+    """First, that the test sees faults that are planted; then what is to be proved."""
+    program = [sys.executable, "tests/crash/physical.py"]
+    if seed % 10 == 0:
+        for liar in ("queue", "local"):
+            yield program + ["--states", "200", "--seed", str(seed), "--liar", liar], {}
+    yield program + ["--states", str(min(1000, 5 * seconds)), "--seed", str(seed)], {}
+
+
+def fuzzers(seconds, seed):
+    names = [name[5:-2] for name in os.listdir("tests/fuzz") if name.startswith("fuzz_") and name.endswith(".c")]
+    yield ["./dev", "fuzz", "all", str(min(max(seconds // len(names), 5), 600))], {}
+
+
+def kills(seconds, seed):
+    yield ([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-s", "tests/crash/test_kill.py"],
+           {"TROIKA_KILL_ROUNDS": "30", "TROIKA_SEED": str(seed)})
+
+
+def searches():
+    return [
+        Search("power cuts on a recorded disk", 0.3, recorded,
+               {"states tried": r"^(\d+) states tried.*\n(?!\d+ states)", "acknowledged messages checked": r"(\d+) acknowledged messages checked.*\n(?!\d+ states)"}),
+        Search("power cuts on a real ext4", 0.3, physical,
+               {"states tried": r"^physical: .* (\d+) states tried", "acknowledged messages checked": r"^physical: .* (\d+) acknowledged"}),
+        Search("fuzzers", 0.25, fuzzers, {"inputs": r"number_of_executed_units: (\d+)"}),
+        Search("kill -9", 0.15, kills, {"deaths": r"rounds (\d+)", "messages acknowledged": r"accepted (\d+)", "twice": r"duplicates (\d+)"}),
+    ]
+
+
+def seeds_from(first):
+    while True:
+        yield first
+        first += 1
+
+
+def build():
+    for command in (["./dev", "build"], ["ninja", "-C", "build/release"],
+                    ["meson", "test", "-C", "build/release", "--no-rebuild", "--suite", "crash", "--print-errorlogs"]):
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode:
+            print("\n".join((result.stdout + result.stderr).splitlines()[-40:]))
+            return False
+    return True
+
+
+def main(arguments):
+    hours = arguments[0] if arguments else "1"
+    if len(arguments) > 1 or not re.fullmatch(r"\d{1,3}(\.\d+)?|\.\d+", hours) or not 0 < float(hours) < HOURS_MAX:
+        print("usage: ./dev soak [HOURS]", file=sys.stderr)
+        return 64
+    began = time.monotonic()
+    if not build():
+        print("soak: the build, or the test of the crash test, failed")
+        return 1
+    seeds = seeds_from(int(time.time()) // 10 * 10)
+    everything, end = searches(), time.monotonic() + float(hours) * 3600
+    try:
+        while time.monotonic() < end and not all(one.failed for one in everything):
+            round_seconds = min(end - time.monotonic(), ROUND_SECONDS)
+            for one in everything:
+                if time.monotonic() < end:
+                    one.run(min(one.share * round_seconds, end - time.monotonic()), seeds)
+    except KeyboardInterrupt:
+        print("interrupted")
+    print(f"soak: {(time.monotonic() - began) / 3600:.2f} hours")
+    for one in everything:
+        print(f"  {one.name}: {one}")
+    failed = sum(one.failed for one in everything)
+    print("soak: nothing was found" if not failed else f"soak: {failed} FAILED")
+    return 1 if failed else 0
+
+
+os.chdir(ROOT)
+sys.exit(main(sys.argv[1:]))
