@@ -12,6 +12,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROUND_SECONDS = 3600  # of all searches; longer soaks are several rounds
 HOURS_MAX = 1000
+TELL_SECONDS = 60
 
 
 class Search:
@@ -29,17 +30,22 @@ class Search:
             print(f"{self.name}: {self}", flush=True)
 
     def one(self, command, environment):
-        os.makedirs("build/logs", exist_ok=True)
-        result = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
-                                env={**os.environ, **environment})
-        output = result.stdout + result.stderr
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
+                                   errors="replace", env={**os.environ, **environment})
+        output, told = [], time.monotonic()
+        for line in process.stdout:
+            output.append(line)
+            if time.monotonic() > told + TELL_SECONDS:
+                told = time.monotonic()
+                print(f"{self.name}: … {line.strip()}", flush=True)
+        process.wait()
         self.runs += 1
         for number, pattern in self.numbers.items():
-            self.totals[number] += sum(int(n) for n in re.findall(pattern, output, re.M))
-        if result.returncode:
+            self.totals[number] += sum(int(n) for n in re.findall(pattern, "".join(output), re.M))
+        if process.returncode:
             self.failed += 1
-            print(f"{self.name} FAILED: {environment} {' '.join(command)} ended with {result.returncode}")
-            print("\n".join("    " + line for line in output.splitlines()[-60:]), flush=True)
+            print(f"{self.name} FAILED: {environment} {' '.join(command)} ended with {process.returncode}")
+            print("".join("    " + line for line in output[-60:]), end="", flush=True)
 
     def __str__(self):
         return f"{self.runs} runs, " + ", ".join(f"{n} {what}" for what, n in self.totals.items()) + f", {self.failed} failed"
@@ -54,8 +60,8 @@ def physical(seconds, seed):
     """First, that the test sees faults that are planted; then what is to be proved."""
     program = [sys.executable, "tests/crash/physical.py"]
     if seed % 10 == 0:
-        for liar in ("queue", "local"):
-            yield program + ["--states", "200", "--seed", str(seed), "--liar", liar], {}
+        for liar in ("queue", "local", "sendmail"):
+            yield program + ["--states", "300", "--seed", str(seed), "--liar", liar], {}
     yield program + ["--states", str(min(1000, 5 * seconds)), "--seed", str(seed)], {}
 
 
