@@ -53,7 +53,7 @@ class Search:
 
 def recorded(seconds, seed):
     """At the last the seed counts stories, of which a run has some dozens."""
-    yield ["build/release/tests/crash/crash", str(min(150000, 500 * seconds)), str(seed * 1000)], {}
+    yield ["build/release/tests/crash/crash", str(min(100000, 200 * seconds)), str(seed * 1000)], {}
 
 
 def physical(seconds, seed):
@@ -62,7 +62,7 @@ def physical(seconds, seed):
     if seed % 10 == 0:
         for liar in ("queue", "local", "sendmail"):
             yield program + ["--states", "300", "--seed", str(seed), "--liar", liar], {}
-    yield program + ["--states", str(min(1000, 5 * seconds)), "--seed", str(seed)], {}
+    yield program + ["--states", str(min(1000, 2 * seconds + 20)), "--seed", str(seed)], {}
 
 
 def fuzzers(seconds, seed):

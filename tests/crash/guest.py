@@ -82,7 +82,7 @@ class Device:
         head = struct.pack("<3IIIIiIIIQ128s129s7x", 4, 0, 0, 312 + len(data), 312, targets, 0, 0, 0, 0, 0,
                            self.name.encode(), b"")
         block = bytearray(head + data)
-        fcntl.ioctl(self.control, 0xC138FD00 | number, block)
+        fcntl.ioctl(self.control, 0xC138FD00 | number, block)  # _IOWR(0xfd, number, 312 bytes)
         return struct.unpack_from("<Q", block, 40)[0]
 
     def mark(self, *words):
