@@ -1,4 +1,5 @@
-"""What `./dev soak [HOURS]` runs: searches by chance, always with new seeds, until the time is over (1 hour unless said).
+"""What `./dev soak [HOURS]` runs: searches by chance, always with new seeds, until the time is over (1 hour unless said);
+each at least once.
 
 Each search tells how far it is and, at the end, what it did in all; the seed that found something is printed with it.
 """
@@ -21,13 +22,18 @@ class Search:
     def __init__(self, name, share, commands, numbers):
         self.name, self.share, self.commands, self.numbers = name, share, commands, numbers
         self.totals, self.runs, self.failed = dict.fromkeys(numbers, 0), 0, 0
+        self.seed = int(time.time()) // 10 * 10
 
-    def run(self, seconds, seeds):
+    def run(self, seconds):
+        """At least one round of its commands, each with its own seed."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not self.failed:
-            for command, environment in self.commands(max(int(end - time.monotonic()), 1), next(seeds)):
+        while not self.failed:
+            for command, environment in self.commands(max(int(end - time.monotonic()), 1), self.seed):
                 self.one(command, environment)
+            self.seed += 1
             print(f"{self.name}: {self}", flush=True)
+            if time.monotonic() >= end:
+                break
 
     def one(self, command, environment):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
@@ -57,7 +63,7 @@ def recorded(seconds, seed):
 
 
 def physical(seconds, seed):
-    """First, that the test sees faults that are planted; then what is to be proved."""
+    """First, and now and then again, that the test sees faults that are planted; then what is to be proved."""
     program = [sys.executable, "tests/crash/physical.py"]
     if seed % 10 == 0:
         for liar in ("queue", "local", "sendmail"):
@@ -86,12 +92,6 @@ def searches():
     ]
 
 
-def seeds_from(first):
-    while True:
-        yield first
-        first += 1
-
-
 def build():
     for command in (["./dev", "build"], ["ninja", "-C", "build/release"],
                     ["meson", "test", "-C", "build/release", "--no-rebuild", "--suite", "crash", "--print-errorlogs"]):
@@ -111,14 +111,12 @@ def main(arguments):
     if not build():
         print("soak: the build, or the test of the crash test, failed")
         return 1
-    seeds = seeds_from(int(time.time()) // 10 * 10)
     everything, end = searches(), time.monotonic() + float(hours) * 3600
     try:
         while time.monotonic() < end and not all(one.failed for one in everything):
             round_seconds = min(end - time.monotonic(), ROUND_SECONDS)
             for one in everything:
-                if time.monotonic() < end:
-                    one.run(min(one.share * round_seconds, end - time.monotonic()), seeds)
+                one.run(one.share * round_seconds)
     except KeyboardInterrupt:
         print("interrupted")
     print(f"soak: {(time.monotonic() - began) / 3600:.2f} hours")

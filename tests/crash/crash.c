@@ -56,9 +56,7 @@ int main(int argc, char **argv)
                                 .second_every = 400,
                                 .violations_max = 4};
         run(&o, &t);
-        if (stories % STORIES_PER_ROUND == 0)
-            print(&t, stories);
+        print(&t, stories);
     }
-    print(&t, stories);
     return t.violations > 0;
 }
