@@ -218,31 +218,49 @@ static int write_gathered(struct segments *g)
     return 0;
 }
 
-static uint32_t take_free(struct segments *g)
+/* ret: 0 when there is none. */
+static int take_free(struct segments *g, uint32_t *ret)
 {
+    *ret = 0;
     while (g->free.count > 0) {
-        uint32_t number = g->free.list[--g->free.count];
-        if (file_of(g, number) >= 0)
-            return number;
+        uint32_t number = g->free.list[g->free.count - 1];
+        int fd = file_of(g, number);
+        if (fd < 0 && fd != -ENOENT)
+            return fd; /* it stays free */
+        g->free.count--;
+        if (fd >= 0) {
+            *ret = number;
+            return 0;
+        }
         g->table[number].exists = false; /* somebody removed it */
     }
     return 0;
 }
 
-/* A free one if there is, else the lowest number without a file. */
+/* The lowest number without a file. */
+static int make_segment(struct segments *g, uint32_t *ret)
+{
+    int fd = -EEXIST;
+
+    for (uint32_t number = 1; fd == -EEXIST; number++) { /* also past a file that nobody knows */
+        if (number < g->table_count && g->table[number].exists)
+            continue;
+        fd = file_make(g, number);
+        *ret = number;
+    }
+    return fd < 0 ? fd : 0;
+}
+
 static int next_segment(struct segments *g)
 {
     uint32_t before = g->current;
-    uint32_t number = take_free(g);
+    uint32_t number;
+    int r = take_free(g, &number);
 
-    if (!number) {
-        number = 1;
-        while (number < g->table_count && g->table[number].exists)
-            number++;
-        int fd = file_make(g, number);
-        if (fd < 0)
-            return fd;
-    }
+    if (r == 0 && !number)
+        r = make_segment(g, &number);
+    if (r < 0)
+        return r;
     g->current = number;
     g->written_to = 0;
     if (before)

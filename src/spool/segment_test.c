@@ -246,13 +246,56 @@ static void test_removed(void **state)
     stop(&f);
 }
 
+static bool open_fails;
+
+static int open_or_fail(const struct disk *d, int dir_fd, const char *name, int flags,
+                        unsigned mode)
+{
+    return open_fails ? -EMFILE : disk_system.open(d, dir_fd, name, flags, mode);
+}
+
+/* One that cannot be opened now is not taken for one that is gone: it is there later. */
+static void test_not_to_be_opened(void **state)
+{
+    struct disk disk = disk_system;
+    struct segment_place at;
+    struct fixture f;
+
+    start(&f);
+    (void)close(openat(f.dir_fd, "000001", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    disk.open = open_or_fail;
+    segments_free(&f.g);
+    f.g = segments_new(&disk, f.dir_fd, SEGMENT_BYTES);
+    segments_load(f.g, 1, 0);
+    open_fails = true;
+    assert_int_equal(segments_append(f.g, 1, STR("x"), &at), -EMFILE);
+    open_fails = false;
+    assert_int_equal(segments_append(f.g, 1, STR("x"), &at), 0);
+    assert_int_equal(at.number, 1);
+    stop(&f);
+}
+
+/* Nor is a file in the way of a new one an obstacle for ever. */
+static void test_file_in_the_way(void **state)
+{
+    struct segment_place at;
+    struct fixture f;
+
+    start(&f);
+    (void)close(openat(f.dir_fd, "000001", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    assert_int_equal(segments_append(f.g, 1, STR("x"), &at), 0);
+    assert_int_equal(at.number, 2);
+    stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),   cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_damage),  cmocka_unit_test(test_recycled),
-        cmocka_unit_test(test_surplus), cmocka_unit_test(test_sweep),
-        cmocka_unit_test(test_removed),
+        cmocka_unit_test(test_sizes),           cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_damage),          cmocka_unit_test(test_recycled),
+        cmocka_unit_test(test_surplus),         cmocka_unit_test(test_sweep),
+        cmocka_unit_test(test_removed),         cmocka_unit_test(test_not_to_be_opened),
+        cmocka_unit_test(test_file_in_the_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
