@@ -191,6 +191,12 @@ static void idle_count(struct stream *s)
         timer_set(s->loop, &s->timer, s->idle_us, idle_over, s);
 }
 
+/* Nothing is wrong with the connection; at worst the kernel has no memory for it now. */
+static bool error_passes(int error)
+{
+    return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
+}
+
 /* ---- reading ---- */
 
 static void read_ready(void *arg, unsigned what);
@@ -223,7 +229,7 @@ static void read_away(struct stream *s)
     ssize_t got = recv(s->fd, to, n, 0);
 
     in_settle(s);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    if (got < 0 && error_passes(errno))
         return;
     if (got > 0)
         return;
@@ -258,7 +264,7 @@ static void read_some(struct stream *s)
         return;
     }
     in_settle(s);
-    if (got != -EAGAIN && got != -EINTR)
+    if (!error_passes((int)-got))
         read_ended(s, (int)-got);
 }
 
@@ -315,11 +321,11 @@ static void out_send(struct stream *s)
         if (n >= 0) {
             s->out_sent += (size_t)n;
             idle_count(s);
-        } else if (n == -EAGAIN) {
-            writing_start(s);
+        } else if (!error_passes((int)-n)) {
+            write_failed(s, (int)-n);
             return;
         } else if (n != -EINTR) {
-            write_failed(s, (int)-n);
+            writing_start(s);
             return;
         }
     }

@@ -25,6 +25,7 @@ enum { KEPT_BYTES = 128 * 1024, KEPT_PACKETS = 256 }; /* memory that an idle cha
 #define ROOM_BYTES (FULL_BYTES / 2)
 
 const char CHANNEL_CLOSED[] = "the peer is gone";
+const char CHANNEL_NO_DESCRIPTORS[] = "out of descriptors";
 
 struct packet {
     uint32_t bytes;
@@ -61,6 +62,12 @@ static void close_fd(int fd)
 {
     if (fd >= 0)
         (void)close(fd); /* nothing was written through it here */
+}
+
+/* The kernel, for now: both sides are as they were. */
+static bool lacks_memory(int error)
+{
+    return error == ENOBUFS || error == ENOMEM;
 }
 
 static size_t waiting_bytes(const struct channel *c)
@@ -200,7 +207,7 @@ static void send_waiting(struct channel *c)
         int took = send_batch(c);
         if (took > 0) {
             packets_took(c, took);
-        } else if (errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS) {
+        } else if (errno == EAGAIN || errno == ETOOMANYREFS || lacks_memory(errno)) {
             wait_writable(c);
             break;
         } else if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN) {
@@ -333,6 +340,14 @@ static bool descriptor_take(struct msghdr *h, int *ret)
     return good;
 }
 
+static bool brings_descriptor(const struct channel *c, uint16_t kind)
+{
+    union message m = {.kind = kind};
+
+    return kind > MSG_NONE && kind < MSG_COUNT && message_fd(&m) &&
+           message_table[kind].senders & (unsigned)c->peer;
+}
+
 static void packet_received(struct channel *c, struct msghdr *h, struct str packet)
 {
     union message m;
@@ -345,7 +360,10 @@ static void packet_received(struct channel *c, struct msghdr *h, struct str pack
         close_fd(fd);
         return;
     }
-    if (r.bad || kind <= MSG_NONE || kind >= MSG_COUNT) {
+    if (h->msg_flags & MSG_CTRUNC && brings_descriptor(c, kind)) {
+        close_fd(fd);
+        fail(c, CHANNEL_NO_DESCRIPTORS);
+    } else if (r.bad || kind <= MSG_NONE || kind >= MSG_COUNT) {
         close_fd(fd);
         fail_contract(c, "a message that does not exist", kind);
     } else if (!(message_table[kind].senders & (unsigned)c->peer) ||
@@ -379,7 +397,7 @@ static void on_readable(void *arg, unsigned what)
         recvmmsg(c->socket, headers, BATCH_PACKETS_MAX, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
     if (count < 0) {
         /* After ECONNRESET (the peer went without reading all) its last packets still follow. */
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNRESET)
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNRESET && !lacks_memory(errno))
             fail(c, CHANNEL_CLOSED);
         return;
     }

@@ -17,6 +17,8 @@ struct channel;
 
 /* The `why` of on_down when the peer ended without breaking any rule. */
 extern const char CHANNEL_CLOSED[];
+/* The same when we had no descriptor left for what came with a message. */
+extern const char CHANNEL_NO_DESCRIPTORS[];
 
 struct channel_events {
     void (*on_message)(void *arg, struct channel *c,

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -272,6 +273,35 @@ static void test_descriptor_travels(void **state)
     teardown(&p);
 }
 
+/* What cannot be taken for want of a descriptor is nobody's breach of a contract. */
+static void test_no_descriptor_left(void **state)
+{
+    struct pair p;
+    struct msg_job_file job = {.kind = MSG_JOB_FILE, .job = 5};
+    struct rlimit before, none;
+    struct end queue = {.last_fd = -1};
+    int fds[2];
+
+    (void)state;
+    setup(&p, true);
+    assert_int_equal(channel_pair(fds), 0);
+    queue.channel = channel_new(p.loop, fds[0], QUEUE, RELAY, &events, &queue);
+    p.smtpd.channel = channel_new(p.loop, fds[1], RELAY, QUEUE, &events, &p.smtpd);
+    job.file = some_file();
+    channel_send(queue.channel, &job);
+    channel_flush(queue.channel);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 3, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    turns(&p, 5);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(p.smtpd.messages, 0);
+    assert_int_equal(p.smtpd.downs, 1);
+    assert_string_equal(p.smtpd.why, CHANNEL_NO_DESCRIPTORS);
+    channel_free(&queue.channel);
+    teardown(&p);
+}
+
 static void test_what_was_said_before_the_end_arrives(void **state)
 {
     struct pair p;
@@ -432,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_too_large_for_a_packet),
         cmocka_unit_test(test_largest_packet_passes),
         cmocka_unit_test(test_descriptor_travels),
+        cmocka_unit_test(test_no_descriptor_left),
         cmocka_unit_test(test_what_was_said_before_the_end_arrives),
         cmocka_unit_test(test_owner_may_free_it_while_it_is_told),
         cmocka_unit_test(test_pause_keeps_the_rest_with_the_peer),

@@ -141,6 +141,8 @@ static void on_peer_down(void *arg, struct channel *c, const char *why)
     if (why != CHANNEL_CLOSED)
         log_event(LEVEL_ERROR, "channel-broken", "peer", role_name(channel_peer(c)), "reason", why,
                   NULL);
+    if (why == CHANNEL_NO_DESCRIPTORS) /* the peer did nothing wrong: only a new start joins us */
+        exit(EX_OSERR);
     peer_remove(f, c);
     if (f->asked)
         loop_stop(f->w.loop);
@@ -219,6 +221,8 @@ static void on_control(void *arg, unsigned what)
     (void)what;
     if (socket < 0) {
         if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+            log_event(LEVEL_WARNING, "accepting-paused", "socket", "control", "error",
+                      strerror(errno), NULL);
             watch_stop(&f->control); /* out of descriptors: waiting is better than spinning */
             timer_set(f->w.loop, &f->control_rest, ACCEPT_REST_US, control_watch, f);
         }
