@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 void check_failed(const char *cond, const char *file, int line)
@@ -26,36 +27,57 @@ void check_failed(const char *cond, const char *file, int line)
     abort();
 }
 
-static _Noreturn void out_of_memory(void)
+static unsigned tries_max;
+
+enum { TRIES_PER_S = 20 };
+
+_Noreturn void mem_none(void)
 {
-    log_line(LEVEL_ERROR, STR("event=out-of-memory"));
+    log_line(LEVEL_ERROR, STR("event=out-of-memory then=\"this process ends\""));
     _exit(EX_OSERR);
+}
+
+void mem_wait_max(unsigned seconds)
+{
+    tries_max = seconds * TRIES_PER_S;
+}
+
+void mem_short(unsigned *tries)
+{
+    static const struct timespec moment = {.tv_nsec = 1000000000 / TRIES_PER_S};
+
+    if (*tries >= tries_max)
+        mem_none();
+    if ((*tries)++ == 0)
+        log_line(LEVEL_ERROR, STR("event=out-of-memory then=\"waits for some\""));
+    (void)nanosleep(&moment, NULL);
 }
 
 void *mem_new(size_t bytes)
 {
+    unsigned tries = 0;
     void *p = calloc(1, bytes ? bytes : 1);
 
-    if (!p)
-        out_of_memory();
+    for (; !p; p = calloc(1, bytes ? bytes : 1))
+        mem_short(&tries);
     return p;
 }
 
 void *mem_resize(void *p, size_t bytes)
 {
-    p = realloc(p, bytes ? bytes : 1);
-    if (!p)
-        out_of_memory();
-    return p;
+    unsigned tries = 0;
+    void *resized = realloc(p, bytes ? bytes : 1);
+
+    for (; !resized; resized = realloc(p, bytes ? bytes : 1))
+        mem_short(&tries);
+    return resized;
 }
 
 char *mem_copy(const void *p, size_t bytes)
 {
     check(bytes < SIZE_MAX);
-    char *copy = malloc(bytes + 1);
+    char *copy = mem_resize(NULL, bytes + 1);
 
-    if (!copy)
-        out_of_memory();
     if (bytes)
         memcpy(copy, p, bytes);
     copy[bytes] = '\0';

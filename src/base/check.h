@@ -23,3 +23,11 @@ _Noreturn void check_failed(const char *cond, const char *file, int line);
 void *mem_new(size_t bytes); /* zeroed */
 void *mem_resize(void *p, size_t bytes);
 char *mem_copy(const void *p, size_t bytes); /* adds a terminating NUL */
+
+/* The kernel or a library has no memory for us: ends the process as above. */
+_Noreturn void mem_none(void);
+/* The same, but a process that may wait (mem_wait_max) waits a moment and is to try again; `tries`
+ * begins with 0 for each thing that is wanted. */
+void mem_short(unsigned *tries);
+/* For the parent, which must outlive its workers: for so long it waits for memory. */
+void mem_wait_max(unsigned seconds);

@@ -73,6 +73,21 @@ static void no_memory_ends_the_process(void **state)
     assert_non_null(strstr(text, "event=out-of-memory"));
 }
 
+static void wait_for_too_much(void)
+{
+    mem_wait_max(1);
+    ask_for_too_much();
+}
+
+static void a_patient_process_waits_for_memory(void **state)
+{
+    char text[1024];
+    int status = run(wait_for_too_much, text, sizeof(text));
+
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == EX_OSERR);
+    assert_non_null(strstr(text, "event=out-of-memory then=\"waits for some\""));
+}
+
 static void memory_is_copied_and_zeroed(void **state)
 {
     char *p = mem_copy("ab", 2);
@@ -94,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_broken_promise_aborts),
         cmocka_unit_test(no_memory_ends_the_process),
+        cmocka_unit_test(a_patient_process_waits_for_memory),
         cmocka_unit_test(memory_is_copied_and_zeroed),
     };
 

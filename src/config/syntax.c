@@ -153,7 +153,8 @@ static bool parse_once(struct reading *r)
 
     reading = r;
     cfg_t *cfg = cfg_init(options, CFGF_NONE);
-    check(cfg != NULL);
+    if (!cfg)
+        mem_none();
     cfg_set_error_function(cfg, on_error);
     int rc = cfg_parse_buf(cfg, r->text.p);
     cfg_free(cfg);

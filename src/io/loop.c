@@ -173,7 +173,10 @@ static void watch_event(struct loop *l, struct watch *w, int fd, short what,
     w->fn = fn;
     w->arg = arg;
     w->event = event_new(l->base, fd, (short)(what | EV_PERSIST), watch_fired, w);
-    check(w->event && event_add(w->event, NULL) == 0);
+    check(w->event);
+    unsigned tries = 0;
+    while (event_add(w->event, NULL) < 0) /* the kernel has no memory for one more */
+        mem_short(&tries);
 }
 
 void watch_start(struct loop *l, struct watch *w, int fd, unsigned what,
@@ -304,8 +307,14 @@ void loop_stop(struct loop *l)
 
 /* ---- life ---- */
 
+static void *event_memory(size_t bytes)
+{
+    return mem_resize(NULL, bytes);
+}
+
 int loop_new(const struct clock *clock, struct loop **ret)
 {
+    event_set_mem_functions(event_memory, mem_resize, free); /* its answers to none are many */
     struct event_config *c = event_config_new();
     struct loop *l = mem_new(sizeof(*l));
 

@@ -16,6 +16,8 @@
 #include "daemon/parent/notify.h"
 #include "daemon/parent/server.h"
 
+enum { MEMORY_WAIT_S = 60 };
+
 static struct server server = {.snapshot_fd = -1, .log = {.fd = -1}, .local = {.fd = -1}};
 
 static int read_options(int argc, char **argv)
@@ -213,6 +215,7 @@ int parent_main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     notify_init();
     raise_descriptor_limit();
+    mem_wait_max(MEMORY_WAIT_S);
     code = prepare();
     if (code != EX_OK)
         return code;
