@@ -53,9 +53,14 @@ static void refuse(struct peer *peer, uint64_t ticket, enum reply_name why)
     answer(peer, ticket, &st, (struct id){0});
 }
 
+/* A full disk is no news for each message; the rest, an administrator must hear of. */
 static enum reply_name reply_of(int error)
 {
-    return error == -ENOSPC || error == -EDQUOT ? REPLY_DISK_FULL : REPLY_NOT_STORED;
+    if (error == -ENOSPC || error == -EDQUOT)
+        return REPLY_DISK_FULL;
+    log_event(LEVEL_ERROR, "not-stored", "error", strerror(-error), "then",
+              "refused for now; nothing was accepted", NULL);
+    return REPLY_NOT_STORED;
 }
 
 void intake_answer(struct queue *q, bool committed)
