@@ -1,6 +1,7 @@
 /* daemon/history/main.c - the role history: the life of messages, for trace and reports. */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -40,7 +41,7 @@ static void take_config(struct worker *w, int snapshot_fd)
     (void)close(snapshot_fd); /* only read */
     if (error < 0) {
         log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-error), NULL);
-        return;
+        exit(EX_TEMPFAIL); /* the parent hands it over again */
     }
     days_max = c->history_days_max;
     bytes_max = c->history_bytes_max;

@@ -2,7 +2,9 @@
  * Mail for users of this machine it hands to helpers that the parent starts for them. */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -49,8 +51,8 @@ static void take_config(struct worker *w, int snapshot_fd)
 
     (void)close(snapshot_fd); /* only read */
     if (error < 0) {
-        log_event(LEVEL_ERROR, "config-unreadable", NULL);
-        return;
+        log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-error), NULL);
+        exit(EX_TEMPFAIL); /* the parent hands it over again */
     }
     config_drop(&config);
     config = fresh;

@@ -97,8 +97,11 @@ static void start_builder(struct server *s)
     pid_t pid = fork();
     if (pid == 0)
         build_due(s);
-    if (pid < 0)
-        return; /* still due at the next look */
+    if (pid < 0) {
+        log_event(LEVEL_ERROR, "aliases-not-built", "error", strerror(errno), "then",
+                  "tried again in a second", NULL);
+        return;
+    }
     w->builder = pid;
     for (size_t i = 0; i < w->count; i++)
         w->list[i].due = false;

@@ -66,11 +66,14 @@ bool log_target_open(const struct config *c, struct log_target *ret, struct buf 
     } else {
         t.form = journal_reads(STDERR_FILENO) ? LOG_FORM_JOURNAL : LOG_FORM_PLAIN;
         t.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
-        if (t.fd < 0) /* started without one: nobody wants to read */
+        if (t.fd < 0 && errno == EBADF) /* started without one: nobody wants to read */
             t.fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        if (t.fd < 0)
+            t.fd = -errno;
     }
     if (t.fd < 0) {
-        buf_printf(error, "log = %.*s: %s: %s\n", STR_ARG(c->log), "/dev/log", strerror(-t.fd));
+        buf_printf(error, "log = %.*s: %s: %s\n", STR_ARG(c->log),
+                   t.form == LOG_FORM_SYSLOG ? "/dev/log" : "standard error", strerror(-t.fd));
         return false;
     }
     *ret = t;

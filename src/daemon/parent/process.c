@@ -53,6 +53,14 @@ static void log_why(const struct process *p, enum log_level level, const char *e
 
 /* ---- handing over ---- */
 
+/* It would go on without what it should have: with an old configuration, or no peer. */
+static void not_given(struct process *p)
+{
+    if (!p->hand_over_failed)
+        process_kill(p, "out of descriptors");
+    p->hand_over_failed = true;
+}
+
 /* Sends a message with a copy of fd; m: a struct msg_… with slot as its FD field. */
 static void give(struct process *p, void *m, int fd)
 {
@@ -60,7 +68,7 @@ static void give(struct process *p, void *m, int fd)
 
     *slot = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 10);
     if (*slot < 0)
-        p->hand_over_failed = true;
+        not_given(p);
     else
         channel_send(p->channel, m);
 }
@@ -169,7 +177,7 @@ static void give_channels(struct process *p)
         if (q == p || !q->channel || !(p->row->peers & (unsigned)q->row->role))
             continue;
         if (channel_pair(pair) < 0) {
-            p->hand_over_failed = true;
+            not_given(p);
             return;
         }
         give_channel(p, q, pair[0]);
@@ -202,8 +210,6 @@ static void hand_over(struct process *p)
     process_give_listeners(p);
     give_channels(p);
     give_start(p);
-    if (p->hand_over_failed)
-        process_kill(p, "out of descriptors");
 }
 
 /* ---- watching ---- */

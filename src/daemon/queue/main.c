@@ -1,5 +1,8 @@
 /* daemon/queue/main.c - the role queue: which message goes to which part. */
 // SPDX-License-Identifier: ISC
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "daemon/queue/queue.h"
@@ -108,10 +111,11 @@ static void config(struct worker *w, int snapshot_fd)
     struct config *c = NULL;
     int r = config_load(snapshot_fd, &c);
     (void)close(snapshot_fd); /* only read from */
-    if (r < 0)
-        log_event(LEVEL_ERROR, "config-not-loaded", NULL);
-    else
-        queue_config(queue_of(w), c);
+    if (r < 0) {
+        log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-r), NULL);
+        exit(EX_TEMPFAIL); /* the parent hands it over again */
+    }
+    queue_config(queue_of(w), c);
 }
 
 static void peer_up(struct worker *w, struct channel *peer, uint32_t number)

@@ -2,6 +2,9 @@
  * no files: sockets out, questions to name servers, and the bytes of the messages it was handed. */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -114,8 +117,8 @@ static void take_config(struct worker *w, int snapshot_fd)
 
     (void)close(snapshot_fd); /* only read */
     if (error < 0) {
-        log_event(LEVEL_ERROR, "config-unreadable", NULL);
-        return;
+        log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-error), NULL);
+        exit(EX_TEMPFAIL); /* the parent hands it over again */
     }
     if (dns)
         dns_reload(config, fresh);

@@ -3,7 +3,9 @@
 #include "daemon/router/router.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -45,10 +47,11 @@ static void take_config(struct worker *w, int snapshot_fd)
     struct config *c = NULL;
     int error = config_load(snapshot_fd, &c);
     close(snapshot_fd);
-    if (error < 0)
-        log_event(LEVEL_ERROR, "config-refused", "error", strerror(-error), NULL);
-    else
-        table_load(&router.table, &c);
+    if (error < 0) {
+        log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-error), NULL);
+        exit(EX_TEMPFAIL); /* the parent hands it over again */
+    }
+    table_load(&router.table, &c);
 }
 
 static bool may_complain(const struct worker *w, uint64_t *last_us)

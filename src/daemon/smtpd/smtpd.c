@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -183,7 +184,7 @@ static void take_config(struct worker *w, int snapshot_fd)
     (void)close(snapshot_fd); /* only read */
     if (error < 0) {
         log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-error), NULL);
-        return;
+        exit(EX_TEMPFAIL); /* the parent hands it over again */
     }
     config_drop(&smtpd.config); /* sessions that began under it hold it */
     smtpd.config = fresh;
