@@ -299,7 +299,8 @@ static void explore_log(struct explorer *x, struct level *l)
         if (l->depth == 0)
             l->promised_at = l->at;
         l->after.answered = l->depth > 0 && l->at >= l->answered_at;
-        try_position(x, l);
+        if (l->depth > 0 || l->at >= x->o->from)
+            try_position(x, l);
         if (l->at == l->log->count || enough(x))
             return;
         make_step(l);

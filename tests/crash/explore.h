@@ -22,6 +22,7 @@ struct explore_options {
     unsigned picks;        /* by chance, each time */
     unsigned sample;       /* of the states but those after every step, one of so many; 1: all */
     unsigned second_every; /* one recovery of so many is crashed again; 0: none */
+    size_t from;           /* crashes before that step are not tried */
     size_t violations_max; /* then it ends */
     bool quiet;
 };

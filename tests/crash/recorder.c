@@ -19,6 +19,9 @@ static struct {
     bool dead;
     size_t die_at;
     enum fault fault;
+    size_t calls, refuse_at; /* calls that a disk may refuse; the one that it does */
+    int refusal;             /* a negative errno */
+    bool rests;
     uint32_t late; /* FAULT_LATE_SYNC: the file whose sync comes after SQLite's */
 } recorder;
 
@@ -27,6 +30,16 @@ static bool alive(void)
     if (recorder.log->count >= recorder.die_at)
         recorder.dead = true;
     return !recorder.dead;
+}
+
+/* 0, or what this call ends with. */
+static int refused(void)
+{
+    if (!alive())
+        return -EIO;
+    if (recorder.rests)
+        return 0;
+    return ++recorder.calls == recorder.refuse_at ? recorder.refusal : 0;
 }
 
 static void record(const struct step *s)
@@ -63,6 +76,28 @@ void recorder_die_at(size_t step)
 bool recorder_dead(void)
 {
     return recorder.dead;
+}
+
+void recorder_die(void)
+{
+    recorder.dead = true;
+}
+
+void recorder_refuse(size_t call, int error)
+{
+    recorder.calls = 0;
+    recorder.refuse_at = call;
+    recorder.refusal = error;
+}
+
+void recorder_rest(bool rest)
+{
+    recorder.rests = rest;
+}
+
+size_t recorder_calls(void)
+{
+    return recorder.calls;
 }
 
 void recorder_revive(void)
@@ -111,8 +146,9 @@ static int disk_open(const struct disk *d, int dir_fd, const char *path, int fla
     uint32_t folder = folder_of(dir_fd, &name);
     uint32_t node = image_find(&recorder.now, folder, name);
 
-    if (!alive() && (flags & (O_CREAT | O_TRUNC)))
-        return -EIO;
+    int r = alive() || flags & (O_CREAT | O_TRUNC) ? refused() : 0;
+    if (r < 0)
+        return r;
     int fd = disk_system.open(&disk_system, dir_fd, path, flags, mode);
     if (fd < 0)
         return fd;
@@ -128,9 +164,10 @@ static int disk_open(const struct disk *d, int dir_fd, const char *path, int fla
 static int disk_write(const struct disk *d, int fd, const struct iovec *iov, int iov_count,
                       uint64_t offset)
 {
-    if (!alive())
-        return -EIO;
-    int r = disk_system.write_at(&disk_system, fd, iov, iov_count, offset);
+    int r = refused();
+    if (r < 0)
+        return r;
+    r = disk_system.write_at(&disk_system, fd, iov, iov_count, offset);
     for (int i = 0; r == 0 && i < iov_count; i++) {
         if (iov[i].iov_len > 0)
             record(&(struct step){.kind = STEP_WRITE,
@@ -145,9 +182,10 @@ static int disk_write(const struct disk *d, int fd, const struct iovec *iov, int
 static int resize(int fd, uint64_t bytes, enum step_kind kind,
                   int (*call)(const struct disk *d, int fd, uint64_t bytes))
 {
-    if (!alive())
-        return -EIO;
-    int r = call(&disk_system, fd, bytes);
+    int r = refused();
+    if (r < 0)
+        return r;
+    r = call(&disk_system, fd, bytes);
     if (r == 0)
         record(&(struct step){
             .kind = kind, .node = recorder.node_of[descriptor(fd)], .offset = bytes});
@@ -166,8 +204,9 @@ static int disk_truncate(const struct disk *d, int fd, uint64_t bytes)
 
 static int record_sync(uint32_t node)
 {
-    if (!alive())
-        return -EIO;
+    int r = refused();
+    if (r < 0)
+        return r;
     record(&(struct step){.kind = STEP_SYNC, .node = node});
     return 0;
 }
@@ -209,9 +248,10 @@ static int disk_rename(const struct disk *d, int from_fd, const char *from_path,
     uint32_t to_folder = folder_of(to_fd, &to);
     uint32_t node = image_find(&recorder.now, from_folder, from);
 
-    if (!alive())
-        return -EIO;
-    int r = disk_system.rename(&disk_system, from_fd, from_path, to_fd, to_path);
+    int r = refused();
+    if (r < 0)
+        return r;
+    r = disk_system.rename(&disk_system, from_fd, from_path, to_fd, to_path);
     if (r < 0)
         return r;
     struct step s = {.node = to_folder, .child = node, .name = to};
@@ -234,9 +274,10 @@ static int disk_unlink(const struct disk *d, int dir_fd, const char *path)
     uint32_t folder = folder_of(dir_fd, &name);
     uint32_t node = image_find(&recorder.now, folder, name);
 
-    if (!alive())
-        return -EIO;
-    int r = disk_system.unlink(&disk_system, dir_fd, path);
+    int r = refused();
+    if (r < 0)
+        return r;
+    r = disk_system.unlink(&disk_system, dir_fd, path);
     if (r == 0)
         record(&(struct step){.kind = STEP_UNNAME, .node = folder, .child = node, .name = name});
     return r;
@@ -247,9 +288,10 @@ static int disk_make_dir(const struct disk *d, int dir_fd, const char *path, uns
     const char *name = path;
     uint32_t folder = folder_of(dir_fd, &name);
 
-    if (!alive())
-        return -EIO;
-    int r = disk_system.make_dir(&disk_system, dir_fd, path, mode);
+    int r = refused();
+    if (r < 0)
+        return r;
+    r = disk_system.make_dir(&disk_system, dir_fd, path, mode);
     if (r == 0)
         (void)record_name(folder, name, true);
     return r;
@@ -293,6 +335,14 @@ static sqlite3_file *real(sqlite3_file *f)
     return recorded(f)->real;
 }
 
+/* SQLITE_OK, or how SQLite is told of it. */
+static int refused_as(const struct recorded_file *file, int other)
+{
+    int r = file->node != 0 ? refused() : 0;
+
+    return r == 0 ? SQLITE_OK : r == -ENOSPC ? SQLITE_FULL : other;
+}
+
 static int vfs_close(sqlite3_file *f)
 {
     return real(f)->pMethods->xClose(real(f));
@@ -300,14 +350,17 @@ static int vfs_close(sqlite3_file *f)
 
 static int vfs_read(sqlite3_file *f, void *to, int n, sqlite3_int64 offset)
 {
-    return real(f)->pMethods->xRead(real(f), to, n, offset);
+    int r = alive() ? refused_as(recorded(f), SQLITE_IOERR_READ) : SQLITE_OK;
+
+    return r != SQLITE_OK ? r : real(f)->pMethods->xRead(real(f), to, n, offset);
 }
 
 static int vfs_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 offset)
 {
-    if (recorded(f)->node != 0 && !alive())
-        return SQLITE_IOERR_WRITE;
-    int r = real(f)->pMethods->xWrite(real(f), from, n, offset);
+    int r = refused_as(recorded(f), SQLITE_IOERR_WRITE);
+    if (r != SQLITE_OK)
+        return r;
+    r = real(f)->pMethods->xWrite(real(f), from, n, offset);
     if (r == SQLITE_OK && recorded(f)->node != 0)
         record(&(struct step){.kind = STEP_WRITE,
                               .node = recorded(f)->node,
@@ -318,9 +371,10 @@ static int vfs_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 off
 
 static int vfs_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
-    if (recorded(f)->node != 0 && !alive())
-        return SQLITE_IOERR_TRUNCATE;
-    int r = real(f)->pMethods->xTruncate(real(f), size);
+    int r = refused_as(recorded(f), SQLITE_IOERR_TRUNCATE);
+    if (r != SQLITE_OK)
+        return r;
+    r = real(f)->pMethods->xTruncate(real(f), size);
     if (r == SQLITE_OK && recorded(f)->node != 0)
         record(
             &(struct step){.kind = STEP_CUT, .node = recorded(f)->node, .offset = (uint64_t)size});
@@ -382,7 +436,9 @@ static int vfs_device(sqlite3_file *f)
 
 static int vfs_shm_map(sqlite3_file *f, int page, int bytes, int extend, void volatile **ret)
 {
-    return real(f)->pMethods->xShmMap(real(f), page, bytes, extend, ret);
+    int r = alive() ? refused_as(recorded(f), SQLITE_IOERR_SHMMAP) : SQLITE_OK;
+
+    return r != SQLITE_OK ? r : real(f)->pMethods->xShmMap(real(f), page, bytes, extend, ret);
 }
 
 static int vfs_shm_lock(sqlite3_file *f, int offset, int n, int flags)
@@ -437,7 +493,7 @@ static int vfs_open(sqlite3_vfs *v, const char *path, sqlite3_file *f, int flags
     uint32_t node = kept ? image_find(&recorder.now, SPOOL_NODE, last_part(path)) : 0;
 
     *file = (struct recorded_file){.real = (sqlite3_file *)(void *)(file + 1)};
-    if (kept && node == 0 && !alive())
+    if (kept && (alive() || node == 0) && refused() < 0)
         return SQLITE_CANTOPEN;
     int r = real_vfs->xOpen(real_vfs, path, file->real, flags, ret_flags);
     if (r != SQLITE_OK)
@@ -454,7 +510,7 @@ static int vfs_delete(sqlite3_vfs *v, const char *path, int sync_folder)
 {
     uint32_t node = image_find(&recorder.now, SPOOL_NODE, last_part(path));
 
-    if (node != 0 && !alive())
+    if (node != 0 && refused() < 0)
         return SQLITE_IOERR_DELETE;
     int r = real_vfs->xDelete(real_vfs, path, 0);
     if (r == SQLITE_OK && node != 0)

@@ -33,6 +33,12 @@ void recorder_end(void);
 /* From that step on every call fails and does nothing, as if the process had been killed there:
  * what it still does until the workload ends it leaves no trace. */
 void recorder_die_at(size_t step);
+void recorder_die(void); /* now */
 bool recorder_dead(void);
+/* The call of that number, counted from 1 and from here, fails once: it does nothing and returns
+ * error (negative). Reads of the database and its index count, too. 0: none does. */
+void recorder_refuse(size_t call, int error);
+size_t recorder_calls(void);
+void recorder_rest(bool rest); /* meanwhile calls are the test's own, and not counted */
 void recorder_revive(void);
 const char *recorder_vfs(void); /* registers it the first time */

@@ -51,4 +51,7 @@ struct letter *story_letter(struct story *s, uint64_t key); /* NULL: nobody sent
 
 /* Runs queue, spool and mailbox with seed's chances until the log has about `steps` steps. */
 void story_make(struct story *s, uint64_t seed, size_t steps, enum fault fault);
+/* The same, while the disk refuses one call (recorder_refuse); 0: none. */
+void story_make_refused(struct story *s, uint64_t seed, size_t steps, enum fault fault, size_t call,
+                        int error);
 void story_free(struct story *s);

@@ -35,6 +35,7 @@ struct play {
     struct world world;
     uint64_t chance;
     enum fault fault;
+    bool refuses; /* the disk, some call */
     int mail_fd;
     uint64_t started_us;
     uint64_t events_number;
@@ -405,8 +406,11 @@ static void note_unknown(struct play *p)
 static void play_turn(struct play *p)
 {
     turn(&p->world);
-    if (!recorder_dead())
+    if (!recorder_dead()) {
+        recorder_rest(true);
         note_unknown(p);
+        recorder_rest(false);
+    }
 }
 
 /* ---- local ---- */
@@ -595,6 +599,13 @@ static void prepare(struct queue *q)
     q->spool_options.checkpoint_pages = CHECKPOINT_PAGES_HERE;
 }
 
+static void give_up(struct queue *q, int error)
+{
+    fake_give_up(q, error);
+    if (the_play->refuses)
+        recorder_die(); /* as the process does */
+}
+
 /* queue_begin, with the descriptor of the folder known to the recorder already. */
 static void process_starts(struct play *p)
 {
@@ -603,15 +614,18 @@ static void process_starts(struct play *p)
     assert_int_equal(loop_new(&w->clock.clock, &w->worker.loop), 0);
     w->worker.clock = &w->clock.clock;
     w->q = queue_new(&w->worker);
-    w->q->give_up = fake_give_up;
+    w->q->give_up = give_up;
     prepare(w->q);
     queue_config(w->q, fake_config(1));
     int r = queue_open(w->q);
+    if (r < 0 && p->refuses)
+        recorder_die(); /* the worker ends, and the parent starts another */
     if (r < 0 && recorder_dead())
         return; /* killed while it started */
     assert_int_equal(r, 0);
     p->started_us = w->clock.now_us;
-    assert_int_equal(maildir_sweep(p->mail_fd, &recorder_disk, UINT64_MAX), 0);
+    r = maildir_sweep(p->mail_fd, &recorder_disk, UINT64_MAX);
+    assert_true(r == 0 || p->refuses); /* local only says so */
     peers_begin(w);
     workers_say_held_end(w, 50);
     play_turn(p);
@@ -702,11 +716,22 @@ static void play_begin(struct play *p, struct story *s, uint64_t seed, enum faul
 
 void story_make(struct story *s, uint64_t seed, size_t steps, enum fault fault)
 {
+    story_make_refused(s, seed, steps, fault, 0, 0);
+}
+
+void story_make_refused(struct story *s, uint64_t seed, size_t steps, enum fault fault, size_t call,
+                        int error)
+{
     struct play *p = mem_new(sizeof(*p));
 
     *s = (struct story){0};
     play_begin(p, s, seed, fault);
+    p->refuses = call > 0;
+    recorder_refuse(call, error);
     process_starts(p);
+    if (recorder_dead())
+        process_starts_again(p);
+    p->world.given_up = 0;
     while (s->log.count < steps) {
         if (chance(p, 6) == 0)
             recorder_die_at(s->log.count + chance(p, 150));
