@@ -163,9 +163,18 @@ def step_crash():
     pytest("crash", "tests/crash")
 
 
+def step_faults():
+    """Calls that fail, at every site: of the disk below queue, spool and mailbox; of the whole server."""
+    for name, command in (("refuse", ["build/release/tests/crash/refuse", "150"]),
+                          ("sites", [sys.executable, "tests/faults/run.py", "--seconds", "25", "--seed", "1"])):
+        code, output = run(command, f"faults-{name}")
+        print("  " + (output.splitlines() or [""])[-1])
+        count("faults", code == 0, code != 0, f"build/logs/faults-{name}.log")
+
+
 STEPS = {"tidy": step_tidy, "unit": step_unit, "clang": step_clang, "release": step_release, "e2e": step_e2e,
-         "crash": step_crash}
-FULL = ["tidy", "unit", "release", "clang", "e2e", "crash"]
+         "crash": step_crash, "faults": step_faults}
+FULL = ["tidy", "unit", "release", "clang", "e2e", "crash", "faults"]
 QUICK = ["tidy", "unit"]
 
 
@@ -175,7 +184,7 @@ def main(arguments):
     if any(name not in STEPS for name in names):
         print(__doc__, file=sys.stderr)
         return 64
-    if "e2e" in names or "crash" in names:
+    if {"e2e", "crash", "faults"} & set(names):
         names = (["release"] if "release" not in names else []) + names
     began = time.time()
     try:
