@@ -72,21 +72,27 @@ static void finish(struct drop *d, enum drop_verdict verdict, const char *what, 
 
 /* ---- the file ---- */
 
+/* The disk's fault, not the file's: it is tried again. */
+static const char UNREADABLE[] = "it cannot be read";
+
 static const char *file_open(struct drop *d)
 {
     struct stat st;
     char last[DROP_END_BYTES];
 
     if (fstat(d->fd, &st) < 0)
-        return "it cannot be read";
+        return UNREADABLE;
     uint64_t size = (uint64_t)st.st_size;
     size_t n = (size_t)MIN_OF(size, (uint64_t)DROP_HEAD_BYTES_MAX);
-    if (size < DROP_END_BYTES || disk_read_at(d->fd, last, sizeof last, size - sizeof last) < 0 ||
-        !drop_end_parse(str_n(last, sizeof last), &d->end))
+    if (size < DROP_END_BYTES)
+        return "it is not complete";
+    if (disk_read_at(d->fd, last, sizeof last, size - sizeof last) < 0)
+        return UNREADABLE;
+    if (!drop_end_parse(str_n(last, sizeof last), &d->end))
         return "it is not complete";
     char *room = buf_room(&d->start, n);
     if (!room || disk_read_at(d->fd, room, n, 0) < 0)
-        return "it cannot be read";
+        return UNREADABLE;
     buf_added(&d->start, n);
     const char *wrong = drop_head_parse(buf_str(&d->start), &d->arena, &d->head);
     if (wrong)
@@ -111,7 +117,7 @@ struct drop *drop_new(int fd, const struct config *config, uint64_t now_us)
     reply_reader_init(&d->replies);
     const char *wrong = file_open(d);
     if (wrong)
-        finish(d, DROP_ASIDE, wrong, "");
+        finish(d, wrong == UNREADABLE ? DROP_LATER : DROP_ASIDE, wrong, "");
     else
         d->failed = arena_alloc(&d->arena, REPORT_RECIPIENTS_MAX * sizeof *d->failed);
     return d;
@@ -141,7 +147,7 @@ static void check_more(struct drop *d)
     size_t n = (size_t)MIN_OF(size - d->at, (uint64_t)sizeof bytes);
 
     if (disk_read_at(d->fd, bytes, n, d->at) < 0) {
-        finish(d, DROP_LATER, "it cannot be read", "");
+        finish(d, DROP_LATER, UNREADABLE, "");
         return;
     }
     d->crc = crc32c(d->crc, bytes, n);
@@ -219,7 +225,7 @@ static void say_content(struct drop *d, struct buf *to)
     size_t n = (size_t)MIN_OF(d->end.message_bytes - d->at, (uint64_t)sizeof chunk);
 
     if (disk_read_at(d->fd, chunk, n, d->head.bytes + d->at) < 0) {
-        finish(d, DROP_LATER, "it cannot be read", "");
+        finish(d, DROP_LATER, UNREADABLE, "");
         return;
     }
     d->crc = crc32c(d->crc, chunk, n);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: ISC
 #include "daemon/smtpd/drop.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -192,6 +193,25 @@ static void refuses_damaged_files(void **state)
     buf_free(&file);
 }
 
+/* A disk that cannot read is no fault of the file: it stays where it is. */
+static void waits_for_the_disk(void **state)
+{
+    struct buf file = buf_init(MIB);
+    struct fake_world f;
+    char path[64];
+
+    fake_init(&f);
+    print_file(&file, "alice@local.example", "bob@local.example");
+    int fd = file_of(buf_str(&file));
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    struct drop *d = drop_new(open(path, O_WRONLY | O_CLOEXEC), &f.config, f.now_us);
+    assert_true(drop_finished(d));
+    assert_int_equal(drop_verdict(d), DROP_LATER);
+    drop_free(&d);
+    (void)close(fd);
+    buf_free(&file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +220,7 @@ int main(void)
         cmocka_unit_test(keeps_aside),
         cmocka_unit_test(waits),
         cmocka_unit_test(refuses_damaged_files),
+        cmocka_unit_test(waits_for_the_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
