@@ -165,8 +165,8 @@ def step_crash():
 
 def step_faults():
     """Calls that fail, at every site: of the disk below queue, spool and mailbox; of the whole server."""
-    for name, command in (("refuse", ["build/release/tests/crash/refuse", "150"]),
-                          ("sites", [sys.executable, "tests/faults/run.py", "--seconds", "25", "--seed", "1"])):
+    for name, command in (("refuse", ["build/release/tests/crash/refuse", "100"]),
+                          ("sites", [sys.executable, "tests/faults/run.py", "--seconds", "20", "--seed", "1"])):
         code, output = run(command, f"faults-{name}")
         print("  " + (output.splitlines() or [""])[-1])
         count("faults", code == 0, code != 0, f"build/logs/faults-{name}.log")
