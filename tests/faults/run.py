@@ -500,8 +500,9 @@ class Runner:
             rows = [row for row in rows if zlib.crc32(row[1].encode()) % self.o.jobs == self.o.part - 1]
         if not self.o.all:
             random.Random(self.o.seed).shuffle(rows)
+        counted = time.monotonic()
         for act, what, order in rows:
-            if not self.o.all and time.monotonic() - began > self.o.seconds:
+            if not self.o.all and time.monotonic() - counted > self.o.seconds:
                 break
             self.one(act, what, **order)
             if len(self.violations) >= self.o.violations:
