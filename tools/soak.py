@@ -81,13 +81,21 @@ def kills(seconds, seed):
            {"TROIKA_KILL_ROUNDS": "30", "TROIKA_SEED": str(seed)})
 
 
+def faults(seconds, seed):
+    """Calls that fail: of the disk below the spool and the mailboxes, then of the whole server."""
+    yield ["build/release/tests/crash/refuse", str(min(10000, seconds)), str(seed)], {}
+    yield [sys.executable, "tests/faults/run.py", "--seconds", str(seconds // 2 + 20), "--seed", str(seed)], {}
+
+
 def searches():
     return [
-        Search("power cuts on a recorded disk", 0.3, recorded,
+        Search("power cuts on a recorded disk", 0.25, recorded,
                {"states tried": r"^(\d+) states tried.*\n(?!\d+ states)", "acknowledged messages checked": r"(\d+) acknowledged messages checked.*\n(?!\d+ states)"}),
-        Search("power cuts on a real ext4", 0.3, physical,
+        Search("power cuts on a real ext4", 0.25, physical,
                {"states tried": r"^physical: .* (\d+) states tried", "acknowledged messages checked": r"^physical: .* (\d+) acknowledged"}),
-        Search("fuzzers", 0.25, fuzzers, {"inputs": r"number_of_executed_units: (\d+)"}),
+        Search("fuzzers", 0.2, fuzzers, {"inputs": r"number_of_executed_units: (\d+)"}),
+        Search("calls that fail", 0.15, faults,
+               {"calls of the disk refused": r"^(\d+) refused calls", "faults injected": r"faults tried: (\d+) injected"}),
         Search("kill -9", 0.15, kills, {"deaths": r"rounds (\d+)", "messages acknowledged": r"accepted (\d+)", "twice": r"duplicates (\d+)"}),
     ]
 
