@@ -14,12 +14,26 @@ peer_conf() {
     echo "route \"dead.test\" { via = \"$DEADHOST:$DEADPORT\" }"
     echo "smarthost \"127.0.0.1:$SINKPORT\" { }"
     echo 'log-level = "warning"'
+    echo 'recipients = 100000'
+    echo 'connections = 10000'
     [ "$1" != hold ] || echo 'hold = yes'
   } >"$ROOT/troika.conf"
   chmod 711 "$W" "$W/roots" 2>/dev/null || true
   chown -R nobody: "$ROOT"
+  troika_accounts
 }
 troika_plain() { setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups "$@"; }
+# u0..u99@local.test; the harness looks for their mail in $ROOT/home/uN/Maildir
+troika_accounts() {
+  local n
+  [ ! -e "$ROOT/state/bench-accounts" ] || return 0
+  for n in $(seq 0 99); do
+    troika_plain "$ROOT/troika" user -c "$ROOT/troika.conf" add "u$n@local.test" >/dev/null
+    mkdir -p "$ROOT/home/u$n"
+    ln -sfn "$ROOT/state/mail/local.test/u$n" "$ROOT/home/u$n/Maildir"
+  done
+  touch "$ROOT/state/bench-accounts"
+}
 peer_start() { peer_conf "$1"; mkdir -p "$CG/log"; peer_launch; wait_port "$SMTPPORT" >/dev/null; }
 peer_launch() { cg_run mta setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups "$ROOT/troika" serve -c "$ROOT/troika.conf" >"$RAM/start.out" 2>&1 & }
 peer_stop() { cg_kill mta; }

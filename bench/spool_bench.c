@@ -1,10 +1,8 @@
-/* spool/spool_bench.c - what a message costs the spool. A manual program, not a test:
+/* spool_bench.c - what a message costs the spool alone; built and called by ./dev bench growth:
  *
- *   cc -O2 -std=gnu17 -D_GNU_SOURCE -Isrc -o /tmp/spool_bench src/spool/spool_bench.c \
- *      build/src/libtroika_{spool,mail,io,base}.a -lsqlite3 -levent_core -lseccomp -lpthread
- *   /tmp/spool_bench DIR [BACKLOG [MESSAGES [BATCH]]]
+ *   spool_bench DIR [BACKLOG [MESSAGES [BATCH]]]
  *
- * DIR must be empty and on a real disk. Puts BACKLOG queued messages for 5000 destinations there, then
+ * DIR must be empty and on a real disk. Puts BACKLOG short messages for 5000 destinations there, then
  * takes in MESSAGES of 4 KB with one recipient in batches and ends each in the batch after its
  * own; says how long opening took, µs and CPU µs for each message, and the memory at its peak. */
 // SPDX-License-Identifier: ISC
@@ -18,7 +16,7 @@
 #include "base/check.h"
 #include "spool/spool.h"
 
-enum { CONTENT_BYTES = 4096, BACKLOG_DESTINATIONS = 5000, BACKLOG_BATCH = 2000 };
+enum { CONTENT_BYTES = 4096, BACKLOG_CONTENT_BYTES = 64, BACKLOG_DESTINATIONS = 5000, BACKLOG_BATCH = 2000 };
 
 static char content[CONTENT_BYTES];
 static const char prefix[] =
@@ -40,7 +38,7 @@ static uint64_t now_us(void)
     return clock_monotonic_us(&clock_system);
 }
 
-static uint64_t put(struct spool *s, struct str next_hop, bool hold)
+static uint64_t put(struct spool *s, struct str next_hop, size_t bytes)
 {
     struct recipient to = {
         .address = STR("bill@example.net"),
@@ -56,12 +54,12 @@ static uint64_t put(struct spool *s, struct str next_hop, bool hold)
         .recipients = &to,
     };
     uint64_t now = clock_now_us(&clock_system);
-    struct spool_terms terms = {.due_us = now, .expires_us = now + 432000 * US_PER_S, .hold = hold};
+    struct spool_terms terms = {.due_us = now, .expires_us = now + 432000 * US_PER_S};
     struct spool_entry *m;
     struct id id;
 
-    check(spool_begin(s, &e, sizeof(content), &m) == 0);
-    check(spool_write(m, str_n(content, sizeof(content))) == 0);
+    check(spool_begin(s, &e, bytes, &m) == 0);
+    check(spool_write(m, str_n(content, bytes)) == 0);
     check(spool_add(&m, str_c(prefix), &terms, &id) == 0);
     return id.key;
 }
@@ -72,7 +70,7 @@ static void fill(struct spool *s, unsigned count)
 
     for (unsigned i = 1; i <= count; i++) {
         (void)snprintf(host, sizeof(host), "mx%u.example:25", i * 7919 % BACKLOG_DESTINATIONS);
-        (void)put(s, str_c(host), false);
+        (void)put(s, str_c(host), BACKLOG_CONTENT_BYTES);
         if (i % BACKLOG_BATCH == 0)
             check(spool_commit(s) == 0);
     }
@@ -95,7 +93,7 @@ static void run(struct spool *s, unsigned count, unsigned batch)
         if (done > 0)
             end_all(s, keys, batch);
         for (unsigned i = 0; i < batch; i++)
-            keys[i] = put(s, STR("relay.example:25"), false);
+            keys[i] = put(s, STR("relay.example:25"), CONTENT_BYTES);
         check(spool_commit(s) == 0);
     }
     end_all(s, keys, batch);
