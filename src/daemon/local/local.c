@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 #include "daemon/local/local.h"
 
+#include "base/codec.h"
 #include "base/log.h"
 
 /* ---- jobs ---- */
@@ -38,6 +39,13 @@ static void on_done(void *arg, struct job *j)
     stopped_if_empty(o);
 }
 
+static struct lane *lane_of(const struct local *o, const struct job *j)
+{
+    if (j->held.content_fd >= 0)
+        return o->large;
+    return o->small[hash_bytes(0, j->held.next_hop) % LOCAL_LANES];
+}
+
 void local_job(struct local *o, struct channel *from, union message *m)
 {
     struct job *j = job_from_message(m);
@@ -49,7 +57,7 @@ void local_job(struct local *o, struct channel *from, union message *m)
         users_add(&o->users, j);
         return;
     }
-    lane_add(j->held.content_fd >= 0 ? o->large : o->small, j);
+    lane_add(lane_of(o, j), j);
 }
 
 /* ---- life ---- */
@@ -62,13 +70,16 @@ int local_init(struct local *o, struct loop *l, int mail_fd, const struct disk *
     *o = (struct local){.started_us = clock_now_us(wall), .on_stopped = on_stopped, .arg = arg};
     hold_init(&o->hold, l, LOCAL_SLOTS_MAX, job_free);
     users_init(&o->users, l, on_done, o);
-    int r = lane_new(l, &lane, &o->small);
-    return r < 0 ? r : lane_new(l, &lane, &o->large);
+    int r = lane_new(l, &lane, &o->large);
+    for (size_t i = 0; r == 0 && i < LOCAL_LANES; i++)
+        r = lane_new(l, &lane, &o->small[i]);
+    return r;
 }
 
 void local_done(struct local *o)
 {
-    lane_free(&o->small);
+    for (size_t i = 0; i < LOCAL_LANES; i++)
+        lane_free(&o->small[i]);
     lane_free(&o->large);
     users_done(&o->users);
     hold_done(&o->hold);
@@ -76,7 +87,8 @@ void local_done(struct local *o)
 
 void local_config(struct local *o, const struct config *c)
 {
-    lane_hostname(o->small, c->hostname);
+    for (size_t i = 0; i < LOCAL_LANES; i++)
+        lane_hostname(o->small[i], c->hostname);
     lane_hostname(o->large, c->hostname);
     users_config(&o->users, c);
 }
