@@ -34,9 +34,9 @@ struct server {
     bool drips;            /* or a byte now and then, never a whole line */
     size_t drip_count;
     struct timer drip;
-    bool breaks_tls;       /* offers STARTTLS, and what follows its 220 is no handshake */
-    size_t heard_max;      /* cuts the connection after so many bytes in */
-    size_t said_max;       /* or out */
+    bool breaks_tls;  /* offers STARTTLS, and what follows its 220 is no handshake */
+    size_t heard_max; /* cuts the connection after so many bytes in */
+    size_t said_max;  /* or out */
 
     size_t heard, said, rcpt_count, commit_count;
     size_t connection_count;

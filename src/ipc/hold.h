@@ -38,7 +38,7 @@ struct hold_job {
     struct status *results; /* class 0: none yet */
     bool next_hop_failed;
     bool reports; /* the host speaks DSN */
-    bool ended; /* all results are known and were said to the queue, if it was there */
+    bool ended;   /* all results are known and were said to the queue, if it was there */
     struct str host, tls, detail; /* how it went: for the log and the trace */
 };
 

@@ -221,10 +221,11 @@ static void test_job_file(void **state)
     buf_free(&recipients);
 }
 
-static const char results[] =
-    "result job=1 key=7 number=3 status=\"250 2.0.0 taken\" next_hop_failed=0 reports=1 host=mx tls=plain detail=\"\"\n"
-    "result job=1 key=7 number=4 status=\"450 4.2.0 later\" next_hop_failed=1 reports=1 host=mx tls=plain detail=\"\"\n"
-    "job_end job=1\n";
+static const char results[] = "result job=1 key=7 number=3 status=\"250 2.0.0 taken\" "
+                              "next_hop_failed=0 reports=1 host=mx tls=plain detail=\"\"\n"
+                              "result job=1 key=7 number=4 status=\"450 4.2.0 later\" "
+                              "next_hop_failed=1 reports=1 host=mx tls=plain detail=\"\"\n"
+                              "job_end job=1\n";
 
 static void test_results_are_kept_until_taken(void **state)
 {
