@@ -400,10 +400,14 @@ static void on_log(struct life *f, union message *m)
 
 static void on_config(struct life *f, union message *m)
 {
+    struct msg_config_taken taken = {.kind = MSG_CONFIG_TAKEN, .generation = m->config.generation};
+
     if (f->w.spec->config)
         f->w.spec->config(&f->w, m->config.snapshot);
     else
         (void)close(m->config.snapshot);
+    if (f->w.parent)
+        channel_send(f->w.parent, &taken);
 }
 
 static void on_folder(struct life *f, union message *m)

@@ -3,7 +3,7 @@
  * The parent execs libexec/troika/ROLE with its channel at descriptor 3 and says, in this order:
  * LOG, CONFIG, FOLDER, BOARDs and LISTENERs (with LISTENERS_END), CHANNELs to peers, START. On
  * START worker_main calls, in this order: role->start, the jail, role->run, role->peer_up for each
- * peer, role->listener for each listener; then it answers READY. Later: CONFIG (reload), CHANNEL
+ * peer, role->listener for each listener; then it answers READY. CONFIG it answers with CONFIG_TAKEN. Later: CONFIG (reload), CHANNEL
  * (a peer was restarted; replaces the old one), LISTENERs of a new generation, STOP. ALIVE is sent
  * every 5 s. When the parent's channel ends, the worker exits at once.
  *

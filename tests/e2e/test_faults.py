@@ -119,8 +119,9 @@ def test_a_role_without_memory_starts_again(server):
         with Dialogue(server.port) as d:
             d.reply()
             d.say("EHLO c.test")
-            d.say("MAIL FROM:<a@b.test>")
-            said = d.say("RCPT TO:<bob@example.test>")[0]
+            said = d.say("MAIL FROM:<a@b.test>")[0]
+            if said == 250:
+                said = d.say("RCPT TO:<bob@example.test>")[0]
             if said == 250 and d.say("DATA")[0] == 354:
                 said = d.say("hello\r\n.")[0]
             assert said in (250, 451)

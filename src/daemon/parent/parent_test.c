@@ -468,12 +468,16 @@ static void test_reload(void **state)
     kill(s.pid, SIGHUP);
     expect_line(&s, "event=reload-refused");
     expect_line(&s, "restart the server for that");
+    expect_notify(&s, "RELOADING=1\nMONOTONIC_USEC=");
+    expect_notify(&s, "the reload was refused");
 
     write_config(&s, "smtpd = 3\nrelay = 2");
     kill(s.pid, SIGHUP);
+    expect_line(&s, "event=started worker=");
+    expect_line(&s, "event=started worker=");
     expect_line(&s, "event=reloaded");
-    expect_line(&s, "event=started worker=");
-    expect_line(&s, "event=started worker=");
+    expect_notify(&s, "RELOADING=1\nMONOTONIC_USEC=");
+    expect_notify(&s, "READY=1\nSTATUS=Accepting mail.");
 
     write_config(&s, "smtpd = 1\nrelay = 1\nlog-level = \"debug\"");
     kill(s.pid, SIGHUP);

@@ -83,7 +83,7 @@ void process_give_log(struct process *p)
 
 void process_give_config(struct process *p)
 {
-    struct msg_config m = {.kind = MSG_CONFIG};
+    struct msg_config m = {.kind = MSG_CONFIG, .generation = p->server->generation};
 
     give(p, &m, p->server->snapshot_fd);
 }
@@ -248,6 +248,13 @@ static void on_ready(struct process *p, struct str protections)
     line_str(&line, "protections", protections);
     line_log(&line, LEVEL_INFO);
     server_ready(p->server);
+    server_config_taken(p->server);
+}
+
+static void on_config_taken(struct process *p, uint32_t generation)
+{
+    p->generation = generation;
+    server_config_taken(p->server);
 }
 
 static void on_message(void *arg, struct channel *c, union message *m)
@@ -257,6 +264,8 @@ static void on_message(void *arg, struct channel *c, union message *m)
     (void)c;
     if (m->kind == MSG_READY)
         on_ready(p, m->ready.protections);
+    else if (m->kind == MSG_CONFIG_TAKEN)
+        on_config_taken(p, m->config_taken.generation);
     else if (m->kind == MSG_DROP_DONE)
         pickup_answered(p->server, p, &m->drop_done);
     else if (m->kind == MSG_DELIVER)
@@ -454,6 +463,7 @@ void process_ended(struct process *p, int wait_status)
             p->pause_us = 0; /* was not wanted for a while */
         start_later(p);
     }
+    server_config_taken(p->server);
 }
 
 bool process_wanted(const struct process *p)

@@ -12,6 +12,8 @@
 #include "base/check.h"
 #include "daemon/parent/notify.h"
 
+static const char accepting[] = "READY=1\nSTATUS=Accepting mail.";
+
 /* Deliveries that run get 10 s (local and relay count them); what does not end by then is killed. */
 #define STOP_OUTSIDE_US (21 * US_PER_S / 2)
 #define STOP_INSIDE_US (3 * US_PER_S / 2)
@@ -53,7 +55,7 @@ void server_ready(struct server *s)
     } else if (s->phase == PHASE_STARTING_OUTSIDE && all_ready(s, true) && all_ready(s, false)) {
         s->phase = PHASE_RUNNING;
         log_event(LEVEL_INFO, "ready", "file", s->config_path, NULL);
-        notify_say("READY=1\nSTATUS=Accepting mail.");
+        notify_say(accepting);
         local_start(s);
         pickup_start(s);
     }
@@ -209,7 +211,6 @@ void server_reload(struct server *s)
 {
     struct buf why = buf_init(64 * KIB);
     struct config *c = NULL;
-    const char *told = "READY=1\nSTATUS=Accepting mail.";
     int snapshot_fd = -1;
 
     if (s->phase >= PHASE_STOPPING_OUTSIDE)
@@ -226,20 +227,42 @@ void server_reload(struct server *s)
     }
     if (error == 0 && replace_configuration(s, c, snapshot_fd, &why)) {
         alias_watches_reload(s);
+        s->generation++;
+        s->reloading = true;
         tell_everyone(s);
         change_counts(s);
-        log_event(LEVEL_INFO, "reloaded", "file", s->config_path, NULL);
     } else {
         server_log_lines(LEVEL_ERROR, "reload-refused", buf_str(&why));
-        told =
-            "READY=1\nSTATUS=Accepting mail by the configuration before: the reload was refused.";
         config_drop(&c);
         if (snapshot_fd >= 0)
             (void)close(snapshot_fd);
+        if (s->phase == PHASE_RUNNING)
+            notify_say("READY=1\nSTATUS=Accepting mail by the configuration before: the reload was "
+                       "refused.");
     }
     buf_free(&why);
+}
+
+/* One that is to start again gets the new configuration in any case. */
+static bool has_configuration(const struct process *p)
+{
+    bool taken = p->ready && p->generation == p->server->generation;
+
+    return !p->channel || p->asked_to_stop || taken;
+}
+
+void server_config_taken(struct server *s)
+{
+    if (!s->reloading || s->phase >= PHASE_STOPPING_OUTSIDE)
+        return;
+    for (const struct process *p = s->processes; p < s->processes + PROCESSES_MAX; p++) {
+        if (!has_configuration(p))
+            return;
+    }
+    s->reloading = false;
+    log_event(LEVEL_INFO, "reloaded", "file", s->config_path, NULL);
     if (s->phase == PHASE_RUNNING)
-        notify_say(told);
+        notify_say(accepting);
 }
 
 /* ---- signals and the watchdog ---- */

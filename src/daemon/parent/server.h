@@ -1,12 +1,13 @@
 /* daemon/parent/server.h - the running server as its parent sees it.
  *
  *   server_start: inside workers -> all READY -> outside workers -> all READY: event=ready
- *   reload:       checked in a child, listeners bound, then told to everyone; or refused as a whole
+ *   reload:       checked in a child, listeners bound, then told to everyone; or refused as a whole;
+ *                 all CONFIG_TAKEN: event=reloaded
  *   stop:         outside workers STOP -> gone -> inside workers STOP -> gone -> the loop ends
  *
  * Outside workers are those that talk to the network (worker_row.outside). A worker that dies is
  * started again after a pause and gets new channels to all its peers. The parent reads nothing from a
- * worker but READY, ALIVE, the answer about a drop file, and of local for whom it needs a helper. */
+ * worker but READY, CONFIG_TAKEN, ALIVE, the answer about a drop file, and of local for whom it needs a helper. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
@@ -28,6 +29,7 @@ struct process {
     uint32_t number; /* from 1 */
     pid_t pid;       /* 0: does not run */
     struct channel *channel;
+    uint32_t generation; /* of the configuration it works by */
     bool ready, asked_to_stop, hand_over_failed;
     bool suspect; /* its deadline has passed once */
     int board;    /* smtpd's memory; lives as long as the server; -1: not made yet */
@@ -52,6 +54,8 @@ struct server {
     const char *config_path, *libexec;
     struct config *config;
     int snapshot_fd;
+    uint32_t generation; /* of the configuration: one more with each reload */
+    bool reloading;      /* until all workers have it */
     struct log_target log;
     struct state state;
     struct inherited inherited;
@@ -78,6 +82,7 @@ void server_stop(struct server *s);
 /* A board has room for connections_max slots and a head. */
 size_t server_board_bytes(const struct config *c);
 void server_ready(struct server *s); /* one more worker is */
+void server_config_taken(struct server *s); /* by one more worker, or one less is asked */
 void server_log_lines(enum log_level level, const char *event, struct str lines);
 
 /* ---- one process (process.c) ---- */
