@@ -81,7 +81,7 @@ void server_stop(struct server *s);
 
 /* A board has room for connections_max slots and a head. */
 size_t server_board_bytes(const struct config *c);
-void server_ready(struct server *s); /* one more worker is */
+void server_ready(struct server *s);        /* one more worker is */
 void server_config_taken(struct server *s); /* by one more worker, or one less is asked */
 void server_log_lines(enum log_level level, const char *event, struct str lines);
 
