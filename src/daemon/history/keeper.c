@@ -11,7 +11,10 @@
 enum {
     NOTE_BYTES_MAX = 256 * 1024, /* in one turn; what is over is counted, not kept */
     PIECE_BYTES = 48 * 1024,
+    UNCOMMITTED_BYTES_MAX = MIB,
 };
+/* Each commit is a sync that the queue's own must wait behind on a busy disk. */
+#define COMMIT_PAUSE_US (US_PER_S / 20)
 #define NOTES_LOST_LINE_BYTES 128
 
 /* ---- events and notes ---- */
@@ -43,16 +46,31 @@ static int commit_now(struct keeper *k)
     if (k->events_came && k->queue)
         channel_send(k->queue, &m);
     k->events_came = false;
-    k->note_bytes = 0;
+    k->note_bytes = k->uncommitted_bytes = 0;
+    k->next_commit_us = clock_monotonic_us(loop_clock(k->loop)) + COMMIT_PAUSE_US;
+    timer_stop(&k->later);
     return 0;
 }
 
-static void commit_turn(void *arg)
+static void commit(void *arg)
 {
     struct keeper *k = arg;
 
     tell_notes_lost(k);
     (void)commit_now(k); /* said on_broken */
+}
+
+/* At once when it is quiet, a few times a second when it is not: the queue keeps what it was not
+ * told of yet, and a trace commits first. */
+static void commit_turn(void *arg)
+{
+    struct keeper *k = arg;
+    uint64_t now = clock_monotonic_us(loop_clock(k->loop));
+
+    if (now >= k->next_commit_us || k->uncommitted_bytes > UNCOMMITTED_BYTES_MAX)
+        commit(k);
+    else
+        timer_set(k->loop, &k->later, k->next_commit_us - now, commit, k);
 }
 
 void keeper_events(struct keeper *k, struct channel *from, const struct msg_events *m)
@@ -69,6 +87,7 @@ void keeper_events(struct keeper *k, struct channel *from, const struct msg_even
     }
     k->queue = from;
     k->events_came = true;
+    k->uncommitted_bytes += m->lines.n;
     turn_want(k->loop, TURN_COMMIT, &k->commit);
 }
 
@@ -150,7 +169,8 @@ void keeper_trace(struct keeper *k, struct channel *asker, const struct msg_trac
     trace_free(channel_data(asker));
     *t = (struct trace){.loop = k->loop, .asker = asker};
     channel_set_data(asker, t);
-    /* What came with this turn is part of the answer. */
+    /* What came until now is part of the answer. */
+    tell_notes_lost(k);
     int error = commit_now(k);
     if (error >= 0)
         error = history_search_new(k->history, m->text, &t->search);
@@ -195,5 +215,6 @@ int keeper_init(struct keeper *k, struct loop *l, int dir_fd, const struct histo
 void keeper_done(struct keeper *k)
 {
     turn_forget(k->loop, &k->commit);
+    timer_stop(&k->later);
     history_close(&k->history);
 }

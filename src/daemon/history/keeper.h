@@ -1,6 +1,6 @@
 /* daemon/history/keeper.h - events in, traces out.
  *
- * What comes in one turn is one commit; then the queue is told up to which batch it may forget.
+ * What comes in one turn, or soon after it, is one commit; then the queue is told up to which batch it may forget.
  * A trace is read a piece at a time, and only while its asker reads: between two pieces events
  * go on coming in. */
 // SPDX-License-Identifier: ISC
@@ -16,6 +16,9 @@ struct keeper {
     struct channel *queue; /* NULL: away */
     bool events_came;      /* since the last commit; the queue waits to hear of them */
     uint64_t note_bytes;   /* since the last commit */
+    uint64_t uncommitted_bytes;
+    uint64_t next_commit_us; /* not before; monotonic */
+    struct timer later;
     uint64_t notes_lost;
     struct turn_work commit;
     void (*on_broken)(void *arg, int error); /* a commit failed: this process must end */
