@@ -20,6 +20,7 @@
 
 enum { BATCH_PACKETS_MAX = 16, DESCRIPTORS_MAX = 4, SOCKET_BUFFER_BYTES = 512 * 1024 };
 enum { KEPT_BYTES = 128 * 1024, KEPT_PACKETS = 256 }; /* memory that an idle channel may hold */
+#define TURN_BYTES_MAX (2 * MIB)                      /* read in one turn */
 #define BYTES_MAX (16 * MIB)
 #define FULL_BYTES (BYTES_MAX / 4)
 #define ROOM_BYTES (FULL_BYTES / 2)
@@ -378,14 +379,14 @@ static void packet_received(struct channel *c, struct msghdr *h, struct str pack
     }
 }
 
-static void on_readable(void *arg, unsigned what)
+/* Reads a batch; how many bytes, or 0: there may be no more. */
+static size_t receive_batch(struct channel *c)
 {
-    struct channel *c = arg;
     struct mmsghdr headers[BATCH_PACKETS_MAX];
     struct iovec iov[BATCH_PACKETS_MAX];
     struct control controls[BATCH_PACKETS_MAX];
+    size_t bytes = 0;
 
-    (void)what;
     for (size_t i = 0; i < BATCH_PACKETS_MAX; i++) {
         iov[i] = (struct iovec){area[i], sizeof area[i]};
         headers[i].msg_hdr = (struct msghdr){.msg_iov = &iov[i],
@@ -399,12 +400,29 @@ static void on_readable(void *arg, unsigned what)
         /* After ECONNRESET (the peer went without reading all) its last packets still follow. */
         if (errno != EAGAIN && errno != EINTR && errno != ECONNRESET && !lacks_memory(errno))
             fail(c, CHANNEL_CLOSED);
-        return;
+        return 0;
     }
     for (int i = 0; i < count; i++) {
         if (headers[i].msg_len == 0) /* the end; nobody sends empty packets */
             fail(c, CHANNEL_CLOSED);
         packet_received(c, &headers[i].msg_hdr, str_n(area[i], headers[i].msg_len));
+        bytes += headers[i].msg_len;
+    }
+    return count == BATCH_PACKETS_MAX ? bytes : 0;
+}
+
+/* What waits is read in one turn, as far as it is not very much: the queue commits once a turn, so
+ * what is left for the next one waits for two more syncs. */
+static void on_readable(void *arg, unsigned what)
+{
+    struct channel *c = arg;
+    size_t bytes = 0;
+    size_t more = 1;
+
+    (void)what;
+    while (more > 0 && bytes < TURN_BYTES_MAX && !c->down_why && !c->paused && !c->freed) {
+        more = receive_batch(c);
+        bytes += more;
     }
 }
 

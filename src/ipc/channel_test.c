@@ -339,6 +339,20 @@ static void test_owner_may_free_it_while_it_is_told(void **state)
     teardown(&p);
 }
 
+static void test_all_that_waits_is_read_in_one_turn(void **state)
+{
+    struct pair p;
+
+    (void)state;
+    setup(&p, false);
+    for (uint64_t i = 1; i <= 100; i++)
+        put(p.smtpd.channel, i, 100);
+    channel_flush(p.smtpd.channel);
+    turns(&p, 1);
+    assert_int_equal(p.queue.messages, 100);
+    teardown(&p);
+}
+
 static void test_pause_keeps_the_rest_with_the_peer(void **state)
 {
     struct pair p;
@@ -465,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_no_descriptor_left),
         cmocka_unit_test(test_what_was_said_before_the_end_arrives),
         cmocka_unit_test(test_owner_may_free_it_while_it_is_told),
+        cmocka_unit_test(test_all_that_waits_is_read_in_one_turn),
         cmocka_unit_test(test_pause_keeps_the_rest_with_the_peer),
         cmocka_unit_test(test_a_broken_contract_costs_the_channel),
         cmocka_unit_test(test_larger_than_any_packet),
