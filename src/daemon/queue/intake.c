@@ -63,11 +63,14 @@ static enum reply_name reply_of(int error)
     return REPLY_NOT_STORED;
 }
 
-void intake_answer(struct queue *q, bool committed)
+size_t intake_answer(struct queue *q, bool committed)
 {
+    size_t count = 0;
+
     for (struct accepted *a = q->intake.first; a != NULL; a = a->next) {
         if (a->peer == NULL)
             continue;
+        count++;
         if (!committed) {
             refuse(a->peer, a->ticket, REPLY_NOT_STORED);
             continue;
@@ -75,6 +78,7 @@ void intake_answer(struct queue *q, bool committed)
         struct status st = reply_status(REPLY_ACCEPTED, str_c(id_print(a->id).p));
         answer(a->peer, a->ticket, &st, a->id);
     }
+    return count;
 }
 
 void intake_forget(struct queue *q)
@@ -134,6 +138,7 @@ static struct accepted *note(struct queue *q, struct peer *peer, uint64_t ticket
                            .held = q->config->hold};
     *q->intake.last = a;
     q->intake.last = &a->next;
+    q->intake.count++;
     queue_touch(q);
     return a;
 }

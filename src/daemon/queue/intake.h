@@ -32,6 +32,7 @@ struct accepted { /* in the batch of this turn; lives in the turn's arena */
 
 struct intake {
     struct accepted *first, **last;
+    size_t count;
     size_t content_bytes; /* kept in memory this turn */
 };
 
@@ -43,7 +44,7 @@ void intake_peer_down(struct peer *peer);
  * stored as the prefix, because that is where the spool writes the id. */
 int intake_own(struct queue *q, const struct envelope *e, struct str header, struct str body,
                struct id *ret);
-void intake_answer(struct queue *q, bool committed);
-void intake_forget(struct queue *q); /* the turn is over */
-void intake_state(struct queue *q);  /* tells every smtpd when spool_accepts has changed */
+size_t intake_answer(struct queue *q, bool committed); /* how many */
+void intake_forget(struct queue *q);                   /* the turn is over */
+void intake_state(struct queue *q); /* tells every smtpd when spool_accepts has changed */
 void intake_peer_up(struct peer *peer);

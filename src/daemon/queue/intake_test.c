@@ -70,6 +70,41 @@ static void answers_come_after_the_commit(void **state)
     assert_true(first->key < second->key);
 }
 
+/* A commit that took 16 ms and answered three has just ended. */
+static void slow_commit_has_ended(struct world *w)
+{
+    w->q->commit_took_us = 16 * 1000;
+    w->q->committed_us = w->clock.monotonic_us;
+    w->q->answered_count = 3;
+}
+
+static void a_slow_disk_waits_for_those_who_come_again(void **state)
+{
+    struct world *w = *state;
+
+    slow_commit_has_ended(w);
+    put_named(w, "a@b.test", "bill@x.test", CONTENT);
+    put_named(w, "a@b.test", "carl@x.test", CONTENT);
+    turn(w);
+    assert_null(done(w));
+    put_named(w, "a@b.test", "dora@x.test", CONTENT); /* as many as before */
+    turn(w);
+    assert_int_equal(told_count(w->smtpd, MSG_PUT_DONE), 3);
+}
+
+static void a_slow_disk_does_not_wait_long(void **state)
+{
+    struct world *w = *state;
+
+    slow_commit_has_ended(w);
+    put_named(w, "a@b.test", "bill@x.test", CONTENT);
+    turn(w);
+    assert_null(done(w));
+    pass(w, 8 * 1000);
+    turn(w);
+    assert_int_equal(done(w)->status.class, 2);
+}
+
 /* A real thread syncs: the loop waits for it. The test runner bounds how long. */
 static const struct msg_put_done *wait_done(struct world *w)
 {
@@ -222,6 +257,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_A_WORLD(put_in_pieces_of_any_size),
         IN_A_WORLD(answers_come_after_the_commit),
+        IN_A_WORLD(a_slow_disk_waits_for_those_who_come_again),
+        IN_A_WORLD(a_slow_disk_does_not_wait_long),
         IN_A_WORLD(large_message_is_a_file),
         IN_A_WORLD(aborted_puts_leave_nothing),
         IN_A_WORLD(broken_envelopes_are_refused),

@@ -64,7 +64,9 @@ struct queue {
     struct turn_work turn;
     struct arena turn_arena; /* ends with the turn */
     struct damaged *damaged; /* messages, in it */
-    struct timer again, tick, stop_timer;
+    struct timer again, gather, tick, stop_timer;
+    uint64_t committed_us, commit_took_us; /* the last commit: its end, monotonic */
+    size_t answered_count;                 /* messages that it answered */
 
     struct events events;
     struct asks asks;
