@@ -9,12 +9,15 @@
 
 #include "base/check.h"
 
+enum { THREADS_MAX = 4 };
+
 struct background {
-    pthread_t thread;
-    bool running;
-    pthread_mutex_t lock; /* of the four below */
+    pthread_t threads[THREADS_MAX];
+    size_t thread_count;
+    pthread_mutex_t lock; /* of the five below */
     pthread_cond_t wanted;
     struct list waiting, done;
+    size_t open_count; /* jobs that wait or are being done */
     bool stop;
     int done_fd; /* readable when `done` is not empty; -1: nobody watches */
     struct watch watch;
@@ -35,6 +38,7 @@ struct background *background_new(void)
 static void job_done(struct background *b, struct background_job *job)
 {
     list_add(&b->done, &job->link);
+    b->open_count--;
     if (b->done_fd >= 0)
         (void)eventfd_write(b->done_fd, 1);
 }
@@ -60,18 +64,18 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* Signals are the loop's: the thread blocks them all. */
-static bool thread_start(struct background *b)
+/* One more thread if that many jobs are open. Signals are the loop's: the threads block them all. */
+static void threads_start(struct background *b, size_t open_count)
 {
     sigset_t all, before;
 
-    if (b->running)
-        return true;
+    if (b->thread_count >= open_count || b->thread_count == THREADS_MAX)
+        return;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-    b->running = pthread_create(&b->thread, NULL, thread_main, b) == 0;
+    if (pthread_create(&b->threads[b->thread_count], NULL, thread_main, b) == 0)
+        b->thread_count++;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return b->running;
 }
 
 static void on_done(void *arg, unsigned what)
@@ -100,11 +104,14 @@ void background_start(struct background *b, struct loop *l, struct background_jo
     list_init(&job->link);
     if (l)
         watch_done(b, l);
-    bool threaded = thread_start(b);
-    if (!threaded)
+    pthread_mutex_lock(&b->lock);
+    size_t open_count = ++b->open_count;
+    pthread_mutex_unlock(&b->lock);
+    threads_start(b, open_count);
+    if (b->thread_count == 0)
         job->work(job);
     pthread_mutex_lock(&b->lock);
-    if (threaded)
+    if (b->thread_count > 0)
         list_add(&b->waiting, &job->link);
     else
         job_done(b, job);
@@ -142,13 +149,12 @@ void background_free(struct background **p)
 
     if (!b)
         return;
-    if (b->running) {
-        pthread_mutex_lock(&b->lock);
-        b->stop = true;
-        pthread_cond_signal(&b->wanted);
-        pthread_mutex_unlock(&b->lock);
-        (void)pthread_join(b->thread, NULL);
-    }
+    pthread_mutex_lock(&b->lock);
+    b->stop = true;
+    pthread_cond_broadcast(&b->wanted);
+    pthread_mutex_unlock(&b->lock);
+    for (size_t i = 0; i < b->thread_count; i++)
+        (void)pthread_join(b->threads[i], NULL);
     finish_all(b, &b->done);
     finish_all(b, &b->waiting);
     watch_stop(&b->watch);
