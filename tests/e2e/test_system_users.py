@@ -75,7 +75,7 @@ class Machine(Troika):
 
     def inside(self, *command, check=True):
         """Runs a command in the namespace of the server."""
-        return subprocess.run(["nsenter", "-t", str(self.process.pid), "-m", *command], check=check, capture_output=True, text=True)
+        return subprocess.run(["nsenter", "-t", str(self.process.pid), "-m", "-r", *command], check=check, capture_output=True, text=True)
 
     def mailbox(self, user, domain=None):
         return self.home(user) + "/Maildir"
@@ -287,7 +287,7 @@ assert libc.mount(b"hang", {path.encode()!r}, b"fuse", 0, options) == 0, os.stre
 print("mounted", flush=True)
 time.sleep(3600)
 """
-    p = subprocess.Popen(["nsenter", "-t", str(t.process.pid), "-m", "python3", "-c", script], stdout=subprocess.PIPE, text=True)
+    p = subprocess.Popen(["nsenter", "-t", str(t.process.pid), "-m", "-r", "python3", "-c", script], stdout=subprocess.PIPE, text=True)
     if p.stdout.readline() != "mounted\n":
         p.kill()
         pytest.skip("no FUSE here")
