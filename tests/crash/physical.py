@@ -4,7 +4,7 @@
 
 Troika works S seconds on a disk that dm-log-writes records, with every promise as a mark in the record; then about N of
 the disks that a power cut may have left are mounted and held against the promises. --liar: the syncs of this role do
-nothing, and it is an error if that is not found. Neither root nor a network is needed; nothing of the host is mounted.
+nothing, and it is an error if that is not found in five tries, each with the next seed. Neither root nor a network is needed; nothing of the host is mounted.
 """
 # SPDX-License-Identifier: ISC
 import argparse
@@ -18,6 +18,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+LIAR_TRIES = 5
 ROOT = os.path.dirname(os.path.dirname(HERE))
 DISK_BYTES, LOG_BYTES = 512 << 20, 8 << 30  # sparse files
 MEMORY = "768M"
@@ -115,7 +116,7 @@ def run(states, seconds, seed, liar=None):
         if liar and found:
             print("found as it should be: " + found[0])
         good = found if liar else not violations and tried > 0
-        if not good:
+        if not good and not liar:
             print("\n".join(violations))
             kept = f"{ROOT}/build/physical-{seed}"
             shutil.rmtree(kept, ignore_errors=True)
@@ -135,4 +136,5 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--liar")
     a = parser.parse_args()
-    sys.exit(0 if run(a.states, a.seconds, a.seed, a.liar) else 1)
+    tries = LIAR_TRIES if a.liar else 1  # a few hundred disks show a planted fault in every second run
+    sys.exit(0 if any(run(a.states, a.seconds, a.seed + i, a.liar) for i in range(tries)) else 1)
