@@ -65,7 +65,7 @@ static void close_fd(int fd)
         (void)close(fd); /* nothing was written through it here */
 }
 
-/* The kernel, for now: both sides are as they were. */
+/* It is the kernel that lacks memory, and that passes: both sides are as they were. */
 static bool lacks_memory(int error)
 {
     return error == ENOBUFS || error == ENOMEM;

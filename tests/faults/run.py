@@ -362,11 +362,10 @@ class Runner:
         command = ["setarch", "-R", f"{self.w.t.folder}/sendmail", "bob"]
         environment = {**os.environ, "TROIKA_CONF": self.w.t.config_file, **self.w.board.environment(command=True)}
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as p:
-            def loaded():
-                with open(f"/proc/{p.pid}/maps") as f:
-                    return "libconfuse" in f.read()
-            wait_for(lambda: loaded() and os.readlink(f"/proc/{p.pid}/exe").endswith("troika"), what="a sendmail")
-            time.sleep(0.1)  # its libraries
+            def reads_its_message():
+                with open(f"/proc/{p.pid}/syscall") as f:
+                    return f.read().startswith("0 0x0 ")  # read, of descriptor 0: all libraries are loaded
+            wait_for(reads_its_message, what="a sendmail that reads its message")
             self.names.learn("command", p.pid)
             p.kill()
 

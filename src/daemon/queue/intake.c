@@ -59,7 +59,7 @@ static enum reply_name reply_of(int error)
     if (error == -ENOSPC || error == -EDQUOT)
         return REPLY_DISK_FULL;
     log_event(LEVEL_ERROR, "not-stored", "error", strerror(-error), "then",
-              "refused for now; nothing was accepted", NULL);
+              "its client hears 451; nothing was accepted", NULL);
     return REPLY_NOT_STORED;
 }
 
