@@ -1,5 +1,6 @@
 """kill -9 of every process at random moments under load: what got a 250 arrives, whole, soon."""
 # SPDX-License-Identifier: ISC
+import functools
 import hashlib
 import os
 import random
@@ -10,7 +11,7 @@ import threading
 import time
 
 from sinks import Sink
-from troika import Troika, wait_for
+from troika import Troika, last_line, wait_for
 
 ROUNDS = int(os.environ.get("TROIKA_KILL_ROUNDS", "30"))
 SENDERS = 8
@@ -37,14 +38,7 @@ class Load(threading.Thread):
         with socket.create_connection(("127.0.0.1", self.server.port), timeout=20) as s:
             file = s.makefile("rb")
 
-            def reply():
-                while True:
-                    line = file.readline()
-                    if not line.endswith(b"\n"):
-                        raise OSError("cut")
-                    if line[3:4] != b"-":
-                        return line
-
+            reply = functools.partial(last_line, file)
             if not reply().startswith(b"220"):
                 return
             s.sendall(b"EHLO load.test\r\n")

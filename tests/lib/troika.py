@@ -235,6 +235,16 @@ class Troika:
         wait_for(lambda: not self.queue(), seconds, "an empty queue")
 
 
+def last_line(file):
+    """The last line of one reply, of a socket's file; OSError: it was cut."""
+    while True:
+        line = file.readline()
+        if not line.endswith(b"\n"):
+            raise OSError("cut")
+        if line[3:4] != b"-":
+            return line
+
+
 class Dialogue:
     """Bytes over a socket, as a person at telnet would: send lines, read replies."""
 
