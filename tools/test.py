@@ -29,11 +29,15 @@ def count(step, good, bad, what=""):
 
 
 def run(command, log, **more):
-    """Runs a command with its output in build/logs/LOG; returns (exit code, output)."""
+    """Runs a command with its output in build/logs/LOG; returns (exit code, output). After 20 minutes it is ended."""
     os.makedirs("build/logs", exist_ok=True)
     path = f"build/logs/{log}.log"
     with open(path, "w") as out:
-        code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **more).returncode
+        try:
+            code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=1200, **more).returncode
+        except subprocess.TimeoutExpired:
+            out.write("\nended: it ran for 20 minutes\n")
+            code = 124
     with open(path, errors="replace") as text:
         return code, text.read()
 
@@ -129,7 +133,7 @@ def pytest(step, *arguments):
     report = f"build/logs/{step}.xml"
     if os.path.exists(report):
         os.unlink(report)
-    code, output = run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--durations=5",
+    code, output = run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--timeout=180", "--durations=5",
                         f"--junitxml={report}", *arguments], step)
     total = bad = skipped = 0
     if os.path.exists(report):

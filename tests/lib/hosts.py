@@ -12,8 +12,9 @@ import asyncio
 import re
 import socket
 import struct
-import threading
 import time
+
+from troika import EventLoop
 
 BLOCK = 64 * 1024
 
@@ -189,33 +190,19 @@ class Hosts:
             writer.close()
 
     def __enter__(self):
-        self.loop = asyncio.new_event_loop()
-        started = threading.Event()
-
-        async def begin():
-            self.server = await asyncio.start_server(self.connected, "0.0.0.0", 0, limit=BLOCK, backlog=4096)
-            self.port = self.server.sockets[0].getsockname()[1]
-            started.set()
-
-        def run():
-            asyncio.set_event_loop(self.loop)
-            self.loop.create_task(begin())
-            self.loop.run_forever()
-
-        self.thread = threading.Thread(target=run, daemon=True)
-        self.thread.start()
-        started.wait()
+        self.events = EventLoop()
+        self.server = self.events.run(asyncio.start_server(self.connected, "0.0.0.0", 0, limit=BLOCK, backlog=4096))
+        self.port = self.server.sockets[0].getsockname()[1]
         return self
 
     def __exit__(self, *_):
-        def end():
+        async def end():
             self.server.close()
-            for task in asyncio.all_tasks(self.loop):
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
-            self.loop.call_soon(self.loop.stop)
 
-        self.loop.call_soon_threadsafe(end)
-        self.thread.join(5)
+        self.events.run(end())
+        self.events.stop()
 
 
 # ---- actions ----

@@ -1,9 +1,9 @@
 """Next hops for tests: an aiosmtpd server whose answers a test chooses, as an object in this process."""
 # SPDX-License-Identifier: ISC
 import asyncio
-import threading
 
 from aiosmtpd.smtp import SMTP
+from troika import EventLoop
 
 
 class Sink:
@@ -41,22 +41,19 @@ class Sink:
         return SMTP(self, hostname="sink.test", data_size_limit=None, enable_SMTPUTF8=False, tls_context=self.tls)
 
     def __enter__(self):
-        self.loop = asyncio.new_event_loop()
-        started = threading.Event()
+        self.events = EventLoop()
 
-        def run():
-            asyncio.set_event_loop(self.loop)
-            self.server = self.loop.run_until_complete(self.loop.create_server(self._factory, self.host, self.port))
-            self.port = self.server.sockets[0].getsockname()[1]
-            started.set()
-            self.loop.run_forever()
+        async def begin():
+            return await asyncio.get_running_loop().create_server(self._factory, self.host, self.port)
 
-        self.thread = threading.Thread(target=run, daemon=True)
-        self.thread.start()
-        started.wait()
+        try:
+            self.server = self.events.run(begin())
+        except BaseException:
+            self.events.stop()
+            raise
+        self.port = self.server.sockets[0].getsockname()[1]
         return self
 
     def __exit__(self, *_):
-        self.loop.call_soon_threadsafe(self.server.close)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(5)
+        self.events.loop.call_soon_threadsafe(self.server.close)
+        self.events.stop()

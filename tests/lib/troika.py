@@ -3,9 +3,11 @@
 Run by root the server runs as `nobody`, unless privilege separation is the subject.
 """
 # SPDX-License-Identifier: ISC
+import asyncio
 import json
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -14,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -33,9 +36,32 @@ def wait_for(condition, seconds=20.0, what="a condition"):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port nobody has on any address of this machine; below those the kernel takes for clients, so it stays free."""
+    for _ in range(1000):
+        with socket.socket() as s:
+            try:
+                s.bind(("0.0.0.0", random.randrange(10000, 32768)))
+                return s.getsockname()[1]
+            except OSError:
+                pass
+    raise AssertionError("no free port between 10000 and 32767")
+
+
+class EventLoop:
+    """A thread that runs an asyncio loop, for servers that are objects of a test."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def run(self, coroutine):
+        """Its result; what it raises is raised here."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
+
+    def stop(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
 
 
 def programs():
