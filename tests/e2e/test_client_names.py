@@ -91,11 +91,12 @@ def test_shown_by_trace_and_queue_and_log(names):
         d.reply()
         d.say("EHLO client.test")
         d.say("MAIL FROM:<a@b.test>")
+        d.say("RCPT TO:<bob@example.test>")
+        d.say("DATA")  # which waits for the name
+        id = d.say("Subject: x\r\n\r\ny\r\n.")[1][0].split()[-1]
+        d.say("MAIL FROM:<a@b.test>")
         assert d.say("RCPT TO:<nobody@example.test>")[0] == 550
         wait_for(lambda: "event=refused" in t.log() and "client=127.0.1.2 client-name=mail.client.test" in t.log(), what="the refusal")
-        d.say("RCPT TO:<bob@example.test>")
-        d.say("DATA")
-        id = d.say("Subject: x\r\n\r\ny\r\n.")[1][0].split()[-1]
         assert "client-name=mail.client.test" in t.run("trace", id)
         assert "mail.client.test" in t.run("queue", "show", id)
 
