@@ -253,6 +253,9 @@ static int prepare_all(struct db *db)
 int db_open(int dir_fd, const char *vfs, struct db *ret)
 {
     *ret = (struct db){0};
+    /* Nobody asks how much it has allocated, and counting takes a lock each time; only before
+     * the first database of a process. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int r = open_below(dir_fd, vfs, &ret->handle);
 
     if (r == 0)
