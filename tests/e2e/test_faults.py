@@ -29,30 +29,6 @@ def hit(server, count=1):
     wait_for(lambda: server.board.injected() >= count, what="the fault")
 
 
-def restart(server, role):
-    before = server.workers()[role]
-    os.kill(before, signal.SIGKILL)
-    wait_for(lambda: server.workers().get(role, before) != before and server.log().count(f"event=started worker={role.split()[0]}") > 1, what="another " + role)
-
-
-def test_a_segment_that_cannot_be_opened_now_is_used_later(server):
-    server.send()
-    server.wait_empty()
-    restart(server, "queue 1")
-    server.wait_mails("bob", 1)
-    server.board.order("EMFILE", role="queue", function="open", times=1)
-    with Dialogue(server.port) as d:
-        d.reply()
-        for line in ("EHLO c.test", "MAIL FROM:<a@b.test>", "RCPT TO:<bob@example.test>"):
-            assert d.say(line)[0] == 250
-        assert d.say("DATA")[0] == 354
-        assert d.say("hello\r\n.") == (451, ["4.3.0 could not store the message, try again later"])
-    hit(server)
-    assert re.search('event=not-stored error="Too many open files" then=', server.log())
-    server.send()
-    server.wait_mails("bob", 2)
-
-
 def test_a_reply_that_the_kernel_has_no_memory_for_is_sent_later(server):
     with Dialogue(server.port) as d:
         d.reply()

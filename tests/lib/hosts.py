@@ -196,12 +196,7 @@ class Hosts:
         return self
 
     def __exit__(self, *_):
-        async def end():
-            self.server.close()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel()
-
-        self.events.run(end())
+        self.events.loop.call_soon_threadsafe(self.server.close)
         self.events.stop()
 
 

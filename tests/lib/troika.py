@@ -60,6 +60,14 @@ class EventLoop:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
 
     def stop(self):
+        """Whatever still goes on there is broken off."""
+        async def end():
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        self.run(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)
 
