@@ -194,6 +194,8 @@ static int store(struct import *i)
     if (error < 0)
         return user_failed(u, error);
     each_line(i, make);
+    if (i->shown_us > 0 && i->done < i->total)
+        fputc('\n', stderr);
     if (interrupted || i->problems > 0)
         return fail(u->line, EX_TEMPFAIL, "%s: nothing was imported", i->file);
     error = credentials_commit(u->credentials);
