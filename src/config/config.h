@@ -17,6 +17,11 @@ struct config_listen {
     struct str name;       /* title: "smtp" */
     struct str *addresses; /* "*:25", "127.0.0.1:2525" */
     size_t address_count;
+    struct str protocol;   /* "smtp", "lmtp" */
+    struct network *proxy; /* who begins with a PROXY header */
+    size_t proxy_count;
+    struct network *xclient; /* who may use XCLIENT */
+    size_t xclient_count;
     struct str at; /* "troika.conf:12", for messages */
 };
 
