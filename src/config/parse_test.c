@@ -90,6 +90,20 @@ static const struct {
      "t.conf:2: listen: \"a b\" is no name; write up to 32 letters, digits and -\n"
      "t.conf:2: address: \"localhost:25\" is no address to listen on; write \"*:25\", "
      "\"127.0.0.1:2525\" or \"[::1]:25\"\n"},
+    {"listen a { address = \"*:24\" protocol = lmtp proxy = { \"10.0.0.1\", \"fd00::/8\" } xclient "
+     "= "
+     "\"127.0.0.1\" }\n",
+     ""},
+    {"listen a { address = { \"*:24\", \"127.0.0.1:25\" }\n protocol = lmtp }\n",
+     "t.conf:2: protocol: lmtp is not for port 25, where SMTP is expected; take another, such as "
+     "24\n"},
+    {"listen a { address = \"*:26\"\n proxy = { \"0.0.0.0/0\" }\n xclient = { \"10.0.0.0/8\", "
+     "\"2000::/3\" } }\n",
+     "t.conf:2: proxy: \"0.0.0.0/0\" is a good part of the Internet: strangers could pretend to be "
+     "anybody; name your own proxies\n"
+     "t.conf:3: xclient: \"2000::/3\" is a good part of the Internet: strangers could pretend to "
+     "be "
+     "anybody; name your own proxies\n"},
     {LISTEN "listen b { }\nroute r.test {\n}\n",
      "t.conf:2: listen: \"b\" has no address; write listen \"b\" { address = ... }\n"
      "t.conf:3: route: \"r.test\" has no via; write route \"r.test\" { via = ... }\n"},

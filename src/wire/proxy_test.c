@@ -140,6 +140,10 @@ static void binary(struct buf *to, unsigned command, unsigned family, struct str
     buf_add(to, rest);
 }
 
+#define BYTES(literal)                                                                             \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    } /* a constant */
 #define FOUR "\xc0\x00\x02\x01\xc6\x33\x64\x02\x9c\x40\x00\x19"
 #define SIX                                                                                        \
     "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x00\x01\x00\x02"
@@ -152,30 +156,31 @@ static void binaries(void **state)
         struct str rest;
         const char *want;
     } table[] = {
-        {0x21, 0x11, STR(FOUR), "2 client 192.0.2.1:40000 198.51.100.2:25 +0"},
-        {0x21, 0x21, STR(SIX),
+        {0x21, 0x11, BYTES(FOUR), "2 client 192.0.2.1:40000 198.51.100.2:25 +0"},
+        {0x21, 0x21, BYTES(SIX),
          "2 client 32.1.13.184.0.0.0.0.0.0.0.0.0.0.0.1:1 0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1:2 +0"},
         {0x21, 0x31, {unix_pair, 216}, "2 somebody +0"},
         {0x21, 0x31, {unix_pair, 215}, "bad: a PROXY header without its addresses"},
-        {0x21, 0x00, STR(""), "2 somebody +0"},
-        {0x21, 0x00, STR("anything"), "2 somebody +0"},
-        {0x20, 0x00, STR(""), "2 itself +0"},
-        {0x20, 0x11, STR(FOUR), "2 itself +0"},
-        {0x20, 0xff, STR("x"), "2 itself +0"},
-        {0x21, 0x11, STR(FOUR "\x04\0\3abc"), "2 client 192.0.2.1:40000 198.51.100.2:25 +0"},
-        {0x21, 0x11, STR(FOUR "\x04\0\0\xee\0\1z"), "2 client 192.0.2.1:40000 198.51.100.2:25 +0"},
-        {0x21, 0x11, STR(FOUR "\x04\0\4abc"),
+        {0x21, 0x00, BYTES(""), "2 somebody +0"},
+        {0x21, 0x00, BYTES("anything"), "2 somebody +0"},
+        {0x20, 0x00, BYTES(""), "2 itself +0"},
+        {0x20, 0x11, BYTES(FOUR), "2 itself +0"},
+        {0x20, 0xff, BYTES("x"), "2 itself +0"},
+        {0x21, 0x11, BYTES(FOUR "\x04\0\3abc"), "2 client 192.0.2.1:40000 198.51.100.2:25 +0"},
+        {0x21, 0x11, BYTES(FOUR "\x04\0\0\xee\0\1z"),
+         "2 client 192.0.2.1:40000 198.51.100.2:25 +0"},
+        {0x21, 0x11, BYTES(FOUR "\x04\0\4abc"),
          "bad: a field of the PROXY header is longer than the header"},
-        {0x21, 0x11, STR(FOUR "\x04\0"),
+        {0x21, 0x11, BYTES(FOUR "\x04\0"),
          "bad: a field of the PROXY header is longer than the header"},
-        {0x21, 0x11, STR(FOUR "\3\0\4abcd"), "bad: the checksum of the PROXY header is wrong"},
-        {0x21, 0x11, STR(FOUR "\3\0\3abc"), "bad: the checksum of the PROXY header is wrong"},
-        {0x21, 0x11, STR(""), "bad: a PROXY header without its addresses"},
-        {0x21, 0x12, STR(FOUR), "bad: a PROXY header for something else than a TCP connection"},
-        {0x21, 0x41, STR(FOUR), "bad: a PROXY header for something else than a TCP connection"},
-        {0x22, 0x11, STR(FOUR), "bad: unknown version or command of a PROXY header"},
-        {0x11, 0x11, STR(FOUR), "bad: unknown version or command of a PROXY header"},
-        {0x31, 0x11, STR(FOUR), "bad: unknown version or command of a PROXY header"},
+        {0x21, 0x11, BYTES(FOUR "\3\0\4abcd"), "bad: the checksum of the PROXY header is wrong"},
+        {0x21, 0x11, BYTES(FOUR "\3\0\3abc"), "bad: the checksum of the PROXY header is wrong"},
+        {0x21, 0x11, BYTES(""), "bad: a PROXY header without its addresses"},
+        {0x21, 0x12, BYTES(FOUR), "bad: a PROXY header for something else than a TCP connection"},
+        {0x21, 0x41, BYTES(FOUR), "bad: a PROXY header for something else than a TCP connection"},
+        {0x22, 0x11, BYTES(FOUR), "bad: unknown version or command of a PROXY header"},
+        {0x11, 0x11, BYTES(FOUR), "bad: unknown version or command of a PROXY header"},
+        {0x31, 0x11, BYTES(FOUR), "bad: unknown version or command of a PROXY header"},
     };
     struct buf header = buf_init(KIB);
 

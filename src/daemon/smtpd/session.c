@@ -329,13 +329,13 @@ static const enum reply_name syntax_replies[] = {
 };
 
 /* The step that is missing before a command that is not legal now. */
-static enum reply_name what_is_missing(enum phase phase, enum smtp_verb verb)
+static enum reply_name what_is_missing(const struct session *s, enum smtp_verb verb)
 {
-    if (phase == FRESH)
-        return REPLY_SAY_HELLO;
-    if (phase == READY)
+    if (s->phase == FRESH)
+        return s->lmtp ? REPLY_SAY_LHLO : REPLY_SAY_HELLO;
+    if (s->phase == READY)
         return REPLY_NEED_MAIL;
-    return verb == VERB_DATA ? REPLY_NEED_RCPT : REPLY_NESTED_MAIL;
+    return verb == VERB_MAIL || verb == VERB_XCLIENT ? REPLY_NESTED_MAIL : REPLY_NEED_RCPT;
 }
 
 /* RFC 2033 4.1: LHLO is LMTP's alone, EHLO and HELO are not. */
@@ -358,7 +358,7 @@ static struct reply command_run(struct session *s, struct str line, struct smtp_
     if (syntax != SYNTAX_OK)
         return reply_about(syntax_replies[syntax], str_c(error.text));
     if (!(command_table[c->verb].phases & s->phase))
-        return reply_about(what_is_missing(s->phase, c->verb), s->lmtp ? STR("LHLO") : STR("EHLO"));
+        return reply(what_is_missing(s, c->verb));
     return command_table[c->verb].run(s, c, scratch);
 }
 
