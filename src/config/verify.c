@@ -197,6 +197,30 @@ static void check_next_hop(const struct verify *v, const struct own_listeners *o
     }
 }
 
+/* One server speaks one protocol: sessions with it are shared by all routes that lead there. */
+static void check_route_protocol(const struct verify *v, size_t index)
+{
+    const struct config *c = v->config;
+    const struct config_route *route = &c->routes[index];
+    unsigned line = statement_line(v, SCOPE_ROUTE, "protocol", index);
+    bool smtp = c->smarthost.n > 0 && str_eq(c->smarthost, route->via);
+    struct str host;
+    uint64_t port;
+    if (!str_eq_c(route->protocol, "lmtp"))
+        return;
+    if (host_port_split(route->via, &host, &port) && port == 25)
+        problem_printf(v->problems, line, STR("protocol"),
+                       "lmtp is not for port 25, where SMTP is expected; write the port in via, "
+                       "as in \"%.*s:24\"",
+                       STR_ARG(host));
+    for (size_t i = 0; i < c->route_count && !smtp; i++)
+        smtp = str_eq(c->routes[i].via, route->via) && str_eq_c(c->routes[i].protocol, "smtp");
+    if (smtp)
+        problem_printf(v->problems, line, STR("protocol"),
+                       "another statement says that \"%.*s\" speaks smtp; say the same in both",
+                       STR_ARG(route->via));
+}
+
 static void check_routes(const struct verify *v, const struct own_listeners *own)
 {
     const struct config *c = v->config;
@@ -221,6 +245,7 @@ static void check_routes(const struct verify *v, const struct own_listeners *own
                            "route out",
                            STR_ARG(domain));
         check_next_hop(v, own, statement_line(v, SCOPE_ROUTE, "via", i), "via", c->routes[i].via);
+        check_route_protocol(v, i);
     }
     map_free(&local);
     if (c->smarthost.n > 0)
