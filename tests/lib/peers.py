@@ -357,3 +357,39 @@ match from any for any action "out"
         return """getent passwd vmail >/dev/null || useradd -u 5000 -U -d /var/vmail vmail
 rm -rf /var/spool/smtpd/queue/* /var/spool/smtpd/incoming/*
 exec smtpd -d -f /etc/troika-smtpd.conf >/var/log/smtpd.log 2>&1"""
+
+
+class Dovecot(Peer):
+    """Takes mail by LMTP for alice, and for full, whose quota has no room."""
+
+    name, packages, log_file, maildir = "dovecot", ("dovecot-lmtpd",), "/var/log/dovecot.log", "/var/vmail/alice/Maildir"
+
+    def files(self):
+        users = "".join(f"{user}@{self.domain}::5000:5000::/var/vmail/{user}::userdb_quota_rule=*:bytes={room}\n" for user, room in (("alice", 1 << 30), ("full", 10)))
+        return {"/etc/dovecot/troika-users": users, "/etc/dovecot/troika.conf": f"""protocols = lmtp
+log_path = {self.log_file}
+ssl = no
+mail_location = maildir:~/Maildir
+mail_plugins = quota
+plugin {{
+  quota = count:User quota
+  quota_vsizes = yes
+}}
+userdb {{
+  driver = passwd-file
+  args = /etc/dovecot/troika-users
+}}
+passdb {{
+  driver = passwd-file
+  args = /etc/dovecot/troika-users
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {self.port}
+  }}
+}}
+"""}
+
+    def script(self):
+        return "rm -rf /run/dovecot; exec dovecot -F -c /etc/dovecot/troika.conf"
