@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: ISC
 import re
 
+import pytest
 from aiosmtpd.lmtp import LMTP
+from hosts import Cut, Hosts
 from peers import Dovecot, SmtpSink
 from sinks import Sink
 from troika import Troika, wait_for
@@ -98,3 +100,55 @@ def test_dovecot():
         assert found["alice"][0][0] == "delivered"
         assert found["nobody"] == [("bounced", "5.1.1")]
         assert found["full"][0][1] in ("5.2.2", "4.2.2"), found
+
+
+# ---- cut at every byte ----
+
+@pytest.fixture(scope="module")
+def cuttable():
+    """(hosts, troika, where): a domain of LMTP for each address that `where` gives."""
+    def where(i):
+        return f"127.4.{i // 250}.{i % 250 + 1}"
+
+    with Hosts() as hosts:
+        routes = "".join(f'route "c{i}.test" {{ via = "{where(i)}:{hosts.port}" protocol = lmtp }}\n' for i in range(2000))
+        with Troika(config=routes + "retry = { 1s }\ndestination-concurrency = 1\n") as t:
+            yield hosts, t, where
+
+
+def send_to(t, numbers):
+    with t.smtp() as s:
+        for i in numbers:
+            s.sendmail("alice@example.test", [f"a@c{i}.test", f"b@c{i}.test"], TEXT)
+
+
+def judge(host):
+    """What is wrong with what this host was sent, or nothing."""
+    whole = [m for m in host.messages if m.whole]
+    told = [r for m in whole for r in m.told]
+    if {r[0] for r in told} != {"a", "b"}:
+        return f"told of {told}"
+    if len(told) != 2 and not host.cut.reset:
+        return f"sent again after they were told: {told}"
+    if any(not m.content.endswith(TEXT.replace("\n.dot", "\n..dot").encode()) for m in whole):
+        return "content"
+    return None
+
+
+def test_cut_at_every_byte(cuttable):
+    """Nobody is lost, and who was answered for does not get it again."""
+    hosts, t, where = cuttable
+    first = hosts.add(where(0))
+    send_to(t, [0])
+    heard, said = wait_for(lambda: first.over, 60, "a whole dialog")[0]
+    assert heard > 300 and said > 100
+    cuts = [Cut(side, at, at % 4 == 0) for side, most in (("heard", heard), ("said", said)) for at in range(1, most + 1)]
+    cases = [hosts.add(where(i), cut=cut) for i, cut in enumerate(cuts, 1)]
+    send_to(t, range(1, len(cases) + 1))
+    wait_for(lambda: all({r[0] for m in host.messages for r in m.told} == {"a", "b"} for host in cases), 100, "every recipient")
+    t.wait_empty(60)
+    wrong = [f"{host.cut.side} {host.cut.at}: {fault}" for host in cases if (fault := judge(host))]
+    assert not wrong, "\n".join(wrong)
+    assert not t.mails("alice")  # nothing was bounced
+    between = [host for host in cases if any(len(m.told) == 1 for m in host.messages[:1])]
+    assert len(between) > 10
