@@ -270,13 +270,15 @@ void clients_init(struct smtpd *m)
 /* ---- life ---- */
 
 static void log_client(const struct client *c, const char *event, const char *key,
-                       const char *value)
+                       const char *value, const char *proxy)
 {
     struct buf line = buf_init(KIB);
 
     line_c(&line, "event", event);
     line_str(&line, "session", session_name(c->session));
     line_c(&line, key, value);
+    if (proxy[0])
+        line_c(&line, "proxy", proxy);
     log_line(LEVEL_DEBUG, buf_str(&line));
     buf_free(&line);
 }
@@ -358,7 +360,7 @@ static void client_step(struct client *c)
         (void)stream_write(c->stream, buf_str(&m->out)); /* a failure comes as an end */
     buf_reset(&m->out);
     if (session_ended(c->session) || (c->drop && drop_finished(c->drop))) {
-        log_client(c, "disconnected", "reason", session_why_ended(c->session));
+        log_client(c, "disconnected", "reason", session_why_ended(c->session), "");
         drop_answer(c);
         client_free(c);
         return;
@@ -408,7 +410,7 @@ static void on_end(void *arg, enum stream_end why, int error)
 {
     struct client *c = arg;
 
-    log_client(c, "disconnected", "reason", why == STREAM_EOF ? "client" : "connection lost");
+    log_client(c, "disconnected", "reason", why == STREAM_EOF ? "client" : "connection lost", "");
     client_free(c);
 }
 
@@ -460,7 +462,7 @@ static struct client *client_new(struct smtpd *m, const struct arrival *a,
                                                       .listen = a->listen,
                                                       .user = user,
                                                       .number = next_number(m)});
-    log_client(c, "connected", "client", buf_c(&ip));
+    log_client(c, "connected", "client", buf_c(&ip), buf_c(&proxy));
     buf_free(&ip);
     buf_free(&proxy);
     list_add(&m->clients, &c->link);
