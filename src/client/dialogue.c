@@ -173,14 +173,19 @@ static void nonsense(struct dialogue *d, const struct answer *a)
 
 /* ---- greeting ---- */
 
+static void say_ehlo(struct dialogue *d)
+{
+    d->phase = PHASE_HELLO;
+    say(d, d->lmtp ? "LHLO " : "EHLO ", buf_str(&d->hostname), EXPECT_EHLO);
+}
+
 static void greeted(struct dialogue *d, const struct answer *a)
 {
     struct str text = a->text;
     struct str first = str_cut(&text, '\n');
 
     buf_add(&d->greeting, str_sub(first, 0, DIALOGUE_GREETING_BYTES_MAX));
-    d->phase = PHASE_HELLO;
-    say(d, "EHLO ", buf_str(&d->hostname), EXPECT_EHLO);
+    say_ehlo(d);
 }
 
 static void no_service(struct dialogue *d, const struct answer *a)
@@ -193,7 +198,10 @@ static void no_service(struct dialogue *d, const struct answer *a)
 
 static void say_helo(struct dialogue *d, const struct answer *a)
 {
-    say(d, "HELO ", buf_str(&d->hostname), EXPECT_HELO);
+    if (d->lmtp)
+        no_service(d, a);
+    else
+        say(d, "HELO ", buf_str(&d->hostname), EXPECT_HELO);
 }
 
 static void capability(struct dialogue *d, struct str line)
@@ -323,6 +331,10 @@ static void content_begins(struct dialogue *d, const struct answer *a)
         d->phase = PHASE_CONTENT;
         return;
     }
+    if (d->lmtp) { /* RFC 2033 4.2: it must not; and nobody would be answered for */
+        nonsense(d, a);
+        return;
+    }
     buf_add(&d->out, STR(".\r\n"));
     expect(d, EXPECT_EMPTY_DOT);
 }
@@ -334,12 +346,25 @@ static void data_refused(struct dialogue *d, const struct answer *a)
     result_all(d, &st);
 }
 
+/* RFC 2033 4.2: one reply for each recipient that was accepted, in their order. */
+static void recipient_judged(struct dialogue *d, const struct status *st)
+{
+    while (d->recipient_states[d->judge_recipient] != RECIPIENT_ACCEPTED)
+        d->judge_recipient++;
+    result(d, d->judge_recipient, st);
+    if (d->accepted_count > 0)
+        expect(d, EXPECT_DOT);
+}
+
 static void content_judged(struct dialogue *d, const struct answer *a)
 {
     struct status st = answer_status(a);
 
     d->transaction_open = false;
-    result_all(d, &st);
+    if (d->lmtp)
+        recipient_judged(d, &st);
+    else
+        result_all(d, &st);
 }
 
 static void quit_done(struct dialogue *d, const struct answer *a)
@@ -575,7 +600,7 @@ void dialogue_send(struct dialogue *d, const struct dialogue_message *m)
     d->recipient_states = mem_new(m->recipient_count);
     d->open_count = m->recipient_count;
     d->accepted_count = 0;
-    d->answer_recipient = 0;
+    d->answer_recipient = d->judge_recipient = 0;
     d->touched = false;
     d->phase = PHASE_ENVELOPE;
     refuse_unsendable_message(d);
@@ -600,8 +625,7 @@ void dialogue_secured(struct dialogue *d)
     d->secured = true;
     d->offers = (struct dialogue_capabilities){0};
     buf_reset(&d->plain_why);
-    d->phase = PHASE_HELLO;
-    say(d, "EHLO ", buf_str(&d->hostname), EXPECT_EHLO);
+    say_ehlo(d);
 }
 
 void dialogue_again_plain(struct dialogue *d, const char *why)

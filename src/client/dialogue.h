@@ -81,6 +81,7 @@ struct dialogue_events {
 struct dialogue {
     const struct dialogue_events *events;
     void *arg;
+    bool lmtp; /* RFC 2033: LHLO, and a verdict for each recipient; set before the greeting */
     struct buf hostname;
     struct buf out; /* commands to send; the shell takes them away */
     enum dialogue_phase phase;
@@ -104,7 +105,7 @@ struct dialogue {
     size_t open_count;     /* recipients without a result */
     size_t accepted_count; /* of these: taken by the server at RCPT */
     uint8_t say_next;
-    size_t say_recipient, answer_recipient;
+    size_t say_recipient, answer_recipient, judge_recipient;
     bool touched;          /* the server has answered to this message, and not with 421 */
     bool transaction_open; /* at the server: RSET is needed before the next MAIL */
 };

@@ -640,6 +640,104 @@ static void time_outs_are_those_of_the_rfc(void **state)
     dialogue_free(&d);
 }
 
+/* ---- LMTP ---- */
+
+enum { LMTP_RECIPIENTS = 3 };
+
+/* The class each recipient ends in, by the replies to three RCPTs and then to the dot; 0 ends the
+ * replies, and the connection breaks. */
+static const struct lmtp_row {
+    uint16_t rcpt[LMTP_RECIPIENTS], dot[LMTP_RECIPIENTS];
+    unsigned class[LMTP_RECIPIENTS];
+    bool goes_on;
+} lmtp_rows[] = {
+    {{250, 250, 250}, {250, 250, 250}, {2, 2, 2}, true},
+    {{250, 250, 250}, {250, 452, 550}, {2, 4, 5}, true},
+    {{250, 550, 250}, {452, 250}, {4, 5, 2}, true},
+    {{550, 450, 250}, {250}, {5, 4, 2}, true},
+    {{250, 250, 250}, {250, 0}, {2, 4, 4}, false},
+    {{250, 250, 250}, {0}, {4, 4, 4}, false},
+    {{250, 250, 250}, {250, 421}, {2, 4, 4}, false},
+    {{250, 250, 250}, {550, 354}, {5, 4, 4}, false},
+};
+
+static void lmtp_judge(struct dialogue *d, const struct lmtp_row *row)
+{
+    struct status gone = status_make(0, 4, 4, 2, STR("gone"));
+
+    for (size_t i = 0; d->phase == PHASE_DOT; i++) {
+        if (row->dot[i] != 0)
+            dialogue_reply(d, row->dot[i], STR("judged"));
+        else
+            dialogue_lost(d, &gone);
+    }
+}
+
+static void lmtp_play(const struct lmtp_row *row)
+{
+    static const struct str recipients[LMTP_RECIPIENTS] = {{"a@x", 3}, {"b@x", 3}, {"c@x", 3}};
+    struct dialogue d;
+    struct seen seen = {0};
+    struct dialogue_message m = message_to(recipients, LMTP_RECIPIENTS);
+
+    dialogue_init(&d, STR("me"), TLS_NONE, &events, &seen);
+    d.lmtp = true;
+    dialogue_reply(&d, 220, STR("h"));
+    assert_true(str_eq_c(buf_str(&d.out), "LHLO me\r\n"));
+    dialogue_reply(&d, 250, STR("h\nPIPELINING"));
+    dialogue_send(&d, &m);
+    dialogue_reply(&d, 250, STR("sender"));
+    for (size_t i = 0; i < LMTP_RECIPIENTS; i++)
+        dialogue_reply(&d, row->rcpt[i], STR("recipient"));
+    dialogue_reply(&d, 354, STR("go"));
+    assert_int_equal(d.phase, PHASE_CONTENT);
+    dialogue_content_sent(&d);
+    lmtp_judge(&d, row);
+    for (size_t i = 0; i < LMTP_RECIPIENTS; i++) {
+        assert_int_equal(seen.result_count[i], 1);
+        assert_int_equal(seen.results[i].class, row->class[i]);
+    }
+    assert_int_equal(seen.end_count, 1);
+    assert_int_equal(seen.ready_count, row->goes_on ? 2 : 1);
+    assert_int_equal(seen.over_count, row->goes_on ? 0 : 1);
+    dialogue_free(&d);
+}
+
+static void lmtp_verdicts(void **state)
+{
+    for (size_t i = 0; i < countof(lmtp_rows); i++)
+        lmtp_play(&lmtp_rows[i]);
+}
+
+/* No LHLO is no LMTP: HELO is not tried. Nor is an empty message sent when nobody was accepted. */
+static void lmtp_refusals(void **state)
+{
+    struct dialogue d;
+    struct seen seen = {0};
+    struct dialogue_message m = message_to(two, RECIPIENTS);
+
+    dialogue_init(&d, STR("me"), TLS_NONE, &events, &seen);
+    d.lmtp = true;
+    dialogue_reply(&d, 220, STR("h"));
+    dialogue_reply(&d, 500, STR("what?"));
+    assert_true(seen.over_count == 1 && seen.next_hop_failed && seen.over.class == 4);
+    dialogue_free(&d);
+
+    seen = (struct seen){0};
+    dialogue_init(&d, STR("me"), TLS_NONE, &events, &seen);
+    d.lmtp = true;
+    dialogue_reply(&d, 220, STR("h"));
+    dialogue_reply(&d, 250, STR("h\nPIPELINING"));
+    dialogue_send(&d, &m);
+    dialogue_reply(&d, 250, STR("sender"));
+    dialogue_reply(&d, 550, STR("no"));
+    dialogue_reply(&d, 550, STR("no"));
+    dialogue_reply(&d, 354, STR("go"));
+    assert_true(d.phase == PHASE_OVER && seen.end_count == 1 && seen.over_count == 1);
+    assert_true(seen.results[0].class == 5 && seen.results[1].class == 5);
+    dialogue_free(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -659,6 +757,8 @@ int main(void)
         cmocka_unit_test(many_recipients_go_in_bounded_flights),
         cmocka_unit_test(the_code_decides_not_the_enhanced_one),
         cmocka_unit_test(time_outs_are_those_of_the_rfc),
+        cmocka_unit_test(lmtp_verdicts),
+        cmocka_unit_test(lmtp_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -405,6 +405,7 @@ int client_new(struct loop *l, const struct sock_address *to, const struct clien
     c->connect_timeout_us = scaled_us(c, connect_s);
     buf_add(&c->tls_host, o->tls_host);
     dialogue_init(&c->dialogue, o->hostname, o->tls, &dialogue_events, c);
+    c->dialogue.lmtp = o->lmtp;
     reply_reader_init(&c->replies);
     sock_address_print(&c->peer, to);
     int error = connect_stream(c);

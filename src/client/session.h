@@ -1,4 +1,4 @@
-/* client/session.h - an SMTP client session: connect, greet, send messages one after another.
+/* client/session.h - an SMTP or LMTP client session: connect, greet, send messages one after another.
  *
  * Used by relay, the command line and the public library. Event-driven; every time-out of RFC 5321
  * 4.5.3.2; PIPELINING (RFC 2920), SIZE, 8BITMIME used when offered; dot-stuffing exact for any
@@ -19,6 +19,7 @@ struct client;
 
 struct client_options {
     struct str hostname;            /* for EHLO */
+    bool lmtp;                      /* is spoken there, not SMTP */
     uint64_t timeout_scale_percent; /* 100: the RFC's times; tests shorten them */
     uint64_t connect_timeout_s;     /* 0: a minute */
     enum tls_policy tls;

@@ -98,6 +98,14 @@ bool config_has_system_users(const struct config *c)
     return false;
 }
 
+bool config_speaks_lmtp(const struct config *c, struct str via)
+{
+    for (size_t i = 0; i < c->route_count; i++)
+        if (str_eq(c->routes[i].via, via) && str_eq_c(c->routes[i].protocol, "lmtp"))
+            return true;
+    return false;
+}
+
 const char *config_default_path(void)
 {
     const char *path = getenv("TROIKA_CONF");

@@ -17,6 +17,11 @@ struct config_listen {
     struct str name;       /* title: "smtp" */
     struct str *addresses; /* "*:25", "127.0.0.1:2525" */
     size_t address_count;
+    struct str protocol;   /* "smtp", "lmtp" */
+    struct network *proxy; /* who begins with a PROXY header */
+    size_t proxy_count;
+    struct network *xclient; /* who may use XCLIENT */
+    size_t xclient_count;
     struct str at; /* "troika.conf:12", for messages */
 };
 
@@ -29,9 +34,10 @@ struct config_domain {
 };
 
 struct config_route {
-    struct str domain; /* lower case; ".example.org" matches below it */
-    struct str via;    /* "host:port" */
-    struct str tls;    /* "default", or as config_tls.outgoing */
+    struct str domain;   /* lower case; ".example.org" matches below it */
+    struct str via;      /* "host:port" */
+    struct str tls;      /* "default", or as config_tls.outgoing */
+    struct str protocol; /* "smtp", "lmtp" */
     struct str at;
 };
 
@@ -121,7 +127,8 @@ int config_load(int snapshot_fd, struct config **ret);
 struct config *config_hold(struct config *c);
 void config_drop(struct config **c); /* NULL is fine */
 
-bool config_has_system_users(const struct config *c); /* any domain has */
+bool config_has_system_users(const struct config *c);            /* any domain has */
+bool config_speaks_lmtp(const struct config *c, struct str via); /* a route there says so */
 
 /* The default file: $TROIKA_CONF, else /etc/troika/troika.conf (prefix as installed). */
 const char *config_default_path(void);

@@ -90,6 +90,34 @@ static const struct {
      "t.conf:2: listen: \"a b\" is no name; write up to 32 letters, digits and -\n"
      "t.conf:2: address: \"localhost:25\" is no address to listen on; write \"*:25\", "
      "\"127.0.0.1:2525\" or \"[::1]:25\"\n"},
+    {LISTEN "route a.test { via = \"192.0.2.1:24\" protocol = lmtp }\n", ""},
+    {LISTEN "smarthost \"192.0.2.3:26\" { }\nroute a.test { via = \"192.0.2.1\" protocol = lmtp }\n"
+            "route b.test { via = \"192.0.2.2:24\"\n protocol = lmtp }\n"
+            "route c.test { via = \"192.0.2.2:24\" }\n"
+            "route d.test { via = \"192.0.2.3:26\" protocol = lmtp }\n",
+     "t.conf:3: protocol: lmtp is not for port 25, where SMTP is expected; write the port in via, "
+     "as "
+     "in \"192.0.2.1:24\"\n"
+     "t.conf:5: protocol: another statement says that \"192.0.2.2:24\" speaks smtp; say the same "
+     "in "
+     "both\n"
+     "t.conf:7: protocol: another statement says that \"192.0.2.3:26\" speaks smtp; say the same "
+     "in "
+     "both\n"},
+    {"listen a { address = \"*:24\" protocol = lmtp proxy = { \"10.0.0.1\", \"fd00::/8\" } xclient "
+     "= "
+     "\"127.0.0.1\" }\n",
+     ""},
+    {"listen a { address = { \"*:24\", \"127.0.0.1:25\" }\n protocol = lmtp }\n",
+     "t.conf:2: protocol: lmtp is not for port 25, where SMTP is expected; take another, such as "
+     "24\n"},
+    {"listen a { address = \"*:26\"\n proxy = { \"0.0.0.0/0\" }\n xclient = { \"10.0.0.0/8\", "
+     "\"2000::/3\" } }\n",
+     "t.conf:2: proxy: \"0.0.0.0/0\" is a good part of the Internet: strangers could pretend to be "
+     "anybody; name your own proxies\n"
+     "t.conf:3: xclient: \"2000::/3\" is a good part of the Internet: strangers could pretend to "
+     "be "
+     "anybody; name your own proxies\n"},
     {LISTEN "listen b { }\nroute r.test {\n}\n",
      "t.conf:2: listen: \"b\" has no address; write listen \"b\" { address = ... }\n"
      "t.conf:3: route: \"r.test\" has no via; write route \"r.test\" { via = ... }\n"},

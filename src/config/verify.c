@@ -197,6 +197,30 @@ static void check_next_hop(const struct verify *v, const struct own_listeners *o
     }
 }
 
+/* One server speaks one protocol: sessions with it are shared by all routes that lead there. */
+static void check_route_protocol(const struct verify *v, size_t index)
+{
+    const struct config *c = v->config;
+    const struct config_route *route = &c->routes[index];
+    unsigned line = statement_line(v, SCOPE_ROUTE, "protocol", index);
+    bool smtp = c->smarthost.n > 0 && str_eq(c->smarthost, route->via);
+    struct str host;
+    uint64_t port;
+    if (!str_eq_c(route->protocol, "lmtp"))
+        return;
+    if (host_port_split(route->via, &host, &port) && port == 25)
+        problem_printf(v->problems, line, STR("protocol"),
+                       "lmtp is not for port 25, where SMTP is expected; write the port in via, "
+                       "as in \"%.*s:24\"",
+                       STR_ARG(host));
+    for (size_t i = 0; i < c->route_count && !smtp; i++)
+        smtp = str_eq(c->routes[i].via, route->via) && str_eq_c(c->routes[i].protocol, "smtp");
+    if (smtp)
+        problem_printf(v->problems, line, STR("protocol"),
+                       "another statement says that \"%.*s\" speaks smtp; say the same in both",
+                       STR_ARG(route->via));
+}
+
 static void check_routes(const struct verify *v, const struct own_listeners *own)
 {
     const struct config *c = v->config;
@@ -221,6 +245,7 @@ static void check_routes(const struct verify *v, const struct own_listeners *own
                            "route out",
                            STR_ARG(domain));
         check_next_hop(v, own, statement_line(v, SCOPE_ROUTE, "via", i), "via", c->routes[i].via);
+        check_route_protocol(v, i);
     }
     map_free(&local);
     if (c->smarthost.n > 0)
@@ -253,6 +278,48 @@ static const char *network_objection(const struct network *n)
         return NULL;
     return "is a good part of the Internet: strangers could send to everywhere through this "
            "server; name your own networks, /16 at the widest";
+}
+
+/* What is said by these is believed, so the same holds for them. */
+static void check_believed(const struct verify *v, size_t listen, const char *name,
+                           const struct network *networks, size_t count)
+{
+    const struct statement *row = statement_find(SCOPE_LISTEN, str_c(name));
+    struct buf text = buf_init(128);
+    for (size_t i = 0; i < count; i++) {
+        buf_reset(&text);
+        statement_print(row, &v->config->listens[listen], i, &text);
+        if (network_objection(&networks[i]))
+            problem_printf(v->problems, statement_line(v, SCOPE_LISTEN, name, listen), str_c(name),
+                           "\"%.*s\" is a good part of the Internet: strangers could pretend to be "
+                           "anybody; name your own proxies",
+                           STR_ARG(buf_str(&text)));
+    }
+    buf_free(&text);
+}
+
+/* RFC 2033 5: a host that sends by SMTP must not meet LMTP. */
+static void check_protocol(const struct verify *v, size_t listen)
+{
+    const struct config_listen *l = &v->config->listens[listen];
+    struct sock_address parsed[2];
+    for (size_t i = 0; i < l->address_count; i++)
+        if (str_eq_c(l->protocol, "lmtp") && sock_address_parse(l->addresses[i], parsed) > 0 &&
+            sock_address_port(&parsed[0]) == 25)
+            problem_printf(v->problems, statement_line(v, SCOPE_LISTEN, "protocol", listen),
+                           STR("protocol"),
+                           "lmtp is not for port 25, where SMTP is expected; take another, "
+                           "such as 24");
+}
+
+static void check_listen_sections(const struct verify *v)
+{
+    for (size_t i = 0; i < v->config->listen_count; i++) {
+        const struct config_listen *l = &v->config->listens[i];
+        check_believed(v, i, "proxy", l->proxy, l->proxy_count);
+        check_believed(v, i, "xclient", l->xclient, l->xclient_count);
+        check_protocol(v, i);
+    }
 }
 
 static void check_relay_for(const struct verify *v)
@@ -309,6 +376,7 @@ void verify_config(const struct verify *v)
     struct own_listeners own = check_listeners(v);
     check_routes(v, &own);
     check_relay_for(v);
+    check_listen_sections(v);
     check_times(v);
     check_system_users(v);
     if (v->config->listen_count == 0)

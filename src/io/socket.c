@@ -243,6 +243,15 @@ bool network_has(const struct network *n, const struct sock_address *a)
     return ip_of(a, &ip) && ip.family == n->family && bits_eq(ip.bytes, n->bytes, n->bits);
 }
 
+bool networks_have(const struct network *list, size_t count, const struct sock_address *a)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (network_has(&list[i], a))
+            return true;
+    }
+    return false;
+}
+
 /* ---- listeners ---- */
 
 static int listen_at(int fd, const void *sa, socklen_t bytes)

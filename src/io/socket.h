@@ -31,6 +31,7 @@ struct network {    /* 10.0.0.0/8, 2001:db8::/32, or one address */
 bool network_parse(struct str s, struct network *ret);
 bool network_has(const struct network *n,
                  const struct sock_address *a); /* v4-mapped v6 counts as v4 */
+bool networks_have(const struct network *list, size_t count, const struct sock_address *a);
 
 bool sock_address_unix(const char *path, struct sock_address *ret); /* false: too long */
 int listen_tcp(const struct sock_address *a,

@@ -126,6 +126,17 @@ static void test_networks(void **state)
     }
 }
 
+static void test_network_lists(void **state)
+{
+    struct network list[2];
+    struct sock_address in = address("10.1.2.3:1"), out = address("192.0.2.1:1");
+
+    assert_true(network_parse(STR("::1"), &list[0]) && network_parse(STR("10.0.0.0/8"), &list[1]));
+    assert_true(networks_have(list, 2, &in));
+    assert_false(networks_have(list, 1, &in) || networks_have(list, 2, &out));
+    assert_false(networks_have(NULL, 0, &in));
+}
+
 static void test_not_networks(void **state)
 {
     static const char *const rows[] = {
@@ -222,13 +233,10 @@ static void test_listen_unix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_eq),
-        cmocka_unit_test(test_networks),
-        cmocka_unit_test(test_not_networks),
-        cmocka_unit_test(test_listen_tcp),
-        cmocka_unit_test(test_listen_unix),
-        cmocka_unit_test(test_listen_unix_stream),
+        cmocka_unit_test(test_parse),        cmocka_unit_test(test_eq),
+        cmocka_unit_test(test_networks),     cmocka_unit_test(test_network_lists),
+        cmocka_unit_test(test_not_networks), cmocka_unit_test(test_listen_tcp),
+        cmocka_unit_test(test_listen_unix),  cmocka_unit_test(test_listen_unix_stream),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

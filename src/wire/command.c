@@ -175,15 +175,25 @@ static enum smtp_syntax recipient(struct input *in, struct smtp_command *c)
     return path(in, c, PATH_MAY_BE_POSTMASTER, SYNTAX_RECIPIENT);
 }
 
+static enum smtp_syntax attributes(struct input *in, struct smtp_command *c)
+{
+    enum smtp_syntax syntax = parameters(in, c);
+
+    if (syntax == SYNTAX_OK && c->parameter_count == 0)
+        return wrong(in, SYNTAX_ARGUMENTS, "the form is XCLIENT ADDR=192.0.2.1 NAME=their.name");
+    return syntax;
+}
+
 /* ---- the line ---- */
 
 static const struct verb_row verbs[VERB_COUNT] = {
     [VERB_UNKNOWN] = {"", no_arguments},  [VERB_HELO] = {"HELO", host_name},
-    [VERB_EHLO] = {"EHLO", host_name},    [VERB_MAIL] = {"MAIL", sender},
-    [VERB_RCPT] = {"RCPT", recipient},    [VERB_DATA] = {"DATA", no_arguments},
-    [VERB_RSET] = {"RSET", no_arguments}, [VERB_NOOP] = {"NOOP", any_text},
-    [VERB_QUIT] = {"QUIT", no_arguments}, [VERB_HELP] = {"HELP", any_text},
-    [VERB_VRFY] = {"VRFY", some_text},    [VERB_EXPN] = {"EXPN", some_text},
+    [VERB_EHLO] = {"EHLO", host_name},    [VERB_LHLO] = {"LHLO", host_name},
+    [VERB_MAIL] = {"MAIL", sender},       [VERB_RCPT] = {"RCPT", recipient},
+    [VERB_DATA] = {"DATA", no_arguments}, [VERB_RSET] = {"RSET", no_arguments},
+    [VERB_NOOP] = {"NOOP", any_text},     [VERB_QUIT] = {"QUIT", no_arguments},
+    [VERB_HELP] = {"HELP", any_text},     [VERB_VRFY] = {"VRFY", some_text},
+    [VERB_EXPN] = {"EXPN", some_text},    [VERB_XCLIENT] = {"XCLIENT", attributes},
 };
 
 const char *smtp_verb_word(enum smtp_verb verb)

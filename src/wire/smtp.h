@@ -29,6 +29,7 @@ enum smtp_verb {
     VERB_UNKNOWN,
     VERB_HELO,
     VERB_EHLO,
+    VERB_LHLO, /* of LMTP, RFC 2033 */
     VERB_MAIL,
     VERB_RCPT,
     VERB_DATA,
@@ -38,6 +39,7 @@ enum smtp_verb {
     VERB_HELP,
     VERB_VRFY,
     VERB_EXPN,
+    VERB_XCLIENT,
     VERB_COUNT
 };
 struct smtp_parameter {
@@ -47,9 +49,9 @@ enum { SMTP_PARAMETERS_MAX = 16 };
 struct smtp_command {
     enum smtp_verb verb;
     struct str word;     /* as it came */
-    struct str text;     /* argument of HELO, EHLO, NOOP, HELP, VRFY, EXPN, trimmed */
+    struct str text;     /* argument of HELO, EHLO, LHLO, NOOP, HELP, VRFY, EXPN, trimmed */
     struct address path; /* of MAIL and RCPT */
-    struct smtp_parameter parameters[SMTP_PARAMETERS_MAX];
+    struct smtp_parameter parameters[SMTP_PARAMETERS_MAX]; /* attributes of XCLIENT, too */
     size_t parameter_count;
 };
 enum smtp_syntax {

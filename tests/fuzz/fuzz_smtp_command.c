@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "wire/parameter.h"
 #include "wire/smtp.h"
+#include "wire/xclient.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -59,6 +60,27 @@ static void wishes_are_sane(const struct smtp_parameter *p, struct arena *a)
     buf_free(&printed);
 }
 
+/* What a proxy tells of its client is short and printable. */
+static void xclient_is_sane(const struct smtp_command *c, struct arena *a)
+{
+    struct xclient x;
+    const char *wrong = xclient_parse(c, a, &x);
+    const struct str *const texts[] = {&x.name, &x.helo, &x.login};
+
+    check(c->parameter_count > 0);
+    if (wrong) {
+        check(wrong[0] != '\0');
+        return;
+    }
+    check(x.said != 0 && x.said <= 2 * XCLIENT_DESTPORT - 1);
+    check(x.client.ip_bytes == 0 || x.client.ip_bytes == 4 || x.client.ip_bytes == 16);
+    for (size_t i = 0; i < countof(texts); i++) {
+        check(texts[i]->n <= 255);
+        for (size_t k = 0; k < texts[i]->n; k++)
+            check(texts[i]->p[k] >= ' ' && texts[i]->p[k] <= '~');
+    }
+}
+
 static enum smtp_syntax parse(struct str line, bool strict, struct arena *a,
                               struct smtp_command *ret)
 {
@@ -77,6 +99,8 @@ static enum smtp_syntax parse(struct str line, bool strict, struct arena *a,
     }
     if (ret->verb == VERB_MAIL || ret->verb == VERB_RCPT)
         address_is_sane(&ret->path);
+    if (ret->verb == VERB_XCLIENT)
+        xclient_is_sane(ret, a);
     return syntax;
 }
 

@@ -11,7 +11,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { STRICT = 1, OWN_CLIENT = 2, SMALL = 4, FEW_ERRORS = 8, FEW_HOPS = 16, NAMED = 32 };
+enum {
+    STRICT = 1,
+    OWN_CLIENT = 2,
+    SMALL = 4,
+    FEW_ERRORS = 8,
+    FEW_HOPS = 16,
+    NAMED = 32,
+    LMTP = 64,
+    PROXY = 128 /* it may use XCLIENT */
+};
 
 static void settings_apply(struct config *c, uint8_t settings)
 {
@@ -44,10 +53,16 @@ static void play(struct str in, size_t chunk, uint8_t settings, struct buf *told
 
     fake_init(&f);
     settings_apply(&f.config, settings);
+    f.listen.protocol = settings & LMTP ? STR("lmtp") : STR("smtp");
+    f.may_xclient = settings & PROXY;
     fake_connect(&f, STR("192.0.2.1"), settings & OWN_CLIENT, told);
     session_named(f.session, str_sub(in, 0, 300), STR_NONE, told); /* whatever it may be */
     for (size_t at = 0; at < in.n; at += chunk) {
         fake_feed(&f, str_sub(in, at, at + chunk), told);
+        while (f.session->waiting == FOR_NAME) { /* XCLIENT told an address */
+            session_named(f.session, STR("client.example"), STR_NONE, told);
+            fake_feed(&f, STR_NONE, told);
+        }
         session_check(f.session);
         check(!session_waits(f.session));
     }

@@ -5,6 +5,7 @@
 A script replaces answers of a good server, by stage: "greeting", "EHLO", "HELO", "MAIL", "RCPT" (all), "RCPT 1",
 "RCPT 2"…, "DATA", "dot", "RSET", "QUIT". An answer is bytes, or an action: a coroutine function (session, what the
 good server says). It holds for the first attempt, or for as many as are said; a good server comes after.
+Who says LHLO is answered as in LMTP: once for each recipient.
 An attempt is a session, and every further MAIL in it.
 """
 # SPDX-License-Identifier: ISC
@@ -40,6 +41,11 @@ class Message:
         """The client was told so, in full."""
         return self.whole and re.match(rb"(250-[^\0\n]{0,512}\n)*250 [^\0\n]{0,512}\n", self.verdict) is not None
 
+    @property
+    def told(self):
+        """The recipients that the client of LMTP was told about, in full."""
+        return self.recipients[:self.verdict.count(b"\n")]
+
 
 class Session:
     def __init__(self, host, reader, writer):
@@ -50,6 +56,7 @@ class Session:
         self.heard = self.said = 0
         self.buffer = b""
         self.message = None
+        self.lmtp = False
 
     @property
     def scripted(self):
@@ -115,7 +122,8 @@ class Session:
             await self.command(line.split(b" ")[0].split(b":")[0].upper().decode("latin-1"), line)
 
     async def command(self, verb, line):
-        good = {"EHLO": self.host.ehlo, "HELO": b"250 hello\r\n", "MAIL": b"250 2.1.0 ok\r\n", "RCPT": b"250 2.1.5 ok\r\n",
+        self.lmtp = self.lmtp or verb == "LHLO"
+        good = {"EHLO": self.host.ehlo, "LHLO": self.host.ehlo, "HELO": b"250 hello\r\n", "MAIL": b"250 2.1.0 ok\r\n", "RCPT": b"250 2.1.5 ok\r\n",
                 "DATA": b"354 go on\r\n", "RSET": b"250 2.0.0 ok\r\n", "QUIT": b"221 2.0.0 bye\r\n"}.get(verb, b"500 5.5.1 what?\r\n")
         if verb == "MAIL":
             self.mail()
@@ -136,7 +144,8 @@ class Session:
         if verb == "DATA" and told.startswith(b"354"):
             self.buffer = b"\r\n" + self.buffer  # a dot alone is a whole message too
             self.message.content = (await self.until(b"\r\n.\r\n"))[2:] + b"\r\n"
-            await self.answer("dot", b"250 2.0.0 taken\r\n")
+            for _ in self.message.recipients if self.lmtp else [None]:
+                await self.answer("dot", b"250 2.0.0 taken\r\n")
 
     def mail(self):
         if self.message:

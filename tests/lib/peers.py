@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 import pytest
 from troika import ROOT, free_port, wait_for
@@ -13,18 +14,119 @@ from troika import ROOT, free_port, wait_for
 PEERS = os.path.join(ROOT, "build", "peers")
 
 
-def postfix_files():
-    """The files of Debian's postfix package with the libraries it brings (apt download and unpack)."""
-    folder = PEERS + "/postfix-files"
+def package_files(name, *packages):
+    """The folder with the files of Debian packages, of a program and the libraries it brings (apt download and unpack)."""
+    folder = f"{PEERS}/{name}-files"
     if not os.path.exists(folder + "/ready"):
         os.makedirs(folder, exist_ok=True)
         os.chmod(PEERS, 0o755)
-        subprocess.run(["apt-get", "download", "postfix", "libicu72", "libnsl2", "libtirpc3", "libdb5.3", "libsasl2-2"], cwd=folder, check=True, capture_output=True)
+        subprocess.run(["apt-get", "download", *packages], cwd=folder, check=True, capture_output=True)
         for package in glob.glob(folder + "/*.deb"):
             subprocess.run(["dpkg", "-x", package, folder + "/root"], check=True)
             os.unlink(package)
         open(folder + "/ready", "w").close()
     return folder + "/root"
+
+
+def postfix_files():
+    return package_files("postfix", "postfix", "libicu72", "libnsl2", "libtirpc3", "libdb5.3", "libsasl2-2")
+
+
+def connects(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Foreground:
+    """A program of package_files that stays in the foreground, with one file of configuration: a subclass says which."""
+
+    name, packages, program = "", (), ""
+
+    def __init__(self):
+        self.port = free_port()
+
+    def configuration(self):
+        raise NotImplementedError
+
+    def arguments(self):
+        raise NotImplementedError
+
+    def __enter__(self):
+        self.root = package_files(self.name, *self.packages)
+        self.folder = tempfile.mkdtemp(prefix=f"troika-{self.name}-")
+        with open(self.folder + "/conf", "w") as f:
+            f.write(self.configuration())
+        libraries = f"{self.root}/usr/lib/x86_64-linux-gnu"
+        with open(self.folder + "/output", "wb") as output:
+            self.process = subprocess.Popen([self.root + self.program, *self.arguments()], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                            env={**os.environ, "LD_LIBRARY_PATH": libraries})
+        try:
+            wait_for(lambda: connects(self.port) or self.process.poll() is not None, 60, self.name)
+            assert self.process.poll() is None, open(self.folder + "/output").read()
+        except AssertionError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Haproxy(Foreground):
+    """HAProxy in front of a port: with Haproxy(to=port, options="send-proxy") as h: h.port"""
+
+    name, program = "haproxy", "/usr/sbin/haproxy"
+    packages = ("haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1")
+
+    def __init__(self, to, options):
+        super().__init__()
+        self.to, self.options = to, options
+
+    def configuration(self):
+        return f"""defaults
+  mode tcp
+  timeout connect 20s
+  timeout client 100s
+  timeout server 100s
+listen mail
+  bind 127.0.0.1:{self.port}
+  server troika 127.0.0.1:{self.to} {self.options}
+"""
+
+    def arguments(self):
+        return ["-db", "-f", "conf"]
+
+
+class Nginx(Foreground):
+    """nginx as a mail proxy, which tells the client by XCLIENT; auth_port: an HTTP server that says where to go."""
+
+    name, program = "nginx", "/usr/sbin/nginx"
+    packages = ("nginx", "libnginx-mod-mail")
+
+    def __init__(self, auth_port):
+        super().__init__()
+        self.auth_port = auth_port
+
+    def configuration(self):
+        return f"""load_module {self.root}/usr/lib/nginx/modules/ngx_mail_module.so;
+daemon off;
+master_process off;
+pid {self.folder}/pid;
+error_log {self.folder}/error info;
+events {{ }}
+mail {{
+  server_name proxy.test;
+  auth_http 127.0.0.1:{self.auth_port}/auth;
+  smtp_auth none;
+  xclient on;
+  server {{ listen 127.0.0.1:{self.port}; protocol smtp; }}
+}}
+"""
+
+    def arguments(self):
+        return ["-p", self.folder, "-c", self.folder + "/conf", "-e", self.folder + "/error"]
 
 
 class SmtpSink:
@@ -34,7 +136,6 @@ class SmtpSink:
         self.options, self.port = options, free_port()
 
     def __enter__(self):
-        import tempfile
         root = postfix_files()
         self.folder = tempfile.mkdtemp(prefix="troika-sink-")
         os.chmod(self.folder, 0o777)
@@ -144,10 +245,10 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 class Postfix(Peer):
     name, packages, log_file = "postfix", ("postfix",), "/var/log/postfix.log"
 
-    def __init__(self, relay_port, certificate=None):
-        """certificate: a file with key and certificate; STARTTLS is offered then."""
+    def __init__(self, relay_port, certificate=None, transport="smtp"):
+        """certificate: a file with key and certificate; STARTTLS is offered then. transport: of what goes to relay_port"""
         super().__init__(relay_port)
-        self.certificate = certificate
+        self.certificate, self.transport = certificate, transport
 
     def files(self):
         if not self.certificate:
@@ -158,7 +259,7 @@ class Postfix(Peer):
     def script(self):
         settings = {
             "inet_interfaces": "127.0.0.1", "inet_protocols": "ipv4", "myhostname": "postfix.example", "mydestination": "",
-            "mynetworks": "127.0.0.0/8", "relayhost": f"[127.0.0.1]:{self.relay_port}", "smtp_dns_support_level": "disabled",
+            "mynetworks": "127.0.0.0/8", "relayhost": f"[127.0.0.1]:{self.relay_port}", "default_transport": self.transport, "smtp_dns_support_level": "disabled",
             "smtp_host_lookup": "native", "smtpd_tls_security_level": "may" if self.certificate else "none",
             "smtpd_tls_chain_files": "/etc/postfix/tls.pem" if self.certificate else "", "smtpd_tls_loglevel": "1",
             "smtp_tls_security_level": "none", "message_size_limit": "104857600",
@@ -178,6 +279,11 @@ class Postfix(Peer):
 
 class Exim(Peer):
     name, packages, log_file = "exim", ("exim4-daemon-light",), "/var/log/exim4/mainlog"
+
+    def __init__(self, relay_port, transport="smtp"):
+        """transport: what is spoken with relay_port"""
+        super().__init__(relay_port)
+        self.transport = transport
 
     def files(self):
         return {"/etc/exim4/exim4.conf": f"""primary_hostname = exim.example
@@ -222,6 +328,7 @@ box:
   group = 5000
 out:
   driver = smtp
+  protocol = {self.transport}
   port = {self.relay_port}
   hosts_avoid_tls = *
   message_linelength_limit = 1000000000
@@ -250,3 +357,39 @@ match from any for any action "out"
         return """getent passwd vmail >/dev/null || useradd -u 5000 -U -d /var/vmail vmail
 rm -rf /var/spool/smtpd/queue/* /var/spool/smtpd/incoming/*
 exec smtpd -d -f /etc/troika-smtpd.conf >/var/log/smtpd.log 2>&1"""
+
+
+class Dovecot(Peer):
+    """Takes mail by LMTP for alice, and for full, whose quota has no room."""
+
+    name, packages, log_file, maildir = "dovecot", ("dovecot-lmtpd",), "/var/log/dovecot.log", "/var/vmail/alice/Maildir"
+
+    def files(self):
+        users = "".join(f"{user}@{self.domain}::5000:5000::/var/vmail/{user}::userdb_quota_rule=*:bytes={room}\n" for user, room in (("alice", 1 << 30), ("full", 10)))
+        return {"/etc/dovecot/troika-users": users, "/etc/dovecot/troika.conf": f"""protocols = lmtp
+log_path = {self.log_file}
+ssl = no
+mail_location = maildir:~/Maildir
+mail_plugins = quota
+plugin {{
+  quota = count:User quota
+  quota_vsizes = yes
+}}
+userdb {{
+  driver = passwd-file
+  args = /etc/dovecot/troika-users
+}}
+passdb {{
+  driver = passwd-file
+  args = /etc/dovecot/troika-users
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {self.port}
+  }}
+}}
+"""}
+
+    def script(self):
+        return "rm -rf /run/dovecot; exec dovecot -F -c /etc/dovecot/troika.conf"

@@ -192,9 +192,12 @@ static void session_rest(struct session *s)
 static bool greeted_by_ourselves(const struct session *s)
 {
     const struct pool *p = s->pool;
-    struct status own = reply_status(REPLY_GREETING, p->config->hostname);
+    struct status smtp = reply_status(REPLY_GREETING, p->config->hostname);
+    struct status lmtp = reply_status(REPLY_GREETING_LMTP, p->config->hostname);
+    struct str heard = client_greeting(s->client);
 
-    return own_has(p->own, &s->address) && str_eq_c(client_greeting(s->client), own.text);
+    return own_has(p->own, &s->address) &&
+           (str_eq_c(heard, smtp.text) || str_eq_c(heard, lmtp.text));
 }
 
 static void fail_as_loop(struct pool *p, struct job *j)
@@ -317,6 +320,7 @@ static int session_connect(struct pool *p, struct hop *h, struct job *j,
     struct buf ip = buf_init(HOST_BYTES_MAX);
     sock_address_print_ip(&ip, &server->address);
     struct client_options options = {.hostname = p->config->hostname,
+                                     .lmtp = config_speaks_lmtp(p->config, h->name),
                                      .timeout_scale_percent = 100,
                                      .connect_timeout_s = server->last ? 0 : POOL_CONNECT_S,
                                      .tls = security_policy(p->config, h->name),

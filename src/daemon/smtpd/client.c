@@ -30,6 +30,7 @@ struct client {
     struct stream *stream;
     struct session *session;
     struct config *config;
+    const struct config_listen *listen; /* NULL: a local user */
     struct connection connection;
     uint64_t ticket;            /* of the open question; 0: none */
     uint64_t name_ticket;       /* of the question for its name, likewise */
@@ -44,6 +45,38 @@ struct client {
     struct buf said; /* by the drop, and not yet taken */
     struct timer go;
 };
+
+/* ---- who may come in ---- */
+
+static bool is_own(const struct config *config, const struct sock_address *address)
+{
+    return networks_have(config->relay_for, config->relay_for_count, address);
+}
+
+static struct session_rights rights_of(const struct config *config,
+                                       const struct config_listen *listen,
+                                       const struct sock_address *address)
+{
+    return (struct session_rights){
+        .may_relay = is_own(config, address),
+        .may_xclient = listen && networks_have(listen->xclient, listen->xclient_count, address),
+    };
+}
+
+/* REPLY_GREETING: come in. Our own clients are never too many. */
+static enum reply_name admit(struct client *c, const struct sock_address *address, bool own)
+{
+    struct smtpd *m = c->smtpd;
+    bool entered = connections_enter(m->connections, &c->connection, address);
+
+    if (own)
+        return REPLY_GREETING;
+    if (!entered || connections_count(m->connections) > c->config->connections_max)
+        return REPLY_TOO_MANY_SESSIONS;
+    if (connections_count_from(m->connections, address) > c->config->connections_per_address_max)
+        return REPLY_TOO_MANY_FROM_YOU;
+    return REPLY_GREETING;
+}
 
 /* ---- the world of a session: questions ---- */
 
@@ -90,6 +123,13 @@ static bool route_ask(void *arg, bool may_relay, struct str sender, struct str r
     return true;
 }
 
+static void name_close(struct client *c)
+{
+    if (c->name_ticket != 0)
+        (void)map_remove(c->smtpd->name_questions, map_key_u64(&c->name_ticket));
+    c->name_ticket = 0;
+}
+
 static bool name_ask(void *arg, struct str ip)
 {
     struct client *c = arg;
@@ -98,6 +138,7 @@ static bool name_ask(void *arg, struct str ip)
 
     if (!relay)
         relay = worker_peer(m->worker, RELAY, 0);
+    name_close(c); /* of another address */
     if (!relay || channel_full(relay))
         return false;
     c->name_ticket = ++m->last_ticket;
@@ -106,13 +147,6 @@ static bool name_ask(void *arg, struct str ip)
     channel_send(relay, &(struct msg_name_ask){
                             .kind = MSG_NAME_ASK, .ticket = c->name_ticket, .address = ip});
     return true;
-}
-
-static void name_close(struct client *c)
-{
-    if (c->name_ticket != 0)
-        (void)map_remove(c->smtpd->name_questions, map_key_u64(&c->name_ticket));
-    c->name_ticket = 0;
 }
 
 /* An envelope that is too long for one packet goes ahead in pieces. */
@@ -177,6 +211,18 @@ static bool refuses(void *arg, struct status *ret)
     return m->queue_refuses;
 }
 
+static enum reply_name moved(void *arg, const struct sock_address *to, struct session_rights *ret)
+{
+    struct client *c = arg;
+
+    *ret = (struct session_rights){.may_relay = false};
+    if (!to)
+        return REPLY_GREETING; /* it counts as before */
+    *ret = rights_of(c->config, c->listen, to);
+    connections_leave(c->smtpd->connections, &c->connection);
+    return admit(c, to, ret->may_relay);
+}
+
 static bool tight(void *arg)
 {
     struct client *c = arg;
@@ -216,6 +262,7 @@ void clients_init(struct smtpd *m)
                                       .put = put,
                                       .cancel = cancel,
                                       .refuses = refuses,
+                                      .moved = moved,
                                       .tight = tight,
                                       .note = note};
 }
@@ -223,13 +270,15 @@ void clients_init(struct smtpd *m)
 /* ---- life ---- */
 
 static void log_client(const struct client *c, const char *event, const char *key,
-                       const char *value)
+                       const char *value, const char *proxy)
 {
     struct buf line = buf_init(KIB);
 
     line_c(&line, "event", event);
     line_str(&line, "session", session_name(c->session));
     line_c(&line, key, value);
+    if (proxy[0])
+        line_c(&line, "proxy", proxy);
     log_line(LEVEL_DEBUG, buf_str(&line));
     buf_free(&line);
 }
@@ -311,7 +360,7 @@ static void client_step(struct client *c)
         (void)stream_write(c->stream, buf_str(&m->out)); /* a failure comes as an end */
     buf_reset(&m->out);
     if (session_ended(c->session) || (c->drop && drop_finished(c->drop))) {
-        log_client(c, "disconnected", "reason", session_why_ended(c->session));
+        log_client(c, "disconnected", "reason", session_why_ended(c->session), "");
         drop_answer(c);
         client_free(c);
         return;
@@ -361,37 +410,13 @@ static void on_end(void *arg, enum stream_end why, int error)
 {
     struct client *c = arg;
 
-    log_client(c, "disconnected", "reason", why == STREAM_EOF ? "client" : "connection lost");
+    log_client(c, "disconnected", "reason", why == STREAM_EOF ? "client" : "connection lost", "");
     client_free(c);
 }
 
 static const struct stream_events client_events = {on_bytes, on_drained, on_end};
 
 /* ---- arriving ---- */
-
-static bool is_own(const struct config *config, const struct sock_address *address)
-{
-    for (size_t i = 0; i < config->relay_for_count; i++) {
-        if (network_has(&config->relay_for[i], address))
-            return true;
-    }
-    return false;
-}
-
-/* REPLY_GREETING: come in. Our own clients are never too many. */
-static enum reply_name admit(struct client *c, const struct sock_address *address, bool own)
-{
-    struct smtpd *m = c->smtpd;
-    bool entered = connections_enter(m->connections, &c->connection, address);
-
-    if (own)
-        return REPLY_GREETING;
-    if (!entered || connections_count(m->connections) > c->config->connections_max)
-        return REPLY_TOO_MANY_SESSIONS;
-    if (connections_count_from(m->connections, address) > c->config->connections_per_address_max)
-        return REPLY_TOO_MANY_FROM_YOU;
-    return REPLY_GREETING;
-}
 
 /* Unique among the workers of one machine, and rising. */
 static uint64_t next_number(struct smtpd *m)
@@ -417,23 +442,29 @@ static void on_tick(void *arg)
         timer_set(m->worker->loop, &m->clock, TICK_US, on_tick, m);
 }
 
-static struct client *client_new(struct smtpd *m, const struct sock_address *address,
+static struct client *client_new(struct smtpd *m, const struct arrival *a,
+                                 const struct session_rights *rights,
                                  const struct session_user *user)
 {
     struct client *c = mem_new(sizeof *c);
-    struct buf ip = buf_init(64);
+    struct buf ip = buf_init(64), proxy = buf_init(64);
 
-    *c = (struct client){.smtpd = m, .config = config_hold(m->config)};
+    *c = (struct client){.smtpd = m, .config = config_hold(a->config), .listen = a->listen};
     c->local = user != NULL;
     c->uid = user ? user->uid : 0;
-    sock_address_print_ip(&ip, address);
+    sock_address_print_ip(&ip, &a->client);
+    if (a->proxy.bytes > 0)
+        sock_address_print_ip(&proxy, &a->proxy);
     c->session = session_new(&m->world, c, c->config,
                              &(struct session_client){.ip = buf_str(&ip),
-                                                      .may_relay = is_own(m->config, address),
+                                                      .proxy = buf_str(&proxy),
+                                                      .rights = *rights,
+                                                      .listen = a->listen,
                                                       .user = user,
                                                       .number = next_number(m)});
-    log_client(c, "connected", "client", buf_c(&ip));
+    log_client(c, "connected", "client", buf_c(&ip), buf_c(&proxy));
     buf_free(&ip);
+    buf_free(&proxy);
     list_add(&m->clients, &c->link);
     if (m->client_count++ == 0)
         timer_set(m->worker->loop, &m->clock, TICK_US, on_tick, m);
@@ -455,17 +486,28 @@ static void greet(struct client *c, enum reply_name greeting)
     client_step(c);
 }
 
-void client_accept(struct smtpd *m, int fd, const struct sock_address *address)
+void client_accept(struct smtpd *m, int fd, const struct arrival *a)
 {
-    struct client *c = client_new(m, address, NULL);
+    struct session_rights rights = {.may_relay = false};
+
+    if (!a->nameless)
+        rights = rights_of(a->config, a->listen, &a->client);
+
+    struct client *c = client_new(m, a, &rights, NULL);
 
     take_stream(c, fd);
-    greet(c, admit(c, address, is_own(m->config, address)));
+    greet(c, admit(c, &a->client, rights.may_relay));
 }
 
 /* ---- users of this machine ---- */
 
 static const struct sock_address no_address = {.sa = {.ss_family = AF_UNIX}};
+
+static struct client *user_new(struct smtpd *m, const struct session_user *user)
+{
+    return client_new(m, &(struct arrival){.config = m->config, .client = no_address},
+                      &(struct session_rights){.may_relay = true}, user);
+}
 
 static size_t count_of_user(const struct smtpd *m, uint32_t uid)
 {
@@ -494,8 +536,8 @@ static enum reply_name admit_user(struct client *c)
 
 void client_accept_user(struct smtpd *m, struct msg_user *user)
 {
-    struct client *c = client_new(
-        m, &no_address,
+    struct client *c = user_new(
+        m,
         &(struct session_user){.uid = user->uid, .trusted = user->trusted, .login = user->login});
 
     take_stream(c, user->socket);
@@ -504,8 +546,8 @@ void client_accept_user(struct smtpd *m, struct msg_user *user)
 
 void client_accept_drop(struct smtpd *m, struct msg_drop *drop)
 {
-    struct client *c = client_new(
-        m, &no_address,
+    struct client *c = user_new(
+        m,
         &(struct session_user){.uid = drop->uid, .trusted = drop->trusted, .login = drop->login});
 
     c->drop = drop_new(drop->file, c->config, clock_now_us(m->worker->clock));

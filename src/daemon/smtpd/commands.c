@@ -6,12 +6,18 @@
 #include "base/check.h"
 #include "daemon/smtpd/state.h"
 #include "wire/parameter.h"
+#include "wire/xclient.h"
+
+/* In LMTP each recipient is answered for, and all of it must fit into what we may say at once. */
+enum { LMTP_RECIPIENTS_MAX = 200 };
 
 static struct reply hello(struct session *s, struct str name, bool extended)
 {
+    struct str helo = s->xclient_helo ? str_c(s->xclient_helo) : name;
+
     txn_end(s); /* RFC 5321 4.1.4: like RSET */
     free(s->helo);
-    s->helo = mem_copy(name.p, name.n);
+    s->helo = mem_copy(helo.p, helo.n);
     s->extended = extended;
     s->phase = READY;
     return (struct reply){.kind = REPLY_LINES, .row = REPLY_HELLO};
@@ -31,9 +37,10 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
 
     r.about = arena_printf(scratch,
                            "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
-                           "ENHANCEDSTATUSCODES\nDSN\nHELP",
+                           "ENHANCEDSTATUSCODES\nDSN\nHELP%s",
                            STR_ARG(s->config->hostname), s->helo,
-                           (unsigned long long)s->config->message_bytes_max);
+                           (unsigned long long)s->config->message_bytes_max,
+                           s->may_xclient ? "\nXCLIENT " XCLIENT_ATTRIBUTES : "");
     return r;
 }
 
@@ -176,6 +183,8 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
         return r;
     if (t->recipient_count >= s->config->recipients_max) /* rows: an alias may be many */
         return reply(REPLY_TOO_MANY_RECIPIENTS);
+    if (s->lmtp && t->accepted_count >= LMTP_RECIPIENTS_MAX)
+        return reply(REPLY_TOO_MANY_RECIPIENTS);
     if (s->world->tight(s->arg))
         return reply(REPLY_BUSY);
     if (to.domain.n == 0) /* <postmaster> is ours: RFC 5321 4.5.1 */
@@ -253,6 +262,8 @@ const struct command command_table[VERB_COUNT] = {
                    "Says who you are, the old way. EHLO also tells what this server can do."},
     [VERB_EHLO] = {ANY_COMMAND, cmd_ehlo, "EHLO host.example.org",
                    "Says who you are and asks what this server can do."},
+    [VERB_LHLO] = {ANY_COMMAND, cmd_ehlo, "LHLO host.example.org",
+                   "EHLO of LMTP, where each recipient is answered for after the message."},
     [VERB_MAIL] =
         {READY, cmd_mail,
          "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME] [RET=FULL] [ENVID=name]",
@@ -273,4 +284,6 @@ const struct command command_table[VERB_COUNT] = {
                    "Asks whether a mailbox exists. RCPT tells; this does not."},
     [VERB_EXPN] = {ANY_COMMAND, cmd_expn, "EXPN list",
                    "Asks who is on a list. This server does not tell."},
+    [VERB_XCLIENT] = {FRESH | READY, cmd_xclient, "XCLIENT ADDR=192.0.2.1 NAME=their.name",
+                      "For proxies of ours: says who the client really is. Then all begins anew."},
 };

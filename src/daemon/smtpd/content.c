@@ -63,6 +63,8 @@ static void refuse_size(struct session *s)
 
 static const char *protocol(const struct session *s)
 {
+    if (s->lmtp)
+        return "LMTP";
     return s->local ? "local" : s->extended ? "ESMTP" : "SMTP";
 }
 
@@ -208,13 +210,9 @@ static void finish(struct session *s, struct buf *out)
         s->waiting = FOR_STORED;
     }
     if (t->refusal) {
-        struct status why = *t->refusal;
-        bool stopping = s->stopping;
+        struct status why = *t->refusal; /* it dies with the transaction */
 
-        session_say(s, (struct reply){.kind = REPLY_STATUS, .status = &why}, out);
-        txn_end(s);
-        if (stopping)
-            session_close(s, REPLY_SHUTTING_DOWN, out);
+        message_answer(s, (struct reply){.kind = REPLY_STATUS, .status = &why}, out);
     }
 }
 

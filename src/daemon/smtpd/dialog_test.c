@@ -412,6 +412,14 @@ static void on_config(struct dialog *d, struct str text)
         d->fake.name_away = str_eq_c(text, "nobody");
         return;
     }
+    if (str_eq_c(name, "xclient")) { /* it may use it */
+        d->fake.may_xclient = str_eq_c(text, "yes");
+        return;
+    }
+    if (str_eq_c(name, "protocol")) {
+        d->fake.listen.protocol = text;
+        return;
+    }
     if (str_eq_c(name, "client")) {
         d->ip = text;
         return;

@@ -21,6 +21,8 @@ struct fake_world {
     uint64_t now_us;
     struct session_world world;
     struct config config;
+    struct config_listen listen;
+    bool may_xclient;
     struct session *session;
 
     bool name_asked, name_away; /* what it is called; nobody can be asked for that */
@@ -49,7 +51,7 @@ static inline bool fake_name_ask(void *arg, struct str ip)
 {
     struct fake_world *f = arg;
 
-    check(!f->name_asked && ip.n > 0);
+    check(ip.n > 0); /* again when XCLIENT told another address */
     f->name_asked = !f->name_away;
     return f->name_asked;
 }
@@ -117,6 +119,24 @@ static inline bool fake_refuses(void *arg, struct status *ret)
     return f->queue_full || f->queue_away;
 }
 
+/* 192.0.2.66 has too many sessions, 198.51.100.7 is one of our own, ::1 may use XCLIENT. */
+static inline enum reply_name fake_moved(void *arg, const struct sock_address *to,
+                                         struct session_rights *ret)
+{
+    struct buf ip = buf_init(64);
+
+    if (to)
+        sock_address_print_ip(&ip, to);
+    ret->may_relay = str_eq_c(buf_str(&ip), "198.51.100.7");
+    ret->may_xclient = str_eq_c(buf_str(&ip), "::1");
+
+    enum reply_name r =
+        str_eq_c(buf_str(&ip), "192.0.2.66") ? REPLY_TOO_MANY_FROM_YOU : REPLY_GREETING;
+
+    buf_free(&ip);
+    return r;
+}
+
 static inline bool fake_tight(void *arg)
 {
     return ((struct fake_world *)arg)->tight;
@@ -140,6 +160,7 @@ static inline void fake_init(struct fake_world *f)
                   .put = fake_put,
                   .cancel = fake_cancel,
                   .refuses = fake_refuses,
+                  .moved = fake_moved,
                   .tight = fake_tight,
                   .note = fake_note},
         .config = {.hostname = STR("mx.local.example"),
@@ -149,6 +170,7 @@ static inline void fake_init(struct fake_world *f)
                    .hops_max = 50,
                    .idle_timeout_us = 300 * US_PER_S,
                    .session_timeout_us = 3600 * US_PER_S},
+        .listen = {.protocol = STR("smtp")},
         .recipient = buf_init(KIB),
         .envelope = buf_init(MIB),
         .prefix = buf_init(16 * KIB),
@@ -164,8 +186,11 @@ static inline void fake_init(struct fake_world *f)
 static inline void fake_connect(struct fake_world *f, struct str ip, bool may_relay,
                                 struct buf *out)
 {
-    f->session = session_new(&f->world, f, &f->config,
-                             &(struct session_client){.ip = ip, .may_relay = may_relay});
+    f->session = session_new(
+        &f->world, f, &f->config,
+        &(struct session_client){.ip = ip,
+                                 .rights = {.may_relay = may_relay, .may_xclient = f->may_xclient},
+                                 .listen = &f->listen});
     session_greet(f->session, out);
 }
 

@@ -1,7 +1,7 @@
 /* smtpd/name.c - the name of the client, for Received and the log.
  *
  * It is asked for when the client connects and waited for as late as it can be: before 354, when
- * the client has said everything else. NAME_WAIT_US after it connected nobody waits any more; an
+ * the client has said everything else. NAME_WAIT_US after that nobody waits any more; an
  * answer that comes later still serves the messages after it. */
 // SPDX-License-Identifier: ISC
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static void keep(char **to, struct str text, size_t bytes_max)
     *to = mem_copy(text.p, MIN_OF(text.n, bytes_max));
 }
 
-static void name_take(struct session *s, struct str name, struct str why)
+void name_take(struct session *s, struct str name, struct str why)
 {
     free(s->nameless_why);
     s->nameless_why = NULL;
@@ -30,12 +30,21 @@ static void name_take(struct session *s, struct str name, struct str why)
         keep(&s->nameless_why, why.n > 0 ? why : STR("no reason was given"), WHY_BYTES_MAX);
 }
 
+void name_forget(struct session *s)
+{
+    free(s->client_name);
+    free(s->nameless_why);
+    s->client_name = s->nameless_why = NULL;
+    s->naming = NAME_UNWANTED;
+}
+
 void name_ask(struct session *s)
 {
     bool loopback = str_eq_c(STR("127.0.0.1"), s->ip) || str_eq_c(STR("::1"), s->ip);
 
     if (s->local || loopback || !s->config->dns.reverse_names)
         return;
+    s->naming_us = clock_monotonic_us(s->world->clock);
     if (s->world->name_ask(s->arg, str_c(s->ip)))
         s->naming = NAME_ASKED;
     else
@@ -44,7 +53,7 @@ void name_ask(struct session *s)
 
 static bool in_time(const struct session *s)
 {
-    return clock_monotonic_us(s->world->clock) - s->started_us < NAME_WAIT_US;
+    return clock_monotonic_us(s->world->clock) - s->naming_us < NAME_WAIT_US;
 }
 
 bool name_is_due(const struct session *s)

@@ -74,6 +74,16 @@ static void take_user(struct session *s, const struct session_user *user)
     keep_text(s->login, sizeof s->login, user->login);
 }
 
+void session_take_ip(struct session *s, struct str ip)
+{
+    keep_text(s->ip, sizeof s->ip, ip);
+}
+
+void session_take_proxy(struct session *s, struct str ip)
+{
+    keep_text(s->proxy, sizeof s->proxy, ip);
+}
+
 struct session *session_new(const struct session_world *world, void *arg,
                             const struct config *config, const struct session_client *client)
 {
@@ -84,10 +94,13 @@ struct session *session_new(const struct session_world *world, void *arg,
                           .config = config,
                           .lines = {.bytes_max = COMMAND_BYTES_MAX},
                           .phase = FRESH,
-                          .may_relay = client->may_relay,
+                          .lmtp = client->listen && str_eq_c(client->listen->protocol, "lmtp"),
+                          .may_relay = client->rights.may_relay,
+                          .may_xclient = client->rights.may_xclient,
                           .started_us = clock_monotonic_us(world->clock)};
     s->active_us = s->started_us;
-    keep_text(s->ip, sizeof s->ip, client->user ? STR("local") : client->ip);
+    session_take_ip(s, client->user ? STR("local") : client->ip);
+    session_take_proxy(s, client->proxy);
     if (client->user)
         take_user(s, client->user);
     base32_put(s->name, NAME_DIGITS, client->number);
@@ -100,6 +113,7 @@ void session_free(struct session **s)
         return;
     txn_end(*s);
     free((*s)->helo);
+    free((*s)->xclient_helo);
     free((*s)->client_name);
     free((*s)->nameless_why);
     free(*s);
@@ -166,6 +180,8 @@ void client_line(const struct session *s, struct buf *to)
 {
     line_c(to, "client", s->ip);
     name_line(s, to);
+    if (s->proxy[0])
+        line_c(to, "proxy", s->proxy);
     if (s->local)
         line_u64(to, "uid", s->uid);
     if (s->local && s->login[0])
@@ -257,9 +273,14 @@ void session_say(struct session *s, struct reply r, struct buf *out)
     }
 }
 
+enum reply_name session_greeting(const struct session *s)
+{
+    return s->lmtp ? REPLY_GREETING_LMTP : REPLY_GREETING;
+}
+
 void session_greet(struct session *s, struct buf *out)
 {
-    say_row(s, REPLY_GREETING, s->config->hostname, out);
+    say_row(s, session_greeting(s), s->config->hostname, out);
     name_ask(s);
 }
 
@@ -308,13 +329,21 @@ static const enum reply_name syntax_replies[] = {
 };
 
 /* The step that is missing before a command that is not legal now. */
-static enum reply_name what_is_missing(enum phase phase, enum smtp_verb verb)
+static enum reply_name what_is_missing(const struct session *s, enum smtp_verb verb)
 {
-    if (phase == FRESH)
-        return REPLY_SAY_HELLO;
-    if (phase == READY)
+    if (s->phase == FRESH)
+        return s->lmtp ? REPLY_SAY_LHLO : REPLY_SAY_HELLO;
+    if (s->phase == READY)
         return REPLY_NEED_MAIL;
-    return verb == VERB_MAIL ? REPLY_NESTED_MAIL : REPLY_NEED_RCPT;
+    return verb == VERB_MAIL || verb == VERB_XCLIENT ? REPLY_NESTED_MAIL : REPLY_NEED_RCPT;
+}
+
+/* RFC 2033 4.1: LHLO is LMTP's alone, EHLO and HELO are not. */
+static const char *is_foreign(const struct session *s, enum smtp_verb verb)
+{
+    if (s->lmtp && (verb == VERB_EHLO || verb == VERB_HELO))
+        return "this is LMTP, say LHLO";
+    return !s->lmtp && verb == VERB_LHLO ? "this is SMTP, say EHLO" : NULL;
 }
 
 static struct reply command_run(struct session *s, struct str line, struct smtp_command *c,
@@ -322,11 +351,14 @@ static struct reply command_run(struct session *s, struct str line, struct smtp_
 {
     struct parse_error error = {.text = ""};
     enum smtp_syntax syntax = smtp_command_parse(line, s->config->strict, scratch, c, &error);
+    const char *foreign = is_foreign(s, c->verb);
 
+    if (foreign)
+        return reply_about(REPLY_OTHER_PROTOCOL, str_c(foreign));
     if (syntax != SYNTAX_OK)
         return reply_about(syntax_replies[syntax], str_c(error.text));
     if (!(command_table[c->verb].phases & s->phase))
-        return reply(what_is_missing(s->phase, c->verb));
+        return reply(what_is_missing(s, c->verb));
     return command_table[c->verb].run(s, c, scratch);
 }
 
@@ -335,7 +367,7 @@ static void command(struct session *s, struct str line, struct buf *out)
     struct arena scratch = ARENA_INIT;
     struct smtp_command c;
     struct reply r = command_run(s, line, &c, &scratch);
-    bool hello = c.verb == VERB_HELO || c.verb == VERB_EHLO;
+    bool hello = c.verb == VERB_HELO || c.verb == VERB_EHLO || c.verb == VERB_LHLO;
 
     /* RFC 2034 3: no enhanced code in answers to HELO and EHLO, mistakes included. */
     if (hello && r.kind == REPLY_ROW) {
@@ -494,10 +526,25 @@ void session_routed(struct session *s, const struct status *st, struct str targe
     session_check(s);
 }
 
-/* The answer to a message, or the end of a session that only lived for it. */
-static void answer_message(struct session *s, struct reply r, struct buf *out)
+/* RFC 2033 4.2: in LMTP there is an answer for each recipient that was accepted. They went into
+ * one commit, so all of them are the same. */
+static void answer_each(struct session *s, size_t count, size_t from, struct buf *out)
 {
+    struct arena scratch = ARENA_INIT;
+    struct str answer = arena_copy(&scratch, str_skip(buf_str(out), from));
+
+    while (s->lmtp && s->phase != CLOSED && --count > 0)
+        buf_add(out, answer);
+    arena_free(&scratch);
+}
+
+void message_answer(struct session *s, struct reply r, struct buf *out)
+{
+    size_t count = s->txn->accepted_count;
+    size_t before = out->n;
+
     session_say(s, r, out);
+    answer_each(s, count, before, out);
     txn_end(s);
     if (s->stopping)
         session_close(s, REPLY_SHUTTING_DOWN, out);
@@ -515,9 +562,9 @@ void session_stored(struct session *s, const struct status *st, struct id id, st
         s->txn->begun = false; /* there is nothing left to cancel */
         s->active_us = clock_monotonic_us(s->world->clock);
         if (status_done(st))
-            answer_message(s, reply_about(REPLY_ACCEPTED, str_c(text.p)), out);
+            message_answer(s, reply_about(REPLY_ACCEPTED, str_c(text.p)), out);
         else
-            answer_message(s, reply_refusal(st, REPLY_NOT_STORED), out);
+            message_answer(s, reply_refusal(st, REPLY_NOT_STORED), out);
         return;
     }
     /* It failed before its end, so its end is still to be read. A success that early is none. */

@@ -4,12 +4,13 @@
  * know it asks through a struct session_world; while a question is open it takes no bytes, so
  * pipelining is only buffering. An answer never comes from within the call that asks. Freeing the
  * session cancels what is open. The phases and their facts: session.c. RFC 5321, 1870, 2034,
- * 2920, 6152. */
+ * 2920, 6152; for a listener of LMTP also 2033. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
 #include "base/clock.h"
 #include "config/config.h"
+#include "io/socket.h"
 #include "mail/id.h"
 #include "mail/reply.h"
 
@@ -24,6 +25,12 @@ struct session_put {
     struct str content;  /* at most PUT_CHUNK_BYTES */
 };
 
+/* What the address of a client is good for. */
+struct session_rights {
+    bool may_relay;   /* in relay-for: one of our own */
+    bool may_xclient; /* in the xclient networks of its listener */
+};
+
 /* arg is what session_new was given. */
 struct session_world {
     const struct clock *clock;
@@ -36,6 +43,9 @@ struct session_world {
     void (*cancel)(void *arg); /* no answer is wanted; a message half put is forgotten */
     /* Is new mail refused now (no room, no queue)? Then with which status. */
     bool (*refuses)(void *arg, struct status *ret);
+    /* The client has another address than it seemed (NULL: none that is known). REPLY_GREETING: it
+     * may come in, with these rights. */
+    enum reply_name (*moved)(void *arg, const struct sock_address *to, struct session_rights *ret);
     bool (*tight)(void *arg);                 /* the worker holds as many bytes as it may */
     void (*note)(void *arg, struct str line); /* a refusal, as a log line */
 };
@@ -48,10 +58,12 @@ struct session_user {
 };
 
 struct session_client {
-    struct str ip;                   /* "192.0.2.1" */
-    bool may_relay;                  /* in relay-for: one of our own */
-    const struct session_user *user; /* NULL: came by the network; else ip is not looked at */
-    uint64_t number;                 /* names the session in logs */
+    struct str ip;    /* "192.0.2.1" */
+    struct str proxy; /* the address of the proxy that told it, or empty */
+    struct session_rights rights;
+    const struct config_listen *listen; /* NULL: a local user, or a drop file */
+    const struct session_user *user;    /* NULL: came by the network; else ip is not looked at */
+    uint64_t number;                    /* names the session in logs */
 };
 
 /* world and config are borrowed for the life of the session. */

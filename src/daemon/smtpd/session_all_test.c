@@ -3,7 +3,7 @@
  *
  * A step that changes nothing but the answer is not followed further: what could come after it
  * comes after the shorter sequence too. The name of the client multiplies what can happen, so with
- * it sequences are shorter. */
+ * it sequences are shorter; so they are in LMTP and with XCLIENT. */
 // SPDX-License-Identifier: ISC
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,19 @@
 #include "daemon/smtpd/fake_world.h"
 #include "daemon/smtpd/state.h"
 
-enum { EVENTS_MAX = 10, EVENTS_MAX_NAMED = 8 };
+enum { EVENTS_MAX = 10 };
+
+static const struct world {
+    size_t events_max;
+    bool names, lmtp, xclient;
+} worlds[] = {
+    {.events_max = EVENTS_MAX},
+    {.events_max = 8, .names = true},
+    {.events_max = 8, .lmtp = true},
+    {.events_max = 7, .names = true, .xclient = true},
+};
+static const struct world *world;
+static size_t promises; /* how often "accepted" is to be heard */
 
 /* ---- events: what the client says ---- */
 
@@ -28,7 +40,7 @@ static void says(struct fake_world *f, const char *text, struct buf *out)
 
 static void ehlo(struct fake_world *f, struct buf *out)
 {
-    says(f, "EHLO me.example\r\n", out);
+    says(f, world->lmtp ? "LHLO me.example\r\n" : "EHLO me.example\r\n", out);
 }
 static void mail(struct fake_world *f, struct buf *out)
 {
@@ -58,11 +70,22 @@ static void quit(struct fake_world *f, struct buf *out)
 {
     says(f, "QUIT\r\n", out);
 }
+static void xclient(struct fake_world *f, struct buf *out)
+{
+    says(f, "XCLIENT ADDR=IPV6:::1 HELO=real.example\r\n", out);
+}
+static void xclient_last(struct fake_world *f, struct buf *out)
+{
+    says(f, "XCLIENT ADDR=192.0.2.7\r\n", out);
+}
 
 /* ---- and what the world does ---- */
 
 static void answer_yes(struct fake_world *f, struct buf *out)
 {
+    size_t each = world->lmtp && f->complete ? f->session->txn->accepted_count : 1;
+
+    promises += f->complete ? each : 0;
     if (fake_answer(f, out))
         fake_take(f, out);
 }
@@ -106,14 +129,15 @@ static void stop(struct fake_world *f, struct buf *out)
 }
 
 static void (*const events[])(struct fake_world *f, struct buf *out) = {
-    ehlo, mail, rcpt, data, dot, bare, rset, quit, answer_yes, answer_no, spill, named, late, stop,
+    ehlo,       mail,      rcpt,  data,  dot,  bare, rset,    quit,
+    answer_yes, answer_no, spill, named, late, stop, xclient, xclient_last,
 };
 
 /* ---- all of them ---- */
 
 struct facts { /* everything that decides what can happen next */
     int phase, waiting;
-    int naming, name_due;
+    int naming, name_due, may_xclient, helo_told;
     size_t accepted, recipients, content, held, unsent;
     int line_spoiled, dot_state, spoiled, begun, ended, refused, stopping, extended;
 };
@@ -129,6 +153,8 @@ static struct facts facts_of(const struct fake_world *f)
     facts.waiting = s->waiting;
     facts.stopping = s->stopping;
     facts.naming = s->naming;
+    facts.may_xclient = s->may_xclient;
+    facts.helo_told = s->xclient_helo != NULL;
     facts.name_due = name_is_due(s);
     facts.line_spoiled = s->lines.spoiled;
     facts.unsent = s->waiting == FOR_CLIENT ? f->in.n : 0;
@@ -155,8 +181,7 @@ static size_t count_of(struct str text, struct str what)
     return count;
 }
 
-static size_t sequences, steps, events_max;
-static bool names_wanted;
+static size_t sequences, steps;
 
 /* Runs a sequence from the start. True: its last event changed something. */
 static bool run(const size_t *sequence, size_t count)
@@ -167,7 +192,10 @@ static bool run(const size_t *sequence, size_t count)
 
     fake_init(&f);
     f.config.errors_max = 1000;
-    f.config.dns.reverse_names = names_wanted;
+    f.config.dns.reverse_names = world->names;
+    f.may_xclient = world->xclient;
+    f.listen.protocol = world->lmtp ? STR("lmtp") : STR("smtp");
+    promises = 0;
     fake_connect(&f, STR("192.0.2.1"), false, &out);
     after = facts_of(&f);
     for (size_t i = 0; i < count; i++) {
@@ -179,7 +207,8 @@ static bool run(const size_t *sequence, size_t count)
         after = facts_of(&f);
     }
     /* Every promise was kept, and none was made for nothing. */
-    check(count_of(buf_str(&out), STR("250 2.0.0 accepted")) == f.stored_count);
+    check(count_of(buf_str(&out), STR("250 2.0.0 accepted")) == promises);
+    check(world->lmtp || promises == f.stored_count);
     fake_done(&f);
     buf_free(&out);
     steps += count;
@@ -189,7 +218,7 @@ static bool run(const size_t *sequence, size_t count)
 static void follow(size_t *sequence, size_t count)
 {
     sequences++;
-    if (!run(sequence, count) || count == events_max)
+    if (!run(sequence, count) || count == world->events_max)
         return;
     for (size_t i = 0; i < countof(events); i++) {
         sequence[count] = i;
@@ -201,11 +230,8 @@ static void every_sequence(void **state)
 {
     size_t sequence[EVENTS_MAX];
 
-    for (int i = 0; i < 2; i++) {
-        names_wanted = i > 0;
-        events_max = names_wanted ? EVENTS_MAX_NAMED : EVENTS_MAX;
+    for (world = worlds; world < worlds + countof(worlds); world++)
         follow(sequence, 0);
-    }
     print_message("%zu sequences, %zu steps\n", sequences, steps);
 }
 

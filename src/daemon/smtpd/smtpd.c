@@ -23,6 +23,8 @@ struct listener {
     struct list link;
     struct watch ready;
     int fd;
+    struct config *config; /* in which it stands; held */
+    const struct config_listen *listen;
 };
 
 static struct smtpd smtpd;
@@ -93,6 +95,16 @@ static void log_paused(int error)
     told_us = now;
 }
 
+static void arrive(const struct listener *l, int fd, const struct sock_address *from)
+{
+    struct arrival a = {.config = l->config, .listen = l->listen, .client = *from};
+
+    if (networks_have(l->listen->proxy, l->listen->proxy_count, from))
+        proxied_accept(&smtpd, fd, &a);
+    else
+        client_accept(&smtpd, fd, &a);
+}
+
 static void on_connection(void *arg, unsigned what)
 {
     struct listener *l = arg;
@@ -104,7 +116,7 @@ static void on_connection(void *arg, unsigned what)
     int fd = accept4(l->fd, (struct sockaddr *)&from.sa, &from.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd >= 0) {
-        client_accept(&smtpd, fd, &from);
+        arrive(l, fd, &from);
     } else if (!error_passes(errno)) {
         log_paused(errno);
         listeners_rest(REST_US);
@@ -116,6 +128,7 @@ static void listener_close(struct listener *l)
     watch_stop(&l->ready);
     list_remove(&l->link);
     (void)close(l->fd);
+    config_drop(&l->config);
     free(l);
 }
 
@@ -128,12 +141,20 @@ static void listeners_close(struct list *all)
 
 static void take_listener(struct worker *w, uint32_t listen_index, struct str address, int fd)
 {
-    struct listener *l = mem_new(sizeof *l);
+    struct listener *l;
     int on = 1;
+
+    if (listen_index >= smtpd.config->listen_count) { /* of a configuration that is gone again */
+        (void)close(fd);
+        return;
+    }
+    l = mem_new(sizeof *l);
 
     /* Sockets accepted here inherit it: what leaves is gathered already. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     l->fd = fd;
+    l->config = config_hold(smtpd.config);
+    l->listen = &l->config->listens[listen_index];
     list_add(&next_listeners, &l->link);
 }
 
@@ -172,6 +193,7 @@ static int start(struct worker *w)
     list_init(&listeners);
     list_init(&next_listeners);
     clients_init(&smtpd);
+    proxied_init(&smtpd);
     (void)descriptors_raise(); /* or we serve as many as there are */
     return connections_own(smtpd.connections, w->boards[w->number]);
 }
@@ -219,6 +241,7 @@ static void stop(struct worker *w)
         return;
     listeners_close(&listeners);
     listeners_close(&next_listeners);
+    proxied_stop(&smtpd);
     smtpd.stopping = true;
     timer_set(w->loop, &patience, PATIENCE_US, patience_over, &smtpd);
     clients_stop(&smtpd);

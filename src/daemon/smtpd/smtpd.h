@@ -11,12 +11,23 @@
 extern const struct role_spec smtpd_spec;
 const struct config *smtpd_config(void); /* of new sessions */
 
+/* A connection on its way in. */
+struct arrival {
+    struct config *config;              /* of its listener; borrowed for the call */
+    const struct config_listen *listen; /* in config; NULL: a local user */
+    struct sock_address client;
+    struct sock_address proxy; /* who told us the client; .bytes 0: nobody did */
+    bool nameless;             /* a proxy does not know the client: it is nobody's */
+};
+
 struct smtpd {
     struct worker *worker;
     struct config *config; /* of new sessions */
     struct session_world world;
     struct connections *connections;
 
+    struct list proxied; /* of which the header is awaited */
+    size_t proxied_count;
     struct list clients;
     size_t client_count;
     uint64_t last_number;       /* of a session */
@@ -36,7 +47,7 @@ struct smtpd {
 struct client;
 
 void clients_init(struct smtpd *m);
-void client_accept(struct smtpd *m, int fd, const struct sock_address *address);
+void client_accept(struct smtpd *m, int fd, const struct arrival *a);
 void client_accept_user(struct smtpd *m, struct msg_user *user);
 void client_accept_drop(struct smtpd *m, struct msg_drop *drop);
 void clients_resume(struct smtpd *m);      /* there is room again */
@@ -50,6 +61,11 @@ void client_named(struct smtpd *m, const struct msg_name_answer *a);
 void client_routed(struct smtpd *m, const struct msg_route_answer *a);
 void client_put_credit(struct smtpd *m, const struct msg_put_credit *a);
 void client_stored(struct smtpd *m, const struct msg_put_done *a);
+
+/* proxy.c: connections that begin with a PROXY header */
+void proxied_init(struct smtpd *m);
+void proxied_accept(struct smtpd *m, int fd, const struct arrival *a);
+void proxied_stop(struct smtpd *m);
 
 /* smtpd.c */
 void smtpd_client_gone(struct smtpd *m); /* a descriptor is free; was it the last client? */

@@ -10,7 +10,7 @@
 
 enum phase {
     FRESH = 1,      /* connected, nobody has said who they are */
-    READY = 2,      /* EHLO or HELO was said */
+    READY = 2,      /* EHLO, HELO or LHLO was said */
     SENDER = 4,     /* MAIL */
     RECIPIENTS = 8, /* at least one RCPT was accepted */
     CONTENT = 16,   /* after DATA, until the answer to the message */
@@ -64,12 +64,15 @@ struct session {
     struct line_reader lines;
     enum phase phase;
     enum waiting waiting;
-    bool extended, may_relay, stopping;
+    bool lmtp, extended, stopping;
+    bool may_relay, may_xclient;
     uint64_t errors;
     uint64_t started_us, active_us; /* monotonic */
     enum reply_name last_reply;
-    char ip[46];
+    char ip[46], proxy[46];
+    char *xclient_helo; /* told by XCLIENT, and stronger than what is said */
     enum naming naming;
+    uint64_t naming_us;  /* monotonic: when it was asked for */
     char *client_name;   /* of NAME_KNOWN */
     char *nameless_why;  /* of NAME_UNKNOWN */
     bool local, trusted; /* a user of this machine */
@@ -105,9 +108,16 @@ void session_say(struct session *s, struct reply r, struct buf *out);
 void session_check(const struct session *s); /* the facts of each phase */
 void txn_begin(struct session *s, struct str sender);
 void txn_end(struct session *s); /* the only way out of a transaction; harmless without one */
+/* The answer to a message, or the end of a session that only lived for it. */
+void message_answer(struct session *s, struct reply r, struct buf *out);
+void session_take_ip(struct session *s, struct str ip);
+void session_take_proxy(struct session *s, struct str ip);
+enum reply_name session_greeting(const struct session *s);
 
 /* name.c */
 void name_ask(struct session *s);
+void name_take(struct session *s, struct str name, struct str why); /* of an empty name */
+void name_forget(struct session *s);
 void name_line(const struct session *s, struct buf *to); /* for a log line */
 struct str name_printed(const struct session *s);        /* for Received; may be empty */
 bool name_is_due(const struct session *s); /* it may still come, and is worth waiting for */
@@ -118,6 +128,9 @@ void content_begin(struct session *s);
 size_t content_feed(struct session *s, struct str in, struct buf *out);
 void content_go_on(struct session *s, struct buf *out); /* credit has come */
 void content_refuse(struct session *s, const struct status *why);
+
+/* xclient.c */
+struct reply cmd_xclient(struct session *s, const struct smtp_command *c, struct arena *scratch);
 
 /* commands.c: the commands as rows */
 struct command {
