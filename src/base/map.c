@@ -28,7 +28,7 @@ struct map {
     uint64_t seed;
 };
 
-static uint64_t new_seed(void)
+uint64_t hash_seed(void)
 {
     static uint64_t last;
 
@@ -43,7 +43,7 @@ struct map *map_new(void)
 {
     struct map *m = mem_new(sizeof(*m));
 
-    m->seed = new_seed();
+    m->seed = hash_seed();
     m->slot_count = FIRST_SLOTS;
     m->slots = mem_new(m->slot_count * sizeof(*m->slots));
     return m;

@@ -19,4 +19,5 @@ void *map_remove(struct map *m, struct str key);           /* returns what was r
  * be removed. */
 void *map_next(const struct map *m, size_t *at);
 
+uint64_t hash_seed(void);                  /* another each time; for hash_bytes */
 struct str map_key_u64(const uint64_t *v); /* the 8 bytes of *v as a key */

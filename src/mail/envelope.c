@@ -6,8 +6,11 @@
 #include <assert.h>
 
 enum { MARK = 'E', VERSION = 2, FLAG_BODY_8BIT = 1 };
-/* The least a recipient can take: two empty strings, a byte, a transport, three empty strings. */
-enum { RECIPIENT_BYTES_MIN = 4 + 1 + 4 + 1 + 3 * 4 };
+/* Most recipients of a long list go where the one before them goes, under the name the sender
+ * wrote: that is said by a bit. */
+enum { IS_FINAL = 1, SAME_NEXT_HOP = 2, SAME_WHY = 4, ROW_FLAGS = 7 };
+/* The least a recipient can take: the flags, two empty strings and a byte. */
+enum { RECIPIENT_BYTES_MIN = 1 + 4 + 1 + 4 };
 
 static const char *const transport_names[] = {
     [TRANSPORT_NONE] = "none",
@@ -48,7 +51,7 @@ bool target_decode(struct reader *r, struct target *ret)
     return true;
 }
 
-void envelope_encode(struct buf *to, const struct envelope *e)
+void envelope_head_encode(struct buf *to, const struct envelope *e)
 {
     put_u8(to, MARK);
     put_u8(to, VERSION);
@@ -58,17 +61,80 @@ void envelope_encode(struct buf *to, const struct envelope *e)
     put_str(to, e->sender);
     put_str(to, e->client);
     put_u32(to, (uint32_t)e->recipient_count);
-    for (size_t i = 0; i < e->recipient_count; i++) {
-        put_str(to, e->recipients[i].address);
-        put_u8(to, (uint8_t)e->recipients[i].notify.when);
-        put_str(to, e->recipients[i].notify.orcpt);
-        target_encode(to, &e->recipients[i].target);
-    }
 }
 
-static void decode_recipient(struct reader *r, struct arena *a, struct recipient *ret)
+static unsigned row_flags(const struct target *before, const struct recipient *r)
 {
-    struct target t;
+    const struct target *t = &r->target;
+    unsigned flags = str_eq(r->address, t->address) ? IS_FINAL : 0;
+
+    if (before && before->transport == t->transport && str_eq(before->next_hop, t->next_hop))
+        flags |= SAME_NEXT_HOP;
+    if (before && str_eq(before->why, t->why))
+        flags |= SAME_WHY;
+    return flags;
+}
+
+void recipient_encode(struct buf *to, const struct target *before, const struct recipient *r)
+{
+    unsigned flags = row_flags(before, r);
+
+    put_u8(to, (uint8_t)flags);
+    put_str(to, r->address);
+    put_u8(to, (uint8_t)r->notify.when);
+    put_str(to, r->notify.orcpt);
+    if (!(flags & IS_FINAL))
+        put_str(to, r->target.address);
+    if (!(flags & SAME_NEXT_HOP)) {
+        put_u8(to, (uint8_t)r->target.transport);
+        put_str(to, r->target.next_hop);
+    }
+    if (!(flags & SAME_WHY))
+        put_str(to, r->target.why);
+}
+
+struct str recipient_first(struct str encoded)
+{
+    struct reader r = reader_init(encoded);
+
+    (void)get_u8(&r);
+    return get_str(&r);
+}
+
+void envelope_encode(struct buf *to, const struct envelope *e)
+{
+    envelope_head_encode(to, e);
+    for (size_t i = 0; i < e->recipient_count; i++)
+        recipient_encode(to, i > 0 ? &e->recipients[i - 1].target : NULL, &e->recipients[i]);
+}
+
+/* before: NULL at the first. What is the same is in the arena once. */
+static void decode_target(struct reader *r, unsigned flags, const struct recipient *before,
+                          struct arena *a, struct recipient *ret)
+{
+    struct target *t = &ret->target;
+
+    if (flags & ~(unsigned)ROW_FLAGS || (!before && flags & (SAME_NEXT_HOP | SAME_WHY))) {
+        r->bad = true;
+        return;
+    }
+    if (before)
+        *t = before->target;
+    t->address = flags & IS_FINAL ? ret->address : arena_copy(a, get_str(r));
+    if (!(flags & SAME_NEXT_HOP)) {
+        t->transport = get_u8(r);
+        t->next_hop = arena_copy(a, get_str(r));
+    }
+    if (!(flags & SAME_WHY))
+        t->why = arena_copy(a, get_str(r));
+    if (t->transport >= TRANSPORT_COUNT)
+        r->bad = true;
+}
+
+static void decode_recipient(struct reader *r, struct arena *a, const struct recipient *before,
+                             struct recipient *ret)
+{
+    unsigned flags = get_u8(r);
 
     ret->address = arena_copy(a, get_str(r));
     ret->notify.when = get_u8(r);
@@ -76,14 +142,7 @@ static void decode_recipient(struct reader *r, struct arena *a, struct recipient
     if (!notify_valid(ret->notify.when) ||
         (ret->notify.orcpt.n > 0 && !orcpt_valid(ret->notify.orcpt)))
         r->bad = true;
-    if (!target_decode(r, &t))
-        return;
-    ret->target = (struct target){
-        .transport = t.transport,
-        .next_hop = arena_copy(a, t.next_hop),
-        .address = arena_copy(a, t.address),
-        .why = arena_copy(a, t.why),
-    };
+    decode_target(r, flags, before, a, ret);
 }
 
 bool envelope_decode(struct str bytes, struct arena *a, struct envelope *ret)
@@ -112,7 +171,7 @@ bool envelope_decode(struct str bytes, struct arena *a, struct envelope *ret)
     e.client = arena_copy(a, client);
     e.recipients = arena_alloc(a, e.recipient_count * sizeof(*e.recipients));
     for (size_t i = 0; i < e.recipient_count && !r.bad; i++)
-        decode_recipient(&r, a, &e.recipients[i]);
+        decode_recipient(&r, a, i > 0 ? &e.recipients[i - 1] : NULL, &e.recipients[i]);
     if (!reader_ended(&r))
         return false;
     *ret = e;

@@ -45,6 +45,11 @@ struct envelope {
 };
 
 void envelope_encode(struct buf *to, const struct envelope *e);
+/* The same in two steps, for who does not keep the recipients as structs: the head says how many
+ * there are, then each is encoded with where the one before it goes (NULL: it is the first). */
+void envelope_head_encode(struct buf *to, const struct envelope *e);
+void recipient_encode(struct buf *to, const struct target *before, const struct recipient *r);
+struct str recipient_first(struct str encoded); /* the address of the first one */
 /* Everything is copied into the arena. False: not one of ours; *ret untouched. */
 bool envelope_decode(struct str bytes, struct arena *a, struct envelope *ret);
 

@@ -78,52 +78,66 @@ static void refuses_what_is_short_or_long(void **state)
     arena_free(&a);
 }
 
-static void refuses_lies(void **state)
+/* What is as in the row before is said by a bit, and is in memory once. */
+static void says_nothing_twice(void **state)
 {
-    static const struct {
-        const char *bytes;
-        size_t n;
-    } cases[] = {
-        {"F\1\0"
-         "\0\0\0\0"
-         "\0\0\0\0"
-         "\0\0\0\0",
-         15}, /* not ours */
-        {"E\2\0"
-         "\0\0\0\0"
-         "\0\0\0\0"
-         "\0\0\0\0",
-         15}, /* a later version */
-        {"E\1\2"
-         "\0\0\0\0"
-         "\0\0\0\0"
-         "\0\0\0\0",
-         15}, /* an unknown flag */
-        {"E\1\0"
-         "\0\0\0\0"
-         "\0\0\0\0"
-         "\xff\xff\xff\xff",
-         15}, /* too many recipients */
-        {"E\1\0"
-         "\xff\xff\xff\xff"
-         "\0\0\0\0"
-         "\0\0\0\0",
-         15}, /* too long a sender */
-        {"E\1\0"
-         "\0\0\0\0"
-         "\0\0\0\0"
-         "\1\0\0\0"
-         "\0\0\0\0"
-         "\3"
-         "\0\0\0\0\0\0\0\0\0\0\0\0",
-         32},
-    };
+    struct recipient list[] = {recipients[0], recipients[0], recipients[0], recipients[1]};
+    struct envelope many = {.recipients = list, .recipient_count = countof(list)};
+    struct buf one = buf_init(4096);
+    struct buf b = buf_init(4096);
     struct arena a = ARENA_INIT;
     struct envelope back;
 
-    for (size_t i = 0; i < countof(cases); i++)
-        assert_false(envelope_decode(str_n(cases[i].bytes, cases[i].n), &a, &back));
-    assert_true(a.bytes < KIB); /* a lie about sizes costs no memory */
+    list[2].target.next_hop = STR("b/c"); /* elsewhere for the same reason */
+    recipient_encode(&one, &list[0].target, &list[1]);
+    assert_int_equal(one.n, 1 + 4 + 3 + 1 + 4 + 10); /* flags, address, when, ORCPT */
+    envelope_encode(&b, &many);
+    assert_true(envelope_decode(buf_str(&b), &a, &back));
+    assert_same(&many, &back);
+    assert_ptr_equal(back.recipients[1].target.next_hop.p, back.recipients[0].target.next_hop.p);
+    assert_ptr_equal(back.recipients[2].target.why.p, back.recipients[0].target.why.p);
+    assert_true(str_eq_c(recipient_first(buf_str(&one)), "a@b"));
+    assert_int_equal(recipient_first(STR_NONE).n, 0);
+    buf_free(&one);
+    buf_free(&b);
+    arena_free(&a);
+}
+
+static void refuses_lies(void **state)
+{
+    enum { VERSION_AT = 1, COUNT_AT = 4 + 3 * 4, FLAGS_AT = COUNT_AT + 4 };
+    static const struct {
+        size_t at;
+        const char *bytes;
+    } cases[] = {
+        {0, "F"},                   /* not ours */
+        {VERSION_AT, "\xff"},       /* a later version */
+        {2, "\x80"},                /* an unknown flag */
+        {3, "\x80"},                /* an unknown RET */
+        {COUNT_AT, "\xff\xff\xff"}, /* too many recipients */
+        {8, "\xff\xff\xff"},        /* too long a sender */
+        {FLAGS_AT, "\x80"},         /* an unknown flag of a recipient */
+        {FLAGS_AT, "\3"},           /* where the one before goes, and there is none */
+        {FLAGS_AT, "\5"},           /* why the one before goes there, likewise */
+        {FLAGS_AT + 1, "\xff\xff"}, /* too long an address */
+        {FLAGS_AT + 8, "\x80"},     /* an unknown wish */
+        {FLAGS_AT + 13, "\x7f"},    /* an unknown transport */
+    };
+    struct recipient plain = {
+        .address = STR("a@b"),
+        .target = {TRANSPORT_LOCAL, STR("b/a"), STR("a@b"), STR("troika.conf:1")}};
+    struct envelope e = {.recipients = &plain, .recipient_count = 1};
+    struct arena a = ARENA_INIT;
+    struct envelope back;
+
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct buf b = buf_init(4096);
+        envelope_encode(&b, &e);
+        memcpy(b.p + cases[i].at, cases[i].bytes, strlen(cases[i].bytes));
+        assert_false(envelope_decode(buf_str(&b), &a, &back));
+        buf_free(&b);
+    }
+    assert_true(a.bytes < 4 * KIB); /* a lie about sizes costs no memory */
     arena_free(&a);
 }
 
@@ -137,9 +151,8 @@ static void transports_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(goes_both_ways),
-        cmocka_unit_test(refuses_what_is_short_or_long),
-        cmocka_unit_test(refuses_lies),
+        cmocka_unit_test(goes_both_ways),        cmocka_unit_test(refuses_what_is_short_or_long),
+        cmocka_unit_test(says_nothing_twice),    cmocka_unit_test(refuses_lies),
         cmocka_unit_test(transports_have_names),
     };
 

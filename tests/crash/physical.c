@@ -1,11 +1,12 @@
 /* crash/physical.c - the disks that a power cut may have left, out of a log of dm-log-writes.
  *
- *   physical LOG BASE STATES PART PARTS SEED
+ *   physical LOG BASE STATES FIRST PART PARTS SEED
  *
  * BASE is the disk before the log began. Tried are the disk after every write, and between two
  * flushes some of the writes, or some of their sectors; of all these, chance takes about STATES
- * (rather those right behind a promise), and of them this process takes one PART. Each is mounted (the file system recovers), Troika's
- * spool is opened on it, and what had been promised must be there. guest.py runs this inside User
+ * (rather those right behind a promise; only those among the FIRST writes, unless that is 0), and of
+ * them this process takes one PART. Each is mounted (the file system recovers), Troika's spool is
+ * opened on it, and what had been promised must be there. guest.py runs this inside User
  * Mode Linux: the kernel that mounts broken disks is not the developer's. */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
@@ -44,7 +45,7 @@ struct replay {
     struct image_file prefix; /* what is durable so far */
     struct image_file disk;   /* what is mounted: a copy, as recovery writes */
     size_t bytes;
-    uint64_t states_max, part, parts, seed;
+    uint64_t states_max, first, part, parts, seed;
     bool counting;     /* the first pass */
     size_t candidates; /* in this pass so far */
     size_t all;        /* in the first pass */
@@ -102,13 +103,19 @@ static void disk_reset(struct replay *r)
     copy_data(r, &r->disk);
 }
 
+/* The superblock, in the first block, is written without the flag. */
+static bool is_file_system(const struct disk_write *w)
+{
+    return w->metadata || w->sector < PAGE / DISK_SECTOR_BYTES;
+}
+
 /* tear: 0, all of it; else a number by which chance keeps nothing, all, the first or some sectors. A
  * block of the file system's own is whole or not there: on a journal with a torn one Linux 6.1
  * refuses to mount ext4 ("journal transaction is corrupt"). */
 static void apply(struct replay *r, const struct disk_write *w, uint8_t *to, uint64_t tear)
 {
     uint64_t how = tear == 0 ? 1 : mix(tear) % 4;
-    uint64_t unit = w->metadata ? PAGE / DISK_SECTOR_BYTES : 1;
+    uint64_t unit = is_file_system(w) ? PAGE / DISK_SECTOR_BYTES : 1;
     uint64_t kept_first = how == 2 ? mix(tear + 1) % (w->sectors / unit + 1) * unit : 0;
 
     check(w->sectors * DISK_SECTOR_BYTES <= r->bytes &&
@@ -208,9 +215,11 @@ static void try_prefix(struct replay *r, size_t at)
 
 static void pass(struct replay *r, bool counting)
 {
+    size_t last = r->first > 0 ? MIN_OF((size_t)r->first, r->count) : r->count;
+
     r->counting = counting;
     r->candidates = 0;
-    for (size_t from = 0, end; from < r->count; from = end) {
+    for (size_t from = 0, end; from < last; from = end) {
         end = group_end(r, from);
         if (r->log[from].mark.p == NULL)
             try_picks(r, from, end);
@@ -263,9 +272,13 @@ int main(int argc, char **argv)
 {
     struct replay r = {0};
 
-    if (argc != 7 || !str_u64(str_c(argv[3]), &r.states_max) || !str_u64(str_c(argv[4]), &r.part) ||
-        !str_u64(str_c(argv[5]), &r.parts) || !str_u64(str_c(argv[6]), &r.seed) || r.parts == 0) {
-        (void)fprintf(stderr, "usage: physical LOG BASE STATES PART PARTS SEED\n");
+    uint64_t *const numbers[] = {&r.states_max, &r.first, &r.part, &r.parts, &r.seed};
+    bool good = argc == 3 + countof(numbers);
+
+    for (size_t i = 0; good && i < countof(numbers); i++)
+        good = str_u64(str_c(argv[3 + i]), numbers[i]);
+    if (!good || r.parts == 0) {
+        (void)fprintf(stderr, "usage: physical LOG BASE STATES FIRST PART PARTS SEED\n");
         return 64;
     }
     return run(&r, argv[1], argv[2]);

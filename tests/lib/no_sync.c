@@ -1,5 +1,6 @@
 /* no_sync.c - preloaded into the server by the physical crash test: in one role, named by
- * TROIKA_LIAR, syncs say "done" and do nothing. The test must find that promises break. */
+ * TROIKA_LIAR, syncs say "done" and do nothing. The test must find that promises break. A role is
+ * called "troika: local 1"; the path of a command may have such words, too. */
 // SPDX-License-Identifier: ISC
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -14,7 +15,7 @@ __attribute__((constructor)) static void begin(void)
 {
     const char *role = getenv("TROIKA_LIAR");
 
-    lies = role && strstr(program_invocation_name, role) != NULL;
+    lies = role && strstr(program_invocation_short_name, role) != NULL;
 }
 
 static int sync_or_lie(const char *name, int fd)

@@ -15,15 +15,23 @@ enum {
     RETURNED_BYTES_MAX = 48 * 1024, /* RET=FULL: larger ones come back as their header */
     REPORT_BYTES_MAX = SPOOL_INLINE_BYTES_MAX - 1024,
     WAIT_US = 30 * 1000 * 1000,
+    LISTED_MAX = 256,   /* more never fit into one report */
+    SETTLED_MAX = 1000, /* in one turn */
 };
+
+#define LIMITED "more reports to this sender in an hour than allowed"
 
 enum report_kind { FAILURES, DELAYS, SUCCESSES };
 enum { NAME_BYTES = 12 };
 
 struct told {
     struct told *next;
+    struct arena arena; /* owns all of it */
+    struct {
+        uint32_t number, action;
+    } name;               /* the key in the report's map */
     struct active active; /* not of a delay: it may be delivered meanwhile */
-    struct news news;     /* strings in the report's arena */
+    struct news news;
     uint64_t at_us;
 };
 
@@ -39,6 +47,8 @@ struct report {
     struct str sender;
     uint64_t received_us;
     struct told *first, **last;
+    struct map *told; /* the same, by name */
+    bool limited;     /* no more reports to its sender */
     struct route_ask ask;
     uint64_t wait_until_us; /* monotonic */
 };
@@ -63,16 +73,36 @@ void bounces_init(struct bounces *b)
 
 bool bounces_full(const struct queue *q)
 {
-    return map_count(q->bounces.by_name) >= REPORTS_MAX;
+    return map_count(q->bounces.by_name) >= REPORTS_MAX || q->bounces.news_count >= NEWS_MAX;
 }
 
 /* ---- life of a report ---- */
 
+static struct str told_name(const struct told *t)
+{
+    return str_n((const char *)&t->name, sizeof(t->name));
+}
+
+/* at: its place in the list of r. */
+static void told_remove(struct report *r, struct told **at)
+{
+    struct told *t = *at;
+    active_remove(r->queue, &t->active);
+    map_remove(r->told, told_name(t));
+    r->queue->bounces.news_count--;
+    *at = t->next;
+    if (t->next == NULL)
+        r->last = at;
+    struct arena a = t->arena;
+    arena_free(&a);
+}
+
 static void report_free(struct report *r)
 {
     struct queue *q = r->queue;
-    for (struct told *t = r->first; t != NULL; t = t->next)
-        active_remove(q, &t->active);
+    while (r->first != NULL)
+        told_remove(r, &r->first);
+    map_free(&r->told);
     route_ask_cancel(q, &r->ask);
     map_remove(q->bounces.by_name, name_of(r));
     list_remove(&r->link);
@@ -114,6 +144,7 @@ static struct report *report_new(struct queue *q, struct id id, enum report_kind
     r->received_us = received_us;
     r->sender = arena_copy(&r->arena, sender);
     r->last = &r->first;
+    r->told = map_new();
     list_init(&r->link);
     map_put(q->bounces.by_name, name_of(r), r);
     report_ask(r);
@@ -205,27 +236,39 @@ static void report_give_up(struct report *r)
     report_free(r);
 }
 
-static bool is_told(const struct report *r, const struct news *n)
+static struct told *told_new(uint64_t key, const struct news *n)
 {
-    for (const struct told *t = r->first; t != NULL; t = t->next)
-        if (t->news.number == n->number && t->news.action == n->action)
-            return true;
-    return false;
-}
+    struct arena a = ARENA_INIT;
+    struct told *t = arena_alloc(&a, sizeof(*t));
 
-static void report_add(struct report *r, const struct news *n)
-{
-    struct queue *q = r->queue;
-    struct told *t = arena_alloc(&r->arena, sizeof(*t));
-
-    t->active.name.key = r->id.key;
+    t->name.number = n->number;
+    t->name.action = n->action;
+    t->active.name.key = key;
     t->active.name.number = n->number;
     t->news = *n;
     struct str *strings[] = {&t->news.address,  &t->news.original, &t->news.orcpt, &t->news.remote,
                              &t->news.next_hop, &t->news.tls,      &t->news.detail};
     for (size_t i = 0; i < countof(strings); i++)
-        *strings[i] = arena_copy(&r->arena, *strings[i]);
+        *strings[i] = arena_copy(&a, *strings[i]);
+    t->arena = a;
+    return t;
+}
+
+static bool is_told(const struct report *r, const struct news *n)
+{
+    struct told t = {.name = {.number = n->number, .action = n->action}};
+
+    return map_get(r->told, told_name(&t)) != NULL;
+}
+
+static void report_add(struct report *r, const struct news *n)
+{
+    struct queue *q = r->queue;
+    struct told *t = told_new(r->id.key, n);
+
     t->at_us = clock_now_us(q->clock);
+    map_put(r->told, told_name(t), t);
+    q->bounces.news_count++;
     if (n->action != DSN_DELAYED)
         active_add(q, &t->active);
     *r->last = t;
@@ -244,7 +287,7 @@ void bounce_add(struct queue *q, struct id id, struct str sender, uint64_t recei
     } else if (sender.n == 0) {
         settle(q, id, n, "unreported", "it has no sender");
     } else if (r == NULL && !limit_allows(q, sender)) {
-        settle(q, id, n, "unreported", "more reports to this sender in an hour than allowed");
+        settle(q, id, n, "unreported", LIMITED);
     } else {
         if (r == NULL)
             r = report_new(q, id, kind_of(n), sender, received_us);
@@ -376,24 +419,27 @@ static bool still_late(struct report *r, const struct told *t, struct arena *a)
 static void drop_old_news(struct report *r, struct arena *a)
 {
     struct told **at = &r->first;
+    size_t late = 0;
 
-    while (r->name.kind == DELAYS && *at != NULL) {
-        if (still_late(r, *at, a))
+    while (r->name.kind == DELAYS && *at != NULL && late < LISTED_MAX) {
+        if (still_late(r, *at, a)) {
             at = &(*at)->next;
-        else
-            *at = (*at)->next;
+            late++;
+        } else {
+            told_remove(r, at);
+        }
     }
 }
 
 static struct dsn_recipient *list_told(struct report *r, struct arena *a, size_t *ret_count)
 {
     size_t count = 0;
-    for (const struct told *t = r->first; t != NULL; t = t->next)
+    for (const struct told *t = r->first; t != NULL && count < LISTED_MAX; t = t->next)
         count++;
     struct dsn_recipient *list = arena_alloc(a, (count + 1) * sizeof(*list));
     *ret_count = count;
     count = 0;
-    for (const struct told *t = r->first; t != NULL; t = t->next)
+    for (const struct told *t = r->first; count < *ret_count; t = t->next)
         list[count++] = (struct dsn_recipient){.action = t->news.action,
                                                .original = t->news.original,
                                                .orcpt = t->news.orcpt,
@@ -407,36 +453,53 @@ static struct dsn_recipient *list_told(struct report *r, struct arena *a, size_t
     return list;
 }
 
-/* 0 when all has been reported and settled in this batch. */
+/* One report. 0: those it tells of are settled in the same batch. */
 static int report_make(struct report *r, const struct envelope *to, struct arena *a)
 {
     size_t count;
     drop_old_news(r, a);
     const struct dsn_recipient *list = list_told(r, a, &count);
-    struct buf text = buf_init(4 * (size_t)SPOOL_INLINE_BYTES_MAX);
     struct original original = {0};
+    if (count == 0)
+        return 0;
+    int error = read_original(r, a, &original);
+    if (error < 0)
+        return error;
+    struct buf text = buf_init(4 * (size_t)SPOOL_INLINE_BYTES_MAX);
     struct envelope e = *to;
-    int error = count > 0 ? read_original(r, a, &original) : 0;
-
-    while (error == 0 && count > 0) {
-        struct id made = {0};
-        size_t told = print(r, list, count, &original, &text, &e.body_8bit);
-        size_t split = header_bytes(buf_str(&text));
-        error = intake_own(r->queue, &e, str_sub(buf_str(&text), 0, split),
-                           str_skip(buf_str(&text), split), &made);
-        if (error < 0)
-            break;
+    struct id made = {0};
+    size_t told = print(r, list, count, &original, &text, &e.body_8bit);
+    size_t split = header_bytes(buf_str(&text));
+    error = intake_own(r->queue, &e, str_sub(buf_str(&text), 0, split),
+                       str_skip(buf_str(&text), split), &made);
+    if (error == 0)
         tell_made(r, made, &e, text.n);
-        list += told;
-        count -= told;
-        for (; told > 0; told--) {
-            settle(r->queue, r->id, &r->first->news, "report", id_print(made).p);
-            active_remove(r->queue, &r->first->active);
-            r->first = r->first->next;
-        }
+    for (; error == 0 && told > 0; told--) {
+        settle(r->queue, r->id, &r->first->news, "report", id_print(made).p);
+        told_remove(r, &r->first);
     }
     buf_free(&text);
     return error;
+}
+
+/* There have been enough reports to this sender: the rest is in the history. */
+static void report_limited(struct report *r)
+{
+    for (size_t i = 0; i < SETTLED_MAX && r->first != NULL; i++) {
+        settle(r->queue, r->id, &r->first->news, "unreported", LIMITED);
+        told_remove(r, &r->first);
+    }
+}
+
+/* The next report, or the end, is for another turn: nobody waits for all of them. */
+static void report_go_on(struct report *r)
+{
+    if (r->first == NULL) {
+        report_free(r);
+        return;
+    }
+    r->limited = r->limited || !limit_allows(r->queue, r->sender);
+    report_ask(r);
 }
 
 /* All of them: the sender may be an alias of many. */
@@ -475,18 +538,27 @@ static void report_answered(void *arg, const struct msg_route_answer *answer)
         report_give_up(r);
         return;
     }
+    if (r->limited) {
+        report_limited(r);
+        report_go_on(r);
+        return;
+    }
     /* In the turn's arena: the message is scheduled after the commit, when r has gone. */
     struct str sender = arena_copy(&q->turn_arena, r->sender);
+    bool made = false;
     if (status_done(&answer->status) &&
         decode_targets(answer->targets, sender, &q->turn_arena, &e)) {
         e.client = arena_printf(&q->turn_arena, "about=%s", id_print(r->id).p);
         error = report_make(r, &e, &q->turn_arena);
+        made = error == 0;
     }
     if (error == -EBADMSG) {
         outcome_damaged(q, r->id);
         error = 0;
     }
-    if (error == 0 || error == -ENOENT)
+    if (made)
+        report_go_on(r);
+    else if (error == 0 || error == -ENOENT)
         report_free(r);
     else
         report_wait(r);

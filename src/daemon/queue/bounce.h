@@ -8,7 +8,8 @@
  * are active, too, unless they are only late. News of one message that come in the meantime join
  * its report. A message from <> is never reported on: if it fails it is held, counted, and told to
  * postmaster (notice.h). So is one whose sender cannot be reached. News that nobody wants, or that
- * would be one report too many (limit.h), are events that say why and nothing else. */
+ * would be one report too many (limit.h), are events that say why and nothing else. Many news of
+ * one message are several reports, one in a turn: other mail goes on meanwhile. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
@@ -18,10 +19,12 @@
 
 struct queue;
 
-enum { REPORTS_MAX = 4096 }; /* open ones; above, no new jobs start */
+/* Open ones, and news in them; above, no new jobs start. */
+enum { REPORTS_MAX = 4096, NEWS_MAX = 10000 };
 
 struct bounces {
     struct map *by_name;
+    size_t news_count;   /* in all reports */
     struct list waiting; /* reports to try again: router or disk said later */
 };
 

@@ -431,6 +431,55 @@ static void too_many_reports_to_one_sender(void **state)
     assert_int_equal(events_with(w, "event=bounce-made"), 4);
 }
 
+/* Of one message, too: each report is one, and what is over the limit is an event. */
+static void too_many_reports_on_one_message(void **state)
+{
+    enum { COUNT = 3000 };
+    struct world *w = *state;
+    struct buf list = buf_init(64 * KIB);
+    w->q->config->bounces_per_sender_max = 2;
+    w->router_silent = true;
+    for (int i = 0; i < COUNT; i++)
+        buf_printf(&list, "u%d@x.test ", i);
+    struct id id = put(w, "alice@example.test", buf_c(&list));
+    struct msg_job *job;
+    while ((job = next_job(w->relay)) != NULL)
+        finish_job(w, w->relay, job, ST_NEVER, false);
+    assert_int_equal(row_count(w, id), COUNT);
+    w->router_silent = false;
+    turn(w);
+    assert_int_equal(row_count(w, id), 0);
+    assert_int_equal(events_with(w, "event=bounced"), COUNT);
+    assert_int_equal(events_with(w, "event=bounce-made"), 2);
+    assert_in_range(events_with(w, "unreported="), COUNT / 2, COUNT - 2);
+    assert_int_equal(w->q->bounces.news_count, 0);
+    buf_free(&list);
+}
+
+/* While the router is away no more is tried than the news that are kept. */
+static void news_are_bounded(void **state)
+{
+    struct world *w = *state;
+    struct buf list = buf_init(MIB);
+    w->router_silent = true;
+    for (int i = 0; i < NEWS_MAX + 5000; i++)
+        buf_printf(&list, "u%d@x.test ", i);
+    struct id id = put(w, "alice@example.test", buf_c(&list));
+    struct msg_job *job;
+    while ((job = next_job(w->relay)) != NULL)
+        finish_job(w, w->relay, job, ST_NEVER, false);
+    assert_in_range(w->q->bounces.news_count, NEWS_MAX,
+                    NEWS_MAX + 2500); /* and what was under way */
+    assert_int_equal(row_count(w, id), NEWS_MAX + 5000);
+    w->q->config->bounces_per_sender_max = 1;
+    w->router_silent = false;
+    turn(w);
+    while ((job = next_job(w->relay)) != NULL)
+        finish_job(w, w->relay, job, ST_NEVER, false);
+    assert_int_equal(row_count(w, id), 0);
+    buf_free(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +504,8 @@ int main(void)
         IN_A_WORLD(never_means_an_event_and_nothing_else),
         IN_A_WORLD(whole_messages_come_back_up_to_a_size),
         IN_A_WORLD(too_many_reports_to_one_sender),
+        IN_A_WORLD(too_many_reports_on_one_message),
+        IN_A_WORLD(news_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -339,18 +339,18 @@ static void answer_routes(struct world *w)
     }
 }
 
-/* Envelope to up to 200 recipients named by a list separated by blanks. */
+/* Envelope to the recipients named by a list separated by blanks. */
 static void put_named(struct world *w, const char *sender, const char *recipients,
                       struct str content)
 {
     struct arena a = ARENA_INIT;
-    struct recipient list[200];
+    struct recipient *list = arena_alloc(&a, (strlen(recipients) + 1) / 2 * sizeof(*list));
     struct envelope e = {.sender = str_c(sender),
                          .client = STR("with=ESMTP"),
                          .ret = w->ret,
                          .envid = w->envid,
                          .recipients = list};
-    struct buf bytes = buf_init(MIB);
+    struct buf bytes = buf_init(4 * MIB);
     struct str rest = str_c(recipients);
     while (rest.n > 0) {
         struct str one = str_cut_word(&rest);
@@ -436,9 +436,16 @@ static int row_count(struct world *w, struct id id)
 {
     struct arena a = ARENA_INIT;
     struct spool_recipient rows[256];
-    int n = rows_of(w, id, &a, rows, countof(rows));
+    uint32_t last = 0;
+    int all = 0;
+    int n;
+    do {
+        n = spool_recipients(w->q->spool, id.key, last, &a, rows, countof(rows));
+        last = n > 0 ? rows[n - 1].number : 0;
+        all += n;
+    } while (n == countof(rows));
     arena_free(&a);
-    return n;
+    return all;
 }
 
 /* Lines told to history so far that hold text. */

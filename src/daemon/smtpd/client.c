@@ -149,20 +149,30 @@ static bool name_ask(void *arg, struct str ip)
     return true;
 }
 
-/* An envelope that is too long for one packet goes ahead in pieces. */
-static struct str send_envelope(struct channel *queue, uint64_t ticket, struct str envelope,
-                                uint8_t *flags)
+/* Sends pieces of the envelope until no more than `rest` are left, and returns these. */
+static struct str send_ahead(struct channel *queue, uint64_t ticket, struct str envelope,
+                             size_t rest, uint8_t *flags)
 {
-    while (envelope.n > ENVELOPE_PIECE_BYTES) {
+    while (envelope.n > rest) {
+        struct str piece = str_sub(envelope, 0, ENVELOPE_PIECE_BYTES);
+
         channel_send(queue,
-                     &(struct msg_put){.kind = MSG_PUT,
-                                       .ticket = ticket,
-                                       .flags = *flags,
-                                       .envelope = str_sub(envelope, 0, ENVELOPE_PIECE_BYTES)});
-        envelope = str_skip(envelope, ENVELOPE_PIECE_BYTES);
+                     &(struct msg_put){
+                         .kind = MSG_PUT, .ticket = ticket, .flags = *flags, .envelope = piece});
+        envelope = str_skip(envelope, piece.n);
         *flags = 0;
     }
     return envelope;
+}
+
+/* What of the envelope goes into the packet with the content: all of it, unless it is too long. */
+static struct str send_envelope(struct channel *queue, uint64_t ticket, const struct session_put *p,
+                                struct buf *whole, uint8_t *flags)
+{
+    if (buf_add(whole, p->envelope) && buf_add(whole, p->recipients))
+        return buf_str(whole);
+    (void)send_ahead(queue, ticket, p->envelope, 0, flags);
+    return send_ahead(queue, ticket, p->recipients, ENVELOPE_PIECE_BYTES, flags);
 }
 
 static bool put(void *arg, const struct session_put *p)
@@ -176,7 +186,8 @@ static bool put(void *arg, const struct session_put *p)
     if (p->begin)
         question_open(c, true);
 
-    struct str envelope = send_envelope(queue, c->ticket, p->envelope, &flags);
+    struct buf whole = buf_init(ENVELOPE_PIECE_BYTES);
+    struct str envelope = send_envelope(queue, c->ticket, p, &whole, &flags);
 
     channel_send(queue, &(struct msg_put){.kind = MSG_PUT,
                                           .ticket = c->ticket,
@@ -185,6 +196,7 @@ static bool put(void *arg, const struct session_put *p)
                                           .envelope = envelope,
                                           .prefix = p->prefix,
                                           .content = p->content});
+    buf_free(&whole);
     return true;
 }
 

@@ -181,7 +181,7 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
 
     if (r.row != REPLY_OK)
         return r;
-    if (t->recipient_count >= s->config->recipients_max) /* rows: an alias may be many */
+    if (t->recipients.count >= s->config->recipients_max) /* rows: an alias may be many */
         return reply(REPLY_TOO_MANY_RECIPIENTS);
     if (s->lmtp && t->accepted_count >= LMTP_RECIPIENTS_MAX)
         return reply(REPLY_TOO_MANY_RECIPIENTS);
@@ -196,8 +196,9 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
         buf_reset(&t->asked);
         return reply(REPLY_ROUTER_AWAY);
     }
-    t->asked_notify.when = wish.notify.when;
-    t->asked_notify.orcpt = arena_copy(&t->arena, wish.notify.orcpt);
+    t->asked_when = wish.notify.when;
+    buf_reset(&t->asked_orcpt);
+    (void)buf_add(&t->asked_orcpt, wish.notify.orcpt);
     s->waiting = FOR_ROUTE;
     return reply_later();
 }

@@ -15,7 +15,7 @@ enum {
     SLICE_BYTES = 8192,
     USER_BYTES_MAX = 64,
     PREFIX_BYTES_MAX = 8192,
-    ENVELOPE_BYTES_MAX = 64 * 1024 * 1024
+    ENVELOPE_BYTES_MAX = 64 * 1024
 };
 
 void content_begin(struct session *s)
@@ -76,19 +76,19 @@ static void client_print(const struct session *s, struct buf *to)
     line_c(to, "with", protocol(s));
 }
 
+/* Its head: the recipients are encoded already. */
 static void envelope_print(const struct session *s, struct buf *to)
 {
     const struct txn *t = s->txn;
     struct buf client = buf_init(LINE_BYTES_MAX);
 
     client_print(s, &client);
-    envelope_encode(to, &(struct envelope){.sender = t->sender,
-                                           .client = buf_str(&client),
-                                           .body_8bit = t->body_8bit,
-                                           .ret = t->ret,
-                                           .envid = t->envid,
-                                           .recipient_count = t->recipient_count,
-                                           .recipients = t->recipients});
+    envelope_head_encode(to, &(struct envelope){.sender = t->sender,
+                                                .client = buf_str(&client),
+                                                .body_8bit = t->body_8bit,
+                                                .ret = t->ret,
+                                                .envid = t->envid,
+                                                .recipient_count = t->recipients.count});
     buf_free(&client);
 }
 
@@ -120,17 +120,18 @@ static void prefix_add(const struct session *s, struct buf *to)
     struct buf user = buf_init(USER_BYTES_MAX);
 
     user_print(s, &user);
-    received_print(
-        to, &(struct received){
-                .helo = s->local ? STR_NONE : str_c(s->helo),
-                .client_name = name_printed(s),
-                .client_ip = s->local ? STR_NONE : str_c(s->ip),
-                .by = s->config->hostname,
-                .by_comment = buf_str(&user),
-                .with = str_c(protocol(s)),
-                .only_recipient = t->accepted_count == 1 ? t->recipients[0].address : STR_NONE,
-                .time_us = now,
-            });
+    received_print(to, &(struct received){
+                           .helo = s->local ? STR_NONE : str_c(s->helo),
+                           .client_name = name_printed(s),
+                           .client_ip = s->local ? STR_NONE : str_c(s->ip),
+                           .by = s->config->hostname,
+                           .by_comment = buf_str(&user),
+                           .with = str_c(protocol(s)),
+                           .only_recipient = t->accepted_count == 1
+                                                 ? recipient_first(buf_str(&t->recipients.rows))
+                                                 : STR_NONE,
+                           .time_us = now,
+                       });
     if (s->local && !s->trusted && !sender_is_own(s))
         warning_print(to, s->config->hostname, buf_str(&user), t->sender);
     buf_free(&user);
@@ -169,6 +170,7 @@ static bool put(struct session *s, size_t n, bool end)
         t->headless = starts_with_text(buf_str(&t->content));
         envelope_print(s, &envelope);
         p.envelope = buf_str(&envelope);
+        p.recipients = buf_str(&t->recipients.rows);
     }
     if (end) {
         prefix_add(s, &prefix);

@@ -77,6 +77,7 @@ static inline bool fake_put(void *arg, const struct session_put *p)
 
     check(!f->asked && !f->complete && p->begin == !f->putting);
     check(p->content.n <= PUT_CHUNK_BYTES && (p->envelope.n > 0) == p->begin);
+    check((p->recipients.n > 0) == p->begin);
     check((p->prefix.n > 0) == p->end);
     if (f->queue_away)
         return false;
@@ -84,6 +85,7 @@ static inline bool fake_put(void *arg, const struct session_put *p)
         buf_reset(&f->content);
         buf_reset(&f->envelope);
         buf_add(&f->envelope, p->envelope);
+        buf_add(&f->envelope, p->recipients);
         f->unacknowledged_bytes = 0;
     }
     buf_add(&f->content, p->content);

@@ -13,7 +13,6 @@
 #include "base/check.h"
 #include "base/codec.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "daemon/smtpd/state.h"
 
 enum {
@@ -36,7 +35,7 @@ void session_check(const struct session *s)
     if (s->phase == SENDER)
         check(s->txn->accepted_count == 0);
     if (s->phase & (RECIPIENTS | CONTENT))
-        check(s->txn->accepted_count > 0 && s->txn->recipient_count > 0);
+        check(s->txn->accepted_count > 0 && s->txn->recipients.count > 0);
     if (s->phase & (SENDER | RECIPIENTS))
         check(!s->txn->begun && !s->txn->ended && s->txn->content_bytes == 0);
     if (s->waiting == FOR_ROUTE)
@@ -125,6 +124,8 @@ void txn_begin(struct session *s, struct str sender)
     s->txn = mem_new(sizeof *s->txn);
     s->txn->content = buf_init(0);
     s->txn->asked = buf_init(ASKED_BYTES_MAX);
+    s->txn->asked_orcpt = buf_init(ASKED_BYTES_MAX);
+    recipients_init(&s->txn->recipients);
     s->txn->sender = arena_copy(&s->txn->arena, sender);
     s->phase = SENDER;
 }
@@ -138,8 +139,8 @@ void txn_end(struct session *s)
     s->waiting = FOR_CLIENT;
     buf_free(&s->txn->content);
     buf_free(&s->txn->asked);
-    free(s->txn->recipients);
-    map_free(&s->txn->places);
+    buf_free(&s->txn->asked_orcpt);
+    recipients_free(&s->txn->recipients);
     arena_free(&s->txn->arena);
     free(s->txn);
     s->txn = NULL;
@@ -159,9 +160,9 @@ bool session_ended(const struct session *s)
 
 size_t session_bytes(const struct session *s)
 {
-    return s->txn ? s->txn->content.room + s->txn->arena.bytes +
-                        s->txn->recipient_room * sizeof *s->txn->recipients
-                  : 0;
+    return s->txn
+               ? s->txn->content.room + s->txn->arena.bytes + recipients_bytes(&s->txn->recipients)
+               : 0;
 }
 
 struct str session_name(const struct session *s)
@@ -421,80 +422,6 @@ size_t session_feed(struct session *s, struct str in, struct buf *out)
 
 /* ---- answers ---- */
 
-static struct str place_key(struct arena *a, const struct target *t)
-{
-    return arena_printf(a, "%d %.*s %.*s", (int)t->transport, STR_ARG(t->next_hop),
-                        STR_ARG(t->address));
-}
-
-/* Who says the same recipient twice, or two names of one mailbox, wants one copy there. */
-static bool place_is_new(struct txn *t, const struct target *target)
-{
-    if (t->recipient_count == 0)
-        return true; /* most messages need no table */
-    if (!t->places) {
-        t->places = map_new();
-        map_put(t->places, place_key(&t->arena, &t->recipients[0].target), t);
-    }
-    return map_put(t->places, place_key(&t->arena, target), t) == NULL;
-}
-
-/* RFC 3461 5.2.7.3: who asked to hear of success hears that the alias was expanded, and not of
- * each member. One of them tells it at its end, a mailbox here if there is one. */
-static void expand_wishes(struct txn *t, size_t first)
-{
-    size_t teller = first;
-
-    if (t->recipient_count - first < 2 || !notify_wants(t->asked_notify.when, NOTIFY_SUCCESS))
-        return;
-    for (size_t i = first; i < t->recipient_count; i++) {
-        struct recipient *r = &t->recipients[i];
-
-        r->notify.when &= ~(unsigned)NOTIFY_SUCCESS;
-        if (r->notify.when == 0)
-            r->notify.when = NOTIFY_NEVER;
-        if (t->recipients[teller].target.transport != TRANSPORT_LOCAL &&
-            r->target.transport == TRANSPORT_LOCAL)
-            teller = i;
-    }
-    t->recipients[teller].notify.when |= NOTIFY_EXPANDED;
-}
-
-/* Adds a row for each place the recipient goes to. False: the answer makes no sense. */
-static bool add_targets(struct txn *t, struct str targets)
-{
-    struct reader r = reader_init(targets);
-    struct str address = arena_copy(&t->arena, buf_str(&t->asked));
-    size_t before = t->recipient_count;
-    size_t place_count = 0;
-
-    while (r.rest.n > 0) {
-        struct target target;
-
-        if (!target_decode(&r, &target)) {
-            t->recipient_count = before;
-            return false;
-        }
-        place_count++;
-        if (!place_is_new(t, &target))
-            continue;
-        if (t->recipient_count == t->recipient_room) {
-            t->recipient_room = t->recipient_room ? 2 * t->recipient_room : 1;
-            t->recipients = mem_resize(t->recipients, t->recipient_room * sizeof *t->recipients);
-        }
-        t->recipients[t->recipient_count++] = (struct recipient){
-            .address = address,
-            .notify = t->asked_notify,
-            .target = {.transport = target.transport,
-                       .next_hop = arena_copy(&t->arena, target.next_hop),
-                       .address = arena_copy(&t->arena, target.address),
-                       .why = arena_copy(&t->arena, target.why)},
-        };
-    }
-    expand_wishes(t, before);
-    return place_count > 0;
-}
-
 /* Another process has said what to answer; were it no refusal it must not look like a 250. */
 static struct reply reply_refusal(const struct status *st, enum reply_name otherwise)
 {
@@ -507,7 +434,10 @@ static struct reply routed(struct session *s, const struct status *st, struct st
 {
     if (!status_done(st))
         return reply_refusal(st, REPLY_ROUTER_AWAY);
-    if (!add_targets(s->txn, targets))
+
+    struct notify wish = {.when = s->txn->asked_when, .orcpt = buf_str(&s->txn->asked_orcpt)};
+
+    if (!recipients_add(&s->txn->recipients, buf_str(&s->txn->asked), &wish, targets))
         return reply(REPLY_ROUTER_AWAY);
     s->txn->accepted_count++;
     s->phase = RECIPIENTS;

@@ -19,10 +19,11 @@ struct session;
 /* What goes to the queue: see PUT in ipc/messages.def. The strings live for the call. */
 struct session_put {
     bool begin, end;
-    uint64_t size;       /* of the whole content, once it is known (end); else 0 */
-    struct str envelope; /* with begin; of any length */
-    struct str prefix;   /* with end */
-    struct str content;  /* at most PUT_CHUNK_BYTES */
+    uint64_t size;         /* of the whole content, once it is known (end); else 0 */
+    struct str envelope;   /* with begin: its head, */
+    struct str recipients; /* and the rest of it, of any length */
+    struct str prefix;     /* with end */
+    struct str content;    /* at most PUT_CHUNK_BYTES */
 };
 
 /* What the address of a client is good for. */

@@ -160,7 +160,7 @@ static struct facts facts_of(const struct fake_world *f)
     facts.unsent = s->waiting == FOR_CLIENT ? f->in.n : 0;
     if (t) {
         facts.accepted = t->accepted_count;
-        facts.recipients = t->recipient_count;
+        facts.recipients = t->recipients.count;
         facts.content = t->content_bytes;
         facts.held = t->content.n;
         facts.dot_state = t->dot.state;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: ISC
 #pragma once
 
+#include "daemon/smtpd/recipients.h"
 #include "daemon/smtpd/session.h"
 #include "ipc/message.h"
 #include "mail/envelope.h"
@@ -37,11 +38,10 @@ struct txn {
     bool body_8bit;
     enum notify_return ret;
     struct str envid;
-    struct buf asked;             /* the recipient that the router is asked about */
-    struct notify asked_notify;   /* its wishes */
-    struct recipient *recipients; /* one for each place an accepted recipient goes to */
-    size_t recipient_count, recipient_room;
-    struct map *places;    /* those in recipients, from the second on */
+    struct buf asked;       /* the recipient that the router is asked about */
+    unsigned asked_when;    /* its wishes: of enum notify_when, */
+    struct buf asked_orcpt; /* and what it was called before */
+    struct recipients recipients;
     size_t accepted_count; /* RCPTs answered with 250 */
 
     struct dot_reader dot;
