@@ -98,6 +98,11 @@ bool config_has_system_users(const struct config *c)
     return false;
 }
 
+bool config_has_certificate(const struct config *c)
+{
+    return c->tls.certificate.n > 0;
+}
+
 const char *config_default_path(void)
 {
     const char *path = getenv("TROIKA_CONF");

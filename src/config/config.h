@@ -17,7 +17,16 @@ struct config_listen {
     struct str name;       /* title: "smtp" */
     struct str *addresses; /* "*:25", "127.0.0.1:2525" */
     size_t address_count;
-    struct str at; /* "troika.conf:12", for messages */
+    struct str tls;           /* "off", "optional", "required", "implicit" */
+    bool client_certificates; /* clients are asked for theirs */
+    struct str at;            /* "troika.conf:12", for messages */
+};
+
+struct config_certificate {
+    struct str name;  /* lower case: of clients that ask for it */
+    struct str chain; /* files */
+    struct str key;
+    struct str at;
 };
 
 struct config_domain {
@@ -48,8 +57,11 @@ struct config_dns {
 struct config_tls {
     struct str title; /* it has none */
     struct str at;
-    struct str outgoing; /* "off", "opportunistic", "required" */
-    struct str roots;    /* a file; empty: those of the system */
+    struct str outgoing;         /* "off", "opportunistic", "required" */
+    struct str roots;            /* a file; empty: those of the system */
+    struct str certificate, key; /* files; empty: no TLS for clients */
+    struct str level;            /* "intermediate", "modern" */
+    struct str client_roots;     /* a file, or empty */
 };
 
 struct config {
@@ -62,6 +74,8 @@ struct config {
     bool strict, hold;
     struct config_listen *listens;
     size_t listen_count;
+    struct config_certificate *certificates; /* beside tls.certificate */
+    size_t certificate_count;
     struct config_domain *domains;
     size_t domain_count;
     struct config_route *routes;
@@ -122,6 +136,8 @@ struct config *config_hold(struct config *c);
 void config_drop(struct config **c); /* NULL is fine */
 
 bool config_has_system_users(const struct config *c); /* any domain has */
+
+bool config_has_certificate(const struct config *c); /* TLS can be offered */
 
 /* The default file: $TROIKA_CONF, else /etc/troika/troika.conf (prefix as installed). */
 const char *config_default_path(void);

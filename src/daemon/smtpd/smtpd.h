@@ -36,7 +36,9 @@ struct smtpd {
 struct client;
 
 void clients_init(struct smtpd *m);
-void client_accept(struct smtpd *m, int fd, const struct sock_address *address);
+/* listen_index: of the statement whose socket it came to. */
+void client_accept(struct smtpd *m, int fd, const struct sock_address *address,
+                   uint32_t listen_index);
 void client_accept_user(struct smtpd *m, struct msg_user *user);
 void client_accept_drop(struct smtpd *m, struct msg_drop *drop);
 void clients_resume(struct smtpd *m);      /* there is room again */
