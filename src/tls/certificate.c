@@ -122,6 +122,26 @@ bool chain_parse(struct str pem, struct chain *ret, struct buf *why)
     return false;
 }
 
+size_t certificates_only(struct str pem, struct buf *to)
+{
+    BIO *from = BIO_new_mem_buf(pem.p ? pem.p : "", (int)pem.n), *memory = BIO_new(BIO_s_mem());
+    char *text = NULL;
+    size_t count = 0;
+
+    check(from && memory);
+    for (X509 *x = PEM_read_bio_X509(from, NULL, NULL, NULL); x;
+         x = PEM_read_bio_X509(from, NULL, NULL, NULL)) {
+        count += PEM_write_bio_X509(memory, x) == 1;
+        X509_free(x);
+    }
+    long n = BIO_get_mem_data(memory, &text);
+    buf_add(to, str_n(text, n > 0 ? (size_t)n : 0));
+    BIO_free(from);
+    BIO_free(memory);
+    ERR_clear_error();
+    return count;
+}
+
 EVP_PKEY *private_key_parse(struct str pem, struct buf *why)
 {
     BIO *b = BIO_new_mem_buf(pem.p ? pem.p : "", (int)pem.n);

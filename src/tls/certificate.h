@@ -16,6 +16,8 @@ struct chain { /* the first is the server's own */
 /* All certificates in the text. False: why says what is wrong, in words. */
 bool chain_parse(struct str pem, struct chain *ret, struct buf *why);
 void chain_free(struct chain *c);
+/* Nothing but the certificates of the text, written anew: a file may hold the key as well. How many. */
+size_t certificates_only(struct str pem, struct buf *to);
 /* The first private key in the text; encrypted ones are not taken. NULL: why. */
 EVP_PKEY *private_key_parse(struct str pem, struct buf *why);
 /* Do they belong together, and are they of a kind that we serve? False: why. */

@@ -50,7 +50,7 @@ static void stored_free(struct stored *e)
 {
     free(e->name);
     free(e->path);
-    buf_free(&e->chain);
+    certificate_wipe(&e->chain);
     certificate_wipe(&e->key_text);
     EVP_PKEY_free(e->key);
 }
@@ -110,12 +110,22 @@ static struct stored *fresh_entry(struct store *s, uint32_t number, struct str n
     return e;
 }
 
+/* What smtpd will get. The text may be of a file that holds the key as well. */
+static struct buf public_part(struct buf *text)
+{
+    struct buf public = buf_init(CERTIFICATE_FILE_BYTES_MAX);
+
+    (void)certificates_only(buf_str(text), &public);
+    certificate_wipe(text);
+    return public;
+}
+
 static void take_text(struct store *s, uint32_t number, uint8_t what, struct str name,
                       struct str path, struct buf *text)
 {
     if (what == TLS_FILE_ROOTS) {
         buf_free(&s->fresh_roots);
-        s->fresh_roots = *text;
+        s->fresh_roots = public_part(text);
         return;
     }
     struct stored *e = what < TLS_FILE_ROOTS ? fresh_entry(s, number, name) : NULL;
@@ -153,7 +163,7 @@ void store_file(struct store *s, uint32_t number, uint8_t what, struct str name,
 
 /* ---- judging ---- */
 
-/* The chain is given to people who ask anyway; the key's text is wiped in any case. */
+/* The texts of files are wiped in any case; what stays of the chain is its certificates. */
 static bool judge(struct stored *e, struct chain *chain, struct buf *why)
 {
     EVP_PKEY *key = NULL;
@@ -162,6 +172,7 @@ static bool judge(struct stored *e, struct chain *chain, struct buf *why)
     if (good)
         key = private_key_parse(buf_str(&e->key_text), why);
     certificate_wipe(&e->key_text);
+    e->chain = public_part(&e->chain);
     if (!good || !key || !chain_key_fit(chain, key, why)) {
         EVP_PKEY_free(key);
         return false;
