@@ -84,7 +84,7 @@ def posttls_finger(secure, port, *more):
     folder = secure.folder + "/posttls"
     os.makedirs(folder, exist_ok=True)
     with open(folder + "/main.cf", "w") as f:
-        f.write("compatibility_level = 3.6\ndefault_privs = daemon\nmail_owner = nobody\nsetgid_group = nogroup\n")
+        f.write("compatibility_level = 3.6\ndefault_privs = daemon\nmail_owner = nobody\nsetgid_group = mail\n")
     libraries = f"{root}/usr/lib/postfix:{root}/usr/lib/x86_64-linux-gnu"
     return run(root + "/usr/sbin/posttls-finger", "-c", "-l", "secure", "-F", secure.ca.roots, *more, f"[127.0.0.1]:{port}", NAME,
                environment={"LD_LIBRARY_PATH": libraries, "MAIL_CONFIG": folder})
