@@ -299,13 +299,16 @@ static int begin(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *in, const OS
 bool remote_keys_init_before_jail(const struct remote_signer *s)
 {
     static OSSL_PROVIDER *others, *ours; /* loaded for the life of the process */
+
+    signer = *s;
+    if (others && ours)
+        return true;
     bool added = OSSL_PROVIDER_add_builtin(NULL, OURS, begin) == 1;
 
     others = OSSL_PROVIDER_load(NULL, "default");
     ours = added ? OSSL_PROVIDER_load(NULL, OURS) : NULL;
     bool done = others && ours && EVP_set_default_properties(NULL, "?" OTHERS_ONLY) == 1;
 
-    signer = *s;
     ERR_clear_error();
     return done;
 }
