@@ -15,12 +15,20 @@ peer_conf() {
     echo "smarthost \"127.0.0.1:$SINKPORT\" { }"
     echo 'log-level = "warning"'
     echo 'recipients = 100000'
-    echo 'connections = 10000'
+    [ -n "${TLS_PEM:-}" ] || echo 'connections = 10000'
     [ "$1" != hold ] || echo 'hold = yes'
+    [ -z "${TLS_PEM:-}" ] || troika_tls
   } >"$ROOT/troika.conf"
   chmod 711 "$W" "$W/roots" 2>/dev/null || true
   chown -R nobody: "$ROOT"
   troika_accounts
+}
+troika_tls() {
+  cp "$TLS_PEM" "$ROOT/bench.pem"
+  echo "tls { certificate = \"$ROOT/bench.pem\" key = \"$ROOT/bench.pem\" }"
+  echo "listen tls { address = { \"127.0.0.1:$TLS_PORT\" } tls = implicit }"
+  echo 'connections-per-address = 20000'
+  echo 'connections = 20000'
 }
 troika_plain() { setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups "$@"; }
 # u0..u99@local.test; the harness looks for their mail in $ROOT/home/uN/Maildir

@@ -225,3 +225,38 @@ growth() {
     done
     rm -rf "$W/spool_bench"
 }
+
+# A certificate for the servers that are measured with TLS: bench.pem holds key and certificate.
+bench_certificate() {
+    [ -e "$RAM/bench.pem" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=mx.bench.test \
+        -keyout "$RAM/bench.key" -out "$RAM/bench.crt" 2>/dev/null
+    cat "$RAM/bench.key" "$RAM/bench.crt" >"$RAM/bench.pem"
+    chmod 644 "$RAM/bench.pem"
+}
+
+# TLS: handshakes a second (all, and those that go on with a session), W1 over reused TLS
+# connections, and the memory of 10,000 idle sessions. TLS_PORT is Troika's implicit listener.
+tls() { # PEER: troika or postfix
+    local TLS_PEM=$RAM/bench.pem TLS_PORT=$((SMTPPORT + 40)) mode
+    export TLS_PEM TLS_PORT
+    bench_certificate
+    peer_load "$1"
+    fresh
+    peer_start hold
+    [ "$1" != postfix ] || postfix_with_tls
+    for mode in new reuse; do
+        [ "$1" != troika ] || rec tls "handshakes-$mode" "$(openssl s_time -connect "127.0.0.1:$TLS_PORT" -$mode -time "$SECONDS_MIN" 2>/dev/null |
+            awk '/real seconds/ { n = $1; s = $4 } END { printf "%.0f", n / s }')"
+    done
+    rec tls w1-reused "$(python3 bench/tls_load.py "$SMTPPORT" "$SECONDS_MIN" 100)"
+    [ "$1" != troika ] || rec tls idle-10000-mib "$(python3 bench/tls_idle.py "$TLS_PORT" "$(calc "10000*$SCALE" 0)" "$(pgrep -f "parent -c $ROOT/troika.conf" | head -1)")"
+    fresh
+}
+
+# The harness starts Postfix without TLS; its certificate is set while it runs.
+postfix_with_tls() {
+    cp "$TLS_PEM" "$ROOT/etc/postfix/bench.pem"
+    chroot "$ROOT" postconf -e smtpd_tls_chain_files=/etc/postfix/bench.pem smtpd_tls_security_level=may
+    chroot "$ROOT" postfix reload >/dev/null 2>&1
+    sleep 1
+}

@@ -53,10 +53,14 @@ int run_check(const struct command_line *l)
     int error = config_check_file(l->config_path, &fd, &errors);
     struct config *config = NULL;
 
-    /* A broken alias file does not keep the server from running with the aliases before it, so it
-     * is no part of the configuration; but a person who asks wants to know. */
-    if (!error && config_load(fd, &config) == 0 && check_aliases(config, &errors) != EX_OK)
-        error = -EINVAL;
+    /* A broken alias file or certificate does not keep the server from running with the one before
+     * it, so it is no part of the configuration; but a person who asks wants to know. */
+    if (!error && config_load(fd, &config) == 0) {
+        bool good = check_aliases(config, &errors) == EX_OK;
+
+        if (check_certificates(config, &errors) != EX_OK || !good)
+            error = -EINVAL;
+    }
     config_drop(&config);
     if (fd >= 0)
         close(fd);

@@ -59,6 +59,9 @@ int make_credentials_folder(const struct command_line *l, const struct config *c
 /* Everything that is wrong with the alias files, a line each: EX_OK or EX_CONFIG. */
 int check_aliases(const struct config *c, struct buf *errors);
 
+/* Everything that is wrong with the certificates and their keys, a line each: likewise. */
+int check_certificates(const struct config *c, struct buf *errors);
+
 /* ---- asking a role: the running server's, or one started just for the question ---- */
 struct asked;
 

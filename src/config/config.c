@@ -106,6 +106,11 @@ bool config_speaks_lmtp(const struct config *c, struct str via)
     return false;
 }
 
+bool config_has_certificate(const struct config *c)
+{
+    return c->tls.certificate.n > 0;
+}
+
 const char *config_default_path(void)
 {
     const char *path = getenv("TROIKA_CONF");

@@ -22,7 +22,16 @@ struct config_listen {
     size_t proxy_count;
     struct network *xclient; /* who may use XCLIENT */
     size_t xclient_count;
-    struct str at; /* "troika.conf:12", for messages */
+    struct str tls;           /* "off", "optional", "required", "implicit" */
+    bool client_certificates; /* clients are asked for theirs */
+    struct str at;            /* "troika.conf:12", for messages */
+};
+
+struct config_certificate {
+    struct str name;  /* lower case: of clients that ask for it */
+    struct str chain; /* files */
+    struct str key;
+    struct str at;
 };
 
 struct config_domain {
@@ -54,8 +63,11 @@ struct config_dns {
 struct config_tls {
     struct str title; /* it has none */
     struct str at;
-    struct str outgoing; /* "off", "opportunistic", "required" */
-    struct str roots;    /* a file; empty: those of the system */
+    struct str outgoing;         /* "off", "opportunistic", "required" */
+    struct str roots;            /* a file; empty: those of the system */
+    struct str certificate, key; /* files; empty: no TLS for clients */
+    struct str level;            /* "intermediate", "modern" */
+    struct str client_roots;     /* a file, or empty */
 };
 
 struct config {
@@ -68,6 +80,8 @@ struct config {
     bool strict, hold;
     struct config_listen *listens;
     size_t listen_count;
+    struct config_certificate *certificates; /* beside tls.certificate */
+    size_t certificate_count;
     struct config_domain *domains;
     size_t domain_count;
     struct config_route *routes;
@@ -129,6 +143,8 @@ void config_drop(struct config **c); /* NULL is fine */
 
 bool config_has_system_users(const struct config *c);            /* any domain has */
 bool config_speaks_lmtp(const struct config *c, struct str via); /* a route there says so */
+
+bool config_has_certificate(const struct config *c); /* TLS can be offered */
 
 /* The default file: $TROIKA_CONF, else /etc/troika/troika.conf (prefix as installed). */
 const char *config_default_path(void);

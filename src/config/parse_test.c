@@ -36,9 +36,9 @@ static const struct {
      "t.conf:3: retri: unknown statement; did you mean retry?\n"
      "t.conf:4: imap: unknown statement; troika.conf(5) lists them all\n"
      "t.conf:7: zzzzzz: unknown statement; troika.conf(5) lists them all\n"},
-    {"listen smtp {\n address = { \"*:25\" }\n tls = required\n hostname = \"a.b\"\n}\n"
+    {"listen smtp {\n address = { \"*:25\" }\n smtp-port = 25\n hostname = \"a.b\"\n}\n"
      "address = \"*:26\"\naccounts=yes\n",
-     "t.conf:3: tls: does not belong here; write it inside of route\n"
+     "t.conf:3: smtp-port: does not belong here; write it inside of dns\n"
      "t.conf:4: hostname: does not belong in a section; write it outside of listen\n"
      "t.conf:6: address: does not belong here; write it inside of listen\n"
      "t.conf:7: accounts: does not belong here; write it inside of domain\n"},
@@ -150,6 +150,28 @@ static const struct {
      "t.conf:5: dns: there is one already in line 2; there can be only one\n"},
     {LISTEN "dns \"x\" { }\nhold = x\n", "t.conf:2: dns: { is missing; write dns { ... }\n"
                                          "t.conf:3: hold: \"x\" is neither yes nor no\n"},
+    /* TLS for clients */
+    {LISTEN "tls { certificate = /c.pem key = /k.pem level = modern client-roots = /r.pem }\n"
+            "listen s { address = \"*:465\" tls = implicit client-certificates = yes }\n"
+            "certificate \"Mail.Example.net\" { chain = /c2.pem key = /k2.pem }\n",
+     ""},
+    {LISTEN "tls {\n certificate = /c.pem\n}\n",
+     "t.conf:2: tls: has a certificate but no key; name both files\n"},
+    {LISTEN "tls { key = /k.pem }\n",
+     "t.conf:2: tls: has a key but no certificate; name both files\n"},
+    {LISTEN "listen s {\n address = \"*:465\"\n tls = implicit\n}\n"
+            "listen t { address = \"*:587\" tls = required }\n",
+     "t.conf:4: tls: \"implicit\" needs a certificate; name one with tls { certificate = ... key = "
+     "... }\n"
+     "t.conf:6: tls: \"required\" needs a certificate; name one with tls { certificate = ... key = "
+     "... }\n"},
+    {LISTEN "certificate a.test { chain = /c.pem key = /k.pem }\n",
+     "t.conf:2: certificate: is for clients that ask for its name; name the certificate for "
+     "everybody else with tls { certificate = ... key = ... }\n"},
+    {LISTEN "tls { certificate = /c.pem key = /k.pem level = old }\n"
+            "certificate a.test { chain = /c.pem }\n",
+     "t.conf:2: level: \"old\" is not known here; write one of: intermediate modern\n"
+     "t.conf:3: certificate: \"a.test\" has no key; write certificate \"a.test\" { key = ... }\n"},
     /* between statements */
     {"listen a { address = { \"*:25\", \"[::1]:25\" } }\nlisten b {\n address = \"127.0.0.1:25\" "
      "}\n",

@@ -32,6 +32,7 @@ static_assert(offsetof(struct config, smarthost_at) ==
                       offsetof(type, list) + offsetof(struct list_field, count),                   \
                   "the count of a list follows it")
 LIST_FOLLOWED(struct config, listens, listen_count);
+LIST_FOLLOWED(struct config, certificates, certificate_count);
 LIST_FOLLOWED(struct config, domains, domain_count);
 LIST_FOLLOWED(struct config, routes, route_count);
 LIST_FOLLOWED(struct config, relay_for, relay_for_count);
@@ -44,6 +45,7 @@ LIST_FOLLOWED(struct config_dns, forwards, forward_count);
 
 #define STRUCT_TOP struct config
 #define STRUCT_LISTEN struct config_listen
+#define STRUCT_CERTIFICATE struct config_certificate
 #define STRUCT_DOMAIN struct config_domain
 #define STRUCT_ROUTE struct config_route
 #define STRUCT_SMARTHOST struct config_smarthost

@@ -9,6 +9,7 @@
 enum scope {
     SCOPE_TOP,
     SCOPE_LISTEN,
+    SCOPE_CERTIFICATE,
     SCOPE_DOMAIN,
     SCOPE_ROUTE,
     SCOPE_SMARTHOST,

@@ -179,8 +179,13 @@ static void test_rows(void **state)
     struct config_domain domain = {0};
     struct config_route route = {0};
     struct config smarthost = {0};
-    void *const bases[SCOPE_COUNT] = {&c,     &listen, &domain, &route, &smarthost.smarthost,
-                                      &c.dns, &c.tls};
+    struct config_certificate certificate = {0};
+    void *const bases[SCOPE_COUNT] = {
+        [SCOPE_TOP] = &c,         [SCOPE_LISTEN] = &listen,
+        [SCOPE_DOMAIN] = &domain, [SCOPE_CERTIFICATE] = &certificate,
+        [SCOPE_ROUTE] = &route,   [SCOPE_SMARTHOST] = &smarthost.smarthost,
+        [SCOPE_DNS] = &c.dns,     [SCOPE_TLS] = &c.tls,
+    };
     for (size_t i = 0; i < statement_count; i++) {
         const struct statement *s = &statements[i];
         assert_true(statement_find(s->scope, str_c(s->name)) == s);

@@ -369,6 +369,33 @@ static void check_system_users(const struct verify *v)
                          "rights of each user");
 }
 
+/* What a listener promises there must be a certificate for, and a key for each certificate. */
+static void check_tls(const struct verify *v)
+{
+    const struct config *c = v->config;
+    const struct config_tls *t = &c->tls;
+    unsigned line = verify_section_line(v->syntax, SCOPE_TLS, 0);
+    if ((t->certificate.n > 0) != (t->key.n > 0))
+        problem_printf(v->problems, line, STR("tls"), "has a %s but no %s; name both files",
+                       t->certificate.n > 0 ? "certificate" : "key",
+                       t->certificate.n > 0 ? "key" : "certificate");
+    if (t->certificate.n > 0)
+        return;
+    if (c->certificate_count > 0)
+        problem_printf(v->problems, verify_section_line(v->syntax, SCOPE_CERTIFICATE, 0),
+                       STR("certificate"),
+                       "is for clients that ask for its name; name the certificate for everybody "
+                       "else with tls { certificate = ... key = ... }");
+    for (size_t i = 0; i < c->listen_count; i++) {
+        struct str tls = c->listens[i].tls;
+        if (str_eq_c(tls, "required") || str_eq_c(tls, "implicit"))
+            problem_printf(v->problems, statement_line(v, SCOPE_LISTEN, "tls", i), STR("tls"),
+                           "\"%.*s\" needs a certificate; name one with tls { certificate = ... "
+                           "key = ... }",
+                           STR_ARG(tls));
+    }
+}
+
 void verify_config(const struct verify *v)
 {
     for (size_t i = SCOPE_TOP + 1; i < SCOPE_COUNT; i++)
@@ -379,6 +406,7 @@ void verify_config(const struct verify *v)
     check_listen_sections(v);
     check_times(v);
     check_system_users(v);
+    check_tls(v);
     if (v->config->listen_count == 0)
         problem_warn(v->problems, 0, STR("listen"),
                      "there is none, so no client can connect; write listen smtp { address = { "

@@ -21,6 +21,7 @@ enum jail_may {
     JAIL_THREADS = 16,
     JAIL_LOCK = 32,   /* file locks and shared mappings: what SQLite needs */
     JAIL_DNS = 64,    /* with JAIL_CONNECT: also ask name servers, by UDP */
+    JAIL_PAIRS = 256, /* make pairs of Unix sockets, to hand one of them to a peer */
     JAIL_USERS = 128, /* look users up: of services of all kinds, so it only changes the uid */
 };
 

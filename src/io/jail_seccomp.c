@@ -185,6 +185,7 @@ static const struct {
     {ALWAYS, CALL(fcntl), {{1, UINT32_MAX, F_ADD_SEALS}}, 1},
     {ALWAYS, CALL(setsockopt), {{1, UINT32_MAX, SOL_SOCKET}}, 1},
     {ALWAYS, CALL(setsockopt), {{1, UINT32_MAX, IPPROTO_TCP}}, 1},
+    {JAIL_PAIRS, CALL(socketpair), {{0, UINT32_MAX, AF_UNIX}, {1, SOCKET_TYPE, SOCK_SEQPACKET}}, 2},
     {JAIL_CONNECT, CALL(socket), {{0, UINT32_MAX, AF_INET}, {1, SOCKET_TYPE, SOCK_STREAM}}, 2},
     {JAIL_CONNECT, CALL(socket), {{0, UINT32_MAX, AF_INET6}, {1, SOCKET_TYPE, SOCK_STREAM}}, 2},
     {JAIL_DNS, CALL(socket), {{0, UINT32_MAX, AF_INET}, {1, SOCKET_TYPE, SOCK_DGRAM}}, 2},

@@ -21,7 +21,7 @@ static bool is_path_char(char c)
 
 static bool is_comment_char(char c)
 {
-    return is_host_char(c) || c == ' ' || c == ',';
+    return is_host_char(c) || c == ' ' || c == ',' || c == '=';
 }
 
 static void add_clean(struct buf *to, struct str s, bool (*is_allowed)(char c))
@@ -94,6 +94,7 @@ void received_print(struct buf *to, const struct received *r)
     add_comment(&f, r->by_comment, &word);
     fold_word(&f, STR("with"));
     fold_word(&f, r->with);
+    add_comment(&f, r->with_comment, &word);
     fold_word(&f, STR("id"));
     fold_wide_word(&f, str_n(&mark, 1), ID_TEXT_BYTES);
     if (r->only_recipient.n) {

@@ -9,7 +9,7 @@
 #include "tls/internal.h"
 
 /* A peer may end without saying so: SMTP says itself where it ends. It may not negotiate anew. */
-static void set_up(SSL_CTX *ssl)
+void tls_context_rules(SSL_CTX *ssl)
 {
     SSL_CTX_set_options(ssl, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_NO_COMPRESSION);
@@ -27,7 +27,7 @@ struct tls_context *tls_client_context_before_jail(void)
         tls_context_free(&c);
         return NULL;
     }
-    set_up(c->ssl);
+    tls_context_rules(c->ssl);
     SSL_CTX_set_verify(c->ssl, SSL_VERIFY_NONE, NULL); /* the result is kept all the same */
     SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF);
     return c;

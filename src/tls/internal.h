@@ -16,5 +16,11 @@ struct tls {
     bool eof;
     char host[TLS_HOST_BYTES_MAX + 1];
     bool host_is_address;
-    const char *failure; /* of OpenSSL's constant words, or NULL */
+    const char *failure;       /* of OpenSSL's constant words, or NULL */
+    struct tls_server *server; /* of an accepted connection, held; else NULL */
 };
+
+void tls_context_rules(SSL_CTX *ssl); /* what holds at both ends */
+/* A connection on this stream, nothing begun; the layer owns it from tls_layer on. */
+struct tls *tls_new(struct stream *s, SSL_CTX *ssl);
+void tls_layer(struct stream *s, struct tls *t, void (*on_secured)(void *arg));

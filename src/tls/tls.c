@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "tls/internal.h"
+#include "tls/server.h"
 
 /* ---- the socket ---- */
 
@@ -174,6 +175,7 @@ static void layer_free(void *layer)
     struct tls *t = layer;
 
     SSL_free(t->ssl);
+    tls_server_drop(&t->server);
     free(t);
 }
 
@@ -198,22 +200,34 @@ static void take_host(struct tls *t, struct str host)
     ASN1_OCTET_STRING_free(address);
 }
 
-struct tls *tls_begin(struct stream *s, struct tls_context *c, struct str host,
-                      void (*on_secured)(void *arg))
+struct tls *tls_new(struct stream *s, SSL_CTX *ssl)
 {
     struct tls *t = mem_new(sizeof *t);
 
     t->fd = stream_fd(s);
-    t->ssl = SSL_new(c->ssl);
+    t->ssl = SSL_new(ssl);
     check(t->ssl);
     BIO *b = socket_bio(t);
     SSL_set_bio(t->ssl, b, b);
+    return t;
+}
+
+void tls_layer(struct stream *s, struct tls *t, void (*on_secured)(void *arg))
+{
+    stream_secure(s, &layer, t, on_secured);
+}
+
+struct tls *tls_begin(struct stream *s, struct tls_context *c, struct str host,
+                      void (*on_secured)(void *arg))
+{
+    struct tls *t = tls_new(s, c->ssl);
+
     take_host(t, host);
     if (t->host[0] && !t->host_is_address)
         (void)SSL_set_tlsext_host_name(t->ssl, t->host); /* without it the peer may guess */
     SSL_set_connect_state(t->ssl);
     ERR_clear_error();
-    stream_secure(s, &layer, t, on_secured);
+    tls_layer(s, t, on_secured);
     return t;
 }
 

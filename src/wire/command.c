@@ -187,13 +187,21 @@ static enum smtp_syntax attributes(struct input *in, struct smtp_command *c)
 /* ---- the line ---- */
 
 static const struct verb_row verbs[VERB_COUNT] = {
-    [VERB_UNKNOWN] = {"", no_arguments},  [VERB_HELO] = {"HELO", host_name},
-    [VERB_EHLO] = {"EHLO", host_name},    [VERB_LHLO] = {"LHLO", host_name},
-    [VERB_MAIL] = {"MAIL", sender},       [VERB_RCPT] = {"RCPT", recipient},
-    [VERB_DATA] = {"DATA", no_arguments}, [VERB_RSET] = {"RSET", no_arguments},
-    [VERB_NOOP] = {"NOOP", any_text},     [VERB_QUIT] = {"QUIT", no_arguments},
-    [VERB_HELP] = {"HELP", any_text},     [VERB_VRFY] = {"VRFY", some_text},
-    [VERB_EXPN] = {"EXPN", some_text},    [VERB_XCLIENT] = {"XCLIENT", attributes},
+    [VERB_UNKNOWN] = {"", no_arguments},
+    [VERB_HELO] = {"HELO", host_name},
+    [VERB_EHLO] = {"EHLO", host_name},
+    [VERB_LHLO] = {"LHLO", host_name},
+    [VERB_MAIL] = {"MAIL", sender},
+    [VERB_RCPT] = {"RCPT", recipient},
+    [VERB_DATA] = {"DATA", no_arguments},
+    [VERB_RSET] = {"RSET", no_arguments},
+    [VERB_NOOP] = {"NOOP", any_text},
+    [VERB_QUIT] = {"QUIT", no_arguments},
+    [VERB_HELP] = {"HELP", any_text},
+    [VERB_VRFY] = {"VRFY", some_text},
+    [VERB_EXPN] = {"EXPN", some_text},
+    [VERB_XCLIENT] = {"XCLIENT", attributes},
+    [VERB_STARTTLS] = {"STARTTLS", no_arguments},
 };
 
 const char *smtp_verb_word(enum smtp_verb verb)

@@ -37,6 +37,7 @@ enum smtp_verb {
     VERB_NOOP,
     VERB_QUIT,
     VERB_HELP,
+    VERB_STARTTLS,
     VERB_VRFY,
     VERB_EXPN,
     VERB_XCLIENT,

@@ -61,8 +61,7 @@ static void not_given(struct process *p)
     p->hand_over_failed = true;
 }
 
-/* Sends a message with a copy of fd; m: a struct msg_… with slot as its FD field. */
-static void give(struct process *p, void *m, int fd)
+void process_give(struct process *p, void *m, int fd)
 {
     int *slot = message_fd(m);
 
@@ -78,14 +77,14 @@ void process_give_log(struct process *p)
     const struct log_target *t = &p->server->log;
     struct msg_log m = {.kind = MSG_LOG, .form = (uint8_t)t->form, .level = (uint8_t)t->least};
 
-    give(p, &m, t->fd);
+    process_give(p, &m, t->fd);
 }
 
 void process_give_config(struct process *p)
 {
     struct msg_config m = {.kind = MSG_CONFIG, .generation = p->server->generation};
 
-    give(p, &m, p->server->snapshot_fd);
+    process_give(p, &m, p->server->snapshot_fd);
 }
 
 static void give_folder(struct process *p)
@@ -93,7 +92,7 @@ static void give_folder(struct process *p)
     struct msg_folder m = {.kind = MSG_FOLDER};
     int fd = state_folder(&p->server->state, p->row->folder);
 
-    give(p, &m, fd);
+    process_give(p, &m, fd);
     if (fd >= 0)
         (void)close(fd);
 }
@@ -105,12 +104,12 @@ void process_give_board(struct process *p, const struct process *owner)
     char path[64];
 
     if (p == owner) {
-        give(p, &m, owner->board);
+        process_give(p, &m, owner->board);
         return;
     }
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", owner->board);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    give(p, &m, fd);
+    process_give(p, &m, fd);
     if (fd >= 0)
         (void)close(fd);
 }
@@ -131,7 +130,7 @@ static void give_control(struct process *p)
     struct msg_listener m = {.kind = MSG_LISTENER, .listen_index = LISTEN_CONTROL};
 
     if (fd >= 0)
-        give(p, &m, fd);
+        process_give(p, &m, fd);
 }
 
 void process_give_listeners(struct process *p)
@@ -148,7 +147,7 @@ void process_give_listeners(struct process *p)
                                  .listen_index = l->list[i].listen_index};
         sock_address_print(&address, &l->list[i].at);
         m.address = buf_str(&address);
-        give(p, &m, l->list[i].fd);
+        process_give(p, &m, l->list[i].fd);
         buf_free(&address);
     }
     channel_send(p->channel, &end);
@@ -210,6 +209,7 @@ static void hand_over(struct process *p)
     process_give_listeners(p);
     give_channels(p);
     give_start(p);
+    tls_files_give(p);
 }
 
 /* ---- watching ---- */

@@ -19,6 +19,7 @@
 #include "daemon/parent/log_target.h"
 #include "daemon/parent/pickup.h"
 #include "daemon/parent/state.h"
+#include "daemon/parent/tls_files.h"
 #include "daemon/parent/worker_row.h"
 
 struct server;
@@ -69,6 +70,7 @@ struct server {
     enum phase phase;
     int exit_status;
     struct process processes[PROCESSES_MAX]; /* row by row */
+    struct tls_files tls_files;
     struct alias_watches aliases;
     struct watch on_term, on_int, on_hup, on_child;
     struct timer watchdog;
@@ -95,6 +97,8 @@ void process_kill(struct process *p, const char *why);
 /* Its pid has ended. Starts it again later if it is still wanted. */
 void process_ended(struct process *p, int wait_status);
 void process_reset_signals(void); /* in a child: as if we had never asked for any */
+/* Sends a message with a copy of fd; m: a struct msg_… with an FD field. */
+void process_give(struct process *p, void *m, int fd);
 void process_give_config(struct process *p);
 void process_give_listeners(struct process *p);
 void process_give_log(struct process *p);

@@ -35,6 +35,12 @@ static uint32_t users_count(const struct config *c)
     return config_has_system_users(c) ? 1 : 0;
 }
 
+/* Without a certificate there is no key. */
+static uint32_t keys_count(const struct config *c)
+{
+    return config_has_certificate(c) ? 1 : 0;
+}
+
 /* Started in this order, and all but the outside ones stopped last. */
 const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
     {
@@ -52,6 +58,13 @@ const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
         .folder = "empty",
         .peers = ROUTER,
         .count = users_count,
+    },
+    {
+        .role = KEYS,
+        .user = "_troika-keys",
+        .folder = "empty",
+        .peers = SMTPD,
+        .count = keys_count,
     },
     {
         .role = ROUTER,
@@ -91,7 +104,7 @@ const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
         .role = SMTPD,
         .user = "_troika-smtpd",
         .folder = "empty",
-        .peers = ROUTER | QUEUE | RELAY | HISTORY,
+        .peers = ROUTER | QUEUE | RELAY | HISTORY | KEYS,
         .outside = true,
         .count = smtpd_count,
     },

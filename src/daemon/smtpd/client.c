@@ -4,6 +4,7 @@
  * While the session waits, while the client does not read what it is told, and while the queue has
  * more than it can swallow, nothing is read. */
 // SPDX-License-Identifier: ISC
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "daemon/smtpd/drop.h"
 #include "daemon/smtpd/smtpd.h"
+#include "daemon/smtpd/smtpd_tls.h"
 #include "io/stream.h"
 
 enum {
@@ -37,6 +39,10 @@ struct client {
     struct channel *name_relay; /* who was asked that */
     bool putting;               /* it is a message for the queue */
     size_t bytes_held;
+    char ip[46];
+    bool asks_certificate;
+    struct tls *tls; /* of the stream; NULL: plain */
+    bool shaking;    /* its handshake is under way: nothing can be said */
     bool local;
     uint32_t uid; /* of a local user */
 
@@ -262,6 +268,11 @@ static void note(void *arg, struct str line)
     buf_free(&timed);
 }
 
+static bool tls_can(void *arg)
+{
+    return smtpd_tls() != NULL;
+}
+
 void clients_init(struct smtpd *m)
 {
     list_init(&m->clients);
@@ -276,6 +287,7 @@ void clients_init(struct smtpd *m)
                                       .refuses = refuses,
                                       .moved = moved,
                                       .tight = tight,
+                                      .tls_can = tls_can,
                                       .note = note};
 }
 
@@ -343,6 +355,8 @@ static void client_listen(struct client *c)
             timer_set(c->smtpd->worker->loop, &c->go, 0, drop_go, c);
         return;
     }
+    if (c->shaking)
+        return; /* TLS reads what it needs */
     if (session_waits(c->session) || stream_unsent(c->stream) > OUT_BYTES_ENOUGH ||
         queue_is_full(c->smtpd))
         stream_pause(c->stream);
@@ -360,6 +374,50 @@ static void drop_answer(struct client *c)
                                              .why = drop_why(c->drop)});
 }
 
+/* ---- TLS ---- */
+
+static void log_tls_failed(const struct client *c, const char *reason)
+{
+    struct buf line = buf_init(LINE_BYTES_MAX);
+
+    line_c(&line, "event", "tls-failed");
+    line_str(&line, "session", session_name(c->session));
+    line_c(&line, "client", c->ip);
+    line_c(&line, "reason", reason);
+    log_line(LEVEL_INFO, buf_str(&line));
+    buf_free(&line);
+}
+
+static void client_step(struct client *c);
+
+static void on_secured(void *arg)
+{
+    struct client *c = arg;
+    struct buf words = buf_init(KIB);
+
+    c->shaking = false;
+    tls_words(c->tls, &words);
+    log_client(c, "secured", "tls", buf_c(&words), "");
+    session_secured(c->session, buf_str(&words), &c->smtpd->out);
+    buf_free(&words);
+    client_step(c);
+}
+
+/* False: it is gone. */
+static bool client_shake(struct client *c)
+{
+    struct tls_server *server = smtpd_tls();
+
+    if (!server) {
+        log_tls_failed(c, "there is no certificate now, or nobody who has its key");
+        client_free(c);
+        return false;
+    }
+    c->shaking = true;
+    c->tls = tls_accept(c->stream, server, c->asks_certificate, on_secured);
+    return true;
+}
+
 /* After every step of its session: says what is to be said. The client may be gone then. */
 static void client_step(struct client *c)
 {
@@ -368,7 +426,7 @@ static void client_step(struct client *c)
 
     if (c->drop)
         drop_hears(c->drop, buf_str(&m->out));
-    else if (m->out.n > 0)
+    else if (m->out.n > 0 && !c->shaking && !session_is_mute(c->session))
         (void)stream_write(c->stream, buf_str(&m->out)); /* a failure comes as an end */
     buf_reset(&m->out);
     if (session_ended(c->session) || (c->drop && drop_finished(c->drop))) {
@@ -377,6 +435,8 @@ static void client_step(struct client *c)
         client_free(c);
         return;
     }
+    if (session_shakes(c->session) && !c->tls && !client_shake(c))
+        return;
     c->bytes_held = session_bytes(c->session);
     m->bytes_held += c->bytes_held - before;
     if (m->bytes_held > WORKER_BYTES_MAX && c->bytes_held > before)
@@ -422,6 +482,8 @@ static void on_end(void *arg, enum stream_end why, int error)
 {
     struct client *c = arg;
 
+    if (c->shaking)
+        log_tls_failed(c, tls_failure(c->tls, error));
     log_client(c, "disconnected", "reason", why == STREAM_EOF ? "client" : "connection lost", "");
     client_free(c);
 }
@@ -464,7 +526,9 @@ static struct client *client_new(struct smtpd *m, const struct arrival *a,
     *c = (struct client){.smtpd = m, .config = config_hold(a->config), .listen = a->listen};
     c->local = user != NULL;
     c->uid = user ? user->uid : 0;
+    c->asks_certificate = a->listen && a->listen->client_certificates;
     sock_address_print_ip(&ip, &a->client);
+    (void)snprintf(c->ip, sizeof c->ip, "%s", buf_c(&ip));
     if (a->proxy.bytes > 0)
         sock_address_print_ip(&proxy, &a->proxy);
     c->session = session_new(&m->world, c, c->config,

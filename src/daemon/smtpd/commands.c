@@ -37,9 +37,10 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
 
     r.about = arena_printf(scratch,
                            "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
-                           "ENHANCEDSTATUSCODES\nDSN\nHELP%s",
+                           "ENHANCEDSTATUSCODES\nDSN\n%sHELP%s",
                            STR_ARG(s->config->hostname), s->helo,
                            (unsigned long long)s->config->message_bytes_max,
+                           starttls_offered(s) ? "STARTTLS\n" : "",
                            s->may_xclient ? "\nXCLIENT " XCLIENT_ATTRIBUTES : "");
     return r;
 }
@@ -260,11 +261,11 @@ static struct reply cmd_help(struct session *s, const struct smtp_command *c, st
 const struct command command_table[VERB_COUNT] = {
     /*             legal in              runs      form, words */
     [VERB_HELO] = {ANY_COMMAND, cmd_helo, "HELO host.example.org",
-                   "Says who you are, the old way. EHLO also tells what this server can do."},
+                   "Says who you are, the old way. EHLO also tells what this server can do.", true},
     [VERB_EHLO] = {ANY_COMMAND, cmd_ehlo, "EHLO host.example.org",
-                   "Says who you are and asks what this server can do."},
+                   "Says who you are and asks what this server can do.", true},
     [VERB_LHLO] = {ANY_COMMAND, cmd_ehlo, "LHLO host.example.org",
-                   "EHLO of LMTP, where each recipient is answered for after the message."},
+                   "EHLO of LMTP, where each recipient is answered for after the message.", true},
     [VERB_MAIL] =
         {READY, cmd_mail,
          "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME] [RET=FULL] [ENVID=name]",
@@ -276,11 +277,13 @@ const struct command command_table[VERB_COUNT] = {
          "Adds a recipient. Say it once for each. NOTIFY: what you want to be told of, or NEVER."},
     [VERB_DATA] = {RECIPIENTS, cmd_data, "DATA",
                    "Then the message follows: headers, a blank line, the text, a line with a dot."},
-    [VERB_RSET] = {ANY_COMMAND, cmd_rset, "RSET", "Forgets the message that was begun."},
-    [VERB_NOOP] = {ANY_COMMAND, cmd_noop, "NOOP [anything]", "Does nothing."},
-    [VERB_QUIT] = {ANY_COMMAND, cmd_quit, "QUIT", "Ends the session."},
+    [VERB_RSET] = {ANY_COMMAND, cmd_rset, "RSET", "Forgets the message that was begun.", true},
+    [VERB_NOOP] = {ANY_COMMAND, cmd_noop, "NOOP [anything]", "Does nothing.", true},
+    [VERB_STARTTLS] = {ANY_COMMAND, cmd_starttls, "STARTTLS",
+                       "Makes the connection secret; then say EHLO again.", true},
+    [VERB_QUIT] = {ANY_COMMAND, cmd_quit, "QUIT", "Ends the session.", true},
     [VERB_HELP] = {ANY_COMMAND, cmd_help, "HELP [command or code]",
-                   "Explains a command (HELP MAIL) or an answer (HELP 550, HELP 5.1.1)."},
+                   "Explains a command (HELP MAIL) or an answer (HELP 550, HELP 5.1.1).", true},
     [VERB_VRFY] = {ANY_COMMAND, cmd_vrfy, "VRFY name",
                    "Asks whether a mailbox exists. RCPT tells; this does not."},
     [VERB_EXPN] = {ANY_COMMAND, cmd_expn, "EXPN list",

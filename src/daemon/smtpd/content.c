@@ -64,8 +64,10 @@ static void refuse_size(struct session *s)
 static const char *protocol(const struct session *s)
 {
     if (s->lmtp)
-        return "LMTP";
-    return s->local ? "local" : s->extended ? "ESMTP" : "SMTP";
+        return s->secure ? "LMTPS" : "LMTP";
+    if (s->local)
+        return "local";
+    return !s->extended ? "SMTP" : s->secure ? "ESMTPS" : "ESMTP";
 }
 
 static void client_print(const struct session *s, struct buf *to)
@@ -127,6 +129,7 @@ static void prefix_add(const struct session *s, struct buf *to)
                            .by = s->config->hostname,
                            .by_comment = buf_str(&user),
                            .with = str_c(protocol(s)),
+                           .with_comment = s->secure ? str_c(s->secured) : STR_NONE,
                            .only_recipient = t->accepted_count == 1
                                                  ? recipient_first(buf_str(&t->recipients.rows))
                                                  : STR_NONE,

@@ -230,6 +230,10 @@ static void router_away(struct dialog *d)
 {
     d->fake.router_away = true;
 }
+static void tls_away(struct dialog *d)
+{
+    d->fake.tls_away = true;
+}
 static void queue_full(struct dialog *d)
 {
     d->fake.queue_full = true;
@@ -261,6 +265,7 @@ static const struct {
     void (*run)(struct dialog *d);
 } events[] = {
     {"router away", router_away}, /* nobody to ask about recipients */
+    {"tls away", tls_away},       /* no certificate, or nobody has its key */
     {"queue full", queue_full},   /* says that it takes nothing */
     {"queue fails", queue_fails}, /* cannot make anything durable */
     {"queue dies", lose_queue},   /* also in the middle of a message */
@@ -418,6 +423,14 @@ static void on_config(struct dialog *d, struct str text)
     }
     if (str_eq_c(name, "protocol")) {
         d->fake.listen.protocol = text;
+        return;
+    }
+    if (str_eq_c(name, "tls")) { /* of the listener */
+        d->fake.listen.tls = text;
+        return;
+    }
+    if (str_eq_c(name, "certificate")) {
+        d->fake.config.tls.certificate = STR_NONE;
         return;
     }
     if (str_eq_c(name, "client")) {

@@ -21,8 +21,9 @@ struct fake_world {
     uint64_t now_us;
     struct session_world world;
     struct config config;
-    struct config_listen listen;
+    struct config_listen listen; /* tls empty: it has none */
     bool may_xclient;
+    bool tls_away;
     struct session *session;
 
     bool name_asked, name_away; /* what it is called; nobody can be asked for that */
@@ -152,6 +153,11 @@ static inline void fake_note(void *arg, struct str line)
     f->note_count++;
 }
 
+static inline bool fake_tls_can(void *arg)
+{
+    return !((struct fake_world *)arg)->tls_away;
+}
+
 static inline void fake_init(struct fake_world *f)
 {
     *f = (struct fake_world){
@@ -164,8 +170,10 @@ static inline void fake_init(struct fake_world *f)
                   .refuses = fake_refuses,
                   .moved = fake_moved,
                   .tight = fake_tight,
+                  .tls_can = fake_tls_can,
                   .note = fake_note},
         .config = {.hostname = STR("mx.local.example"),
+                   .tls = {.certificate = STR("/cert.pem")},
                    .message_bytes_max = 1000000,
                    .recipients_max = 100,
                    .errors_max = 10,
@@ -183,17 +191,6 @@ static inline void fake_init(struct fake_world *f)
         .in = buf_init(FAKE_CONTENT_BYTES_MAX),
     };
     f->world.clock = &f->clock;
-}
-
-static inline void fake_connect(struct fake_world *f, struct str ip, bool may_relay,
-                                struct buf *out)
-{
-    f->session = session_new(
-        &f->world, f, &f->config,
-        &(struct session_client){.ip = ip,
-                                 .rights = {.may_relay = may_relay, .may_xclient = f->may_xclient},
-                                 .listen = &f->listen});
-    session_greet(f->session, out);
 }
 
 static inline void fake_done(struct fake_world *f)
@@ -278,7 +275,10 @@ static inline void fake_answer_put(struct fake_world *f, struct buf *out)
 /* Answers one open question. False: there is none. */
 static inline bool fake_answer(struct fake_world *f, struct buf *out)
 {
-    if (f->asked)
+    if (session_shakes(f->session)) {
+        buf_reset(&f->in); /* whoever owns the stream throws it away */
+        session_secured(f->session, STR("TLSv1.3 TLS_AES_256_GCM_SHA384"), out);
+    } else if (f->asked)
         fake_answer_route(f, out);
     else if (f->complete)
         fake_answer_put(f, out);
@@ -291,6 +291,19 @@ static inline bool fake_answer(struct fake_world *f, struct buf *out)
     } else
         return false;
     return true;
+}
+
+static inline void fake_connect(struct fake_world *f, struct str ip, bool may_relay,
+                                struct buf *out)
+{
+    f->session = session_new(
+        &f->world, f, &f->config,
+        &(struct session_client){.ip = ip,
+                                 .rights = {.may_relay = may_relay, .may_xclient = f->may_xclient},
+                                 .listen = &f->listen});
+    session_greet(f->session, out);
+    if (session_shakes(f->session))
+        (void)fake_answer(f, out);
 }
 
 /* Lets the session take what it can, without answering anything. */

@@ -6,7 +6,7 @@
  *   any of them --QUIT, 421--> CLOSED
  *
  * The facts of each phase are in session_check(). Waiting is apart from the phase: FOR_ROUTE in
- * SENDER and RECIPIENTS; FOR_NAME in RECIPIENTS, after DATA; FOR_CREDIT and FOR_STORED in CONTENT. */
+ * SENDER and RECIPIENTS; FOR_TLS in FRESH; FOR_NAME in RECIPIENTS, after DATA; FOR_CREDIT and FOR_STORED in CONTENT. */
 // SPDX-License-Identifier: ISC
 #include <stdlib.h>
 
@@ -40,6 +40,9 @@ void session_check(const struct session *s)
         check(!s->txn->begun && !s->txn->ended && s->txn->content_bytes == 0);
     if (s->waiting == FOR_ROUTE)
         check(s->phase & (SENDER | RECIPIENTS));
+    if (s->waiting == FOR_TLS)
+        check(s->phase == FRESH && !s->secure);
+    check(s->secure == (s->secured != NULL));
     if (s->waiting == FOR_NAME)
         check(s->phase == RECIPIENTS && s->naming == NAME_ASKED);
     if (s->waiting == FOR_CREDIT)
@@ -96,6 +99,7 @@ struct session *session_new(const struct session_world *world, void *arg,
                           .lmtp = client->listen && str_eq_c(client->listen->protocol, "lmtp"),
                           .may_relay = client->rights.may_relay,
                           .may_xclient = client->rights.may_xclient,
+                          .listen = client->listen,
                           .started_us = clock_monotonic_us(world->clock)};
     s->active_us = s->started_us;
     session_take_ip(s, client->user ? STR("local") : client->ip);
@@ -115,6 +119,7 @@ void session_free(struct session **s)
     free((*s)->xclient_helo);
     free((*s)->client_name);
     free((*s)->nameless_why);
+    free((*s)->secured);
     free(*s);
     *s = NULL;
 }
@@ -187,6 +192,7 @@ void client_line(const struct session *s, struct buf *to)
         line_u64(to, "uid", s->uid);
     if (s->local && s->login[0])
         line_c(to, "login", s->login);
+    starttls_line(s, to);
 }
 
 static void note_refusal(struct session *s, const struct status *st)
@@ -281,6 +287,10 @@ enum reply_name session_greeting(const struct session *s)
 
 void session_greet(struct session *s, struct buf *out)
 {
+    if (session_is_mute(s)) {
+        starttls_begin(s); /* TLS speaks first */
+        return;
+    }
     say_row(s, session_greeting(s), s->config->hostname, out);
     name_ask(s);
 }
@@ -293,6 +303,7 @@ void session_close(struct session *s, enum reply_name why, struct buf *out)
         return;
     say_row(s, why, about, out);
     txn_end(s);
+    s->waiting = FOR_CLIENT;
     s->phase = CLOSED;
     session_check(s);
 }
@@ -311,7 +322,7 @@ void session_tick(struct session *s, struct buf *out)
 
     uint64_t now = clock_monotonic_us(s->world->clock); /* not before what came just now */
 
-    if (s->waiting != FOR_CLIENT)
+    if (s->waiting != FOR_CLIENT && s->waiting != FOR_TLS)
         return; /* it is we who are slow */
     if (now - s->started_us > s->config->session_timeout_us)
         session_close(s, REPLY_SESSION_TIMEOUT, out);
@@ -360,6 +371,8 @@ static struct reply command_run(struct session *s, struct str line, struct smtp_
         return reply_about(syntax_replies[syntax], str_c(error.text));
     if (!(command_table[c->verb].phases & s->phase))
         return reply(what_is_missing(s, c->verb));
+    if (starttls_missing(s) && !command_table[c->verb].plain_too)
+        return reply(REPLY_START_TLS_FIRST);
     return command_table[c->verb].run(s, c, scratch);
 }
 

@@ -49,6 +49,7 @@ struct session_world {
     enum reply_name (*moved)(void *arg, const struct sock_address *to, struct session_rights *ret);
     bool (*tight)(void *arg);                 /* the worker holds as many bytes as it may */
     void (*note)(void *arg, struct str line); /* a refusal, as a log line */
+    bool (*tls_can)(void *arg);               /* is there a certificate, and its key? */
 };
 
 /* A user of this machine, as the kernel and the parent say. */
@@ -77,6 +78,12 @@ void session_greet(struct session *s, struct buf *out);
  * the 16 KiB or more that it had to say have been read. */
 size_t session_feed(struct session *s, struct str in, struct buf *out);
 bool session_waits(const struct session *s); /* for an answer: feeding it is of no use */
+/* It waits for the handshake of TLS: begin it, once what it said has been written, and forget what
+ * else the client had sent. */
+bool session_shakes(const struct session *s);
+bool session_is_mute(const struct session *s); /* nothing can be said before TLS is up */
+/* TLS is up; words: "TLSv1.3 TLS_AES_256_GCM_SHA384". */
+void session_secured(struct session *s, struct str words, struct buf *out);
 bool session_ended(const struct session *s); /* what is in out is the last word */
 
 /* The name of the client; empty: why there is none. */

@@ -13,10 +13,12 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "daemon/smtpd/smtpd_tls.h"
 
 #define TURN_US 2000                /* in which workers with fewer clients may go first */
 #define REST_US US_PER_S            /* after accepting failed, at most */
 #define TELL_US (60 * US_PER_S)     /* between two warnings about it */
+#define KEYS_US (5 * US_PER_S)      /* for the certificates, before the first client is taken */
 #define PATIENCE_US (10 * US_PER_S) /* with messages under way when we are stopped */
 
 struct listener {
@@ -169,7 +171,10 @@ static void take_listeners(struct worker *w)
         list_remove(link);
         list_add(&listeners, link);
     }
-    listeners_watch(&smtpd);
+    if (smtpd_tls_is_due())
+        listeners_rest(KEYS_US); /* who comes now waits in the kernel */
+    else
+        listeners_watch(&smtpd);
 }
 
 /* ---- life ---- */
@@ -194,6 +199,9 @@ static int start(struct worker *w)
     list_init(&next_listeners);
     clients_init(&smtpd);
     proxied_init(&smtpd);
+    int error = smtpd_tls_start_before_jail(w);
+    if (error < 0)
+        return error;
     (void)descriptors_raise(); /* or we serve as many as there are */
     return connections_own(smtpd.connections, w->boards[w->number]);
 }
@@ -210,6 +218,7 @@ static void take_config(struct worker *w, int snapshot_fd)
     }
     config_drop(&smtpd.config); /* sessions that began under it hold it */
     smtpd.config = fresh;
+    smtpd_tls_config(fresh);
 }
 
 const struct config *smtpd_config(void)
@@ -310,7 +319,41 @@ static void on_drop(struct worker *w, struct channel *from, union message *m)
     client_accept_drop(&smtpd, &m->drop);
 }
 
+static void on_signer(struct worker *w, struct channel *from, union message *m)
+{
+    smtpd_tls_signer(&m->signer);
+}
+
+static void on_tls_certificate(struct worker *w, struct channel *from, union message *m)
+{
+    smtpd_tls_certificate(&m->tls_certificate);
+}
+
+static void on_tls_roots(struct worker *w, struct channel *from, union message *m)
+{
+    smtpd_tls_roots(&m->tls_roots);
+}
+
+static void on_tls_certificates_end(struct worker *w, struct channel *from, union message *m)
+{
+    bool first = smtpd_tls_is_due();
+
+    smtpd_tls_certificates_end();
+    if (first && resting)
+        listeners_watch(&smtpd);
+}
+
+static void on_ticket_keys(struct worker *w, struct channel *from, union message *m)
+{
+    tls_tickets_take(m->ticket_keys.keys);
+}
+
 static const struct role_handler handlers[] = {
+    {MSG_SIGNER, on_signer},
+    {MSG_TLS_CERTIFICATE, on_tls_certificate},
+    {MSG_TLS_ROOTS, on_tls_roots},
+    {MSG_TLS_CERTIFICATES_END, on_tls_certificates_end},
+    {MSG_TICKET_KEYS, on_ticket_keys},
     {MSG_USER, on_user},
     {MSG_DROP, on_drop},
     {MSG_ROUTE_ANSWER, on_route_answer},

@@ -20,7 +20,7 @@ enum phase {
     IN_TXN = SENDER | RECIPIENTS | CONTENT,
 };
 
-enum waiting { FOR_CLIENT, FOR_ROUTE, FOR_NAME, FOR_CREDIT, FOR_STORED };
+enum waiting { FOR_CLIENT, FOR_ROUTE, FOR_NAME, FOR_CREDIT, FOR_STORED, FOR_TLS };
 
 /* The name of the client, by its address: dns/reverse.h. */
 enum naming {
@@ -72,10 +72,13 @@ struct session {
     char ip[46], proxy[46];
     char *xclient_helo; /* told by XCLIENT, and stronger than what is said */
     enum naming naming;
-    uint64_t naming_us;  /* monotonic: when it was asked for */
-    char *client_name;   /* of NAME_KNOWN */
-    char *nameless_why;  /* of NAME_UNKNOWN */
-    bool local, trusted; /* a user of this machine */
+    uint64_t naming_us;                 /* monotonic: when it was asked for */
+    char *client_name;                  /* of NAME_KNOWN */
+    char *nameless_why;                 /* of NAME_UNKNOWN */
+    const struct config_listen *listen; /* or NULL */
+    bool secure;                        /* TLS is up: */
+    char *secured;                      /* how */
+    bool local, trusted;                /* a user of this machine */
     uint32_t uid;
     char login[33];
     char name[14];
@@ -114,6 +117,13 @@ void session_take_ip(struct session *s, struct str ip);
 void session_take_proxy(struct session *s, struct str ip);
 enum reply_name session_greeting(const struct session *s);
 
+/* starttls.c: RFC 3207 */
+bool starttls_offered(const struct session *s);
+bool starttls_missing(const struct session *s); /* no mail is taken before it */
+struct reply cmd_starttls(struct session *s, const struct smtp_command *c, struct arena *scratch);
+void starttls_begin(struct session *s);                      /* waits for the handshake */
+void starttls_line(const struct session *s, struct buf *to); /* for a log line */
+
 /* name.c */
 void name_ask(struct session *s);
 void name_take(struct session *s, struct str name, struct str why); /* of an empty name */
@@ -137,6 +147,7 @@ struct command {
     unsigned phases; /* in which it is legal */
     struct reply (*run)(struct session *s, const struct smtp_command *c, struct arena *scratch);
     const char *form, *words; /* for HELP */
+    bool plain_too;           /* also before STARTTLS where TLS is required */
 };
 extern const struct command command_table[VERB_COUNT];
 
