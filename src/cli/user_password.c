@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: ISC
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,23 +23,39 @@ static void note_signal(int number)
     ended_by = number;
 }
 
+/* Signals come only while it waits, so none is missed between a look and the next wait. */
+static ssize_t read_line(int tty, const sigset_t *while_waiting, struct new_password *ret)
+{
+    struct pollfd line = {.fd = tty, .events = POLLIN};
+
+    if (ppoll(&line, 1, NULL, while_waiting) < 0)
+        return -1;
+    return read(tty, ret->text, sizeof ret->text);
+}
+
 /* A line without echo, however it ends: the terminal is as before. */
 static bool read_hidden(int tty, struct new_password *ret)
 {
     struct sigaction note = {.sa_handler = note_signal}, old[countof(endings)];
     struct termios before, hidden;
+    sigset_t blocked, unblocked;
 
     if (tcgetattr(tty, &before) < 0)
         return false;
     hidden = before;
     hidden.c_lflag &= ~(tcflag_t)ECHO;
     ended_by = 0;
-    for (size_t i = 0; i < countof(endings); i++)
+    (void)sigemptyset(&blocked);
+    for (size_t i = 0; i < countof(endings); i++) {
+        (void)sigaddset(&blocked, endings[i]);
         (void)sigaction(endings[i], &note, &old[i]);
+    }
+    (void)sigprocmask(SIG_BLOCK, &blocked, &unblocked);
     (void)tcsetattr(tty, TCSAFLUSH, &hidden);
-    ssize_t n = read(tty, ret->text, sizeof ret->text);
+    ssize_t n = read_line(tty, &unblocked, ret);
     (void)tcsetattr(tty, TCSAFLUSH, &before);
     (void)!write(tty, "\n", 1);
+    (void)sigprocmask(SIG_SETMASK, &unblocked, NULL);
     for (size_t i = 0; i < countof(endings); i++)
         (void)sigaction(endings[i], &old[i], NULL);
     if (ended_by)

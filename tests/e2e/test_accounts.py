@@ -169,6 +169,7 @@ class Terminal:
         self.shown = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # of a shell's background it would be ignored
             os.execvp(t.command("user", *arguments)[0], t.command("user", *arguments))
 
     def read(self):
