@@ -38,6 +38,7 @@ enum smtp_verb {
     VERB_HELP,
     VERB_VRFY,
     VERB_EXPN,
+    VERB_AUTH,
     VERB_COUNT
 };
 struct smtp_parameter {
@@ -46,9 +47,11 @@ struct smtp_parameter {
 enum { SMTP_PARAMETERS_MAX = 16 };
 struct smtp_command {
     enum smtp_verb verb;
-    struct str word;     /* as it came */
-    struct str text;     /* argument of HELO, EHLO, NOOP, HELP, VRFY, EXPN, trimmed */
-    struct address path; /* of MAIL and RCPT */
+    struct str word;      /* as it came */
+    struct str text;      /* argument of HELO, EHLO, NOOP, HELP, VRFY, EXPN, trimmed */
+    struct str mechanism; /* of AUTH */
+    struct str response;  /* of AUTH, in base64; p NULL: none was given */
+    struct address path;  /* of MAIL and RCPT */
     struct smtp_parameter parameters[SMTP_PARAMETERS_MAX];
     size_t parameter_count;
 };

@@ -28,12 +28,15 @@ static struct reply cmd_helo(struct session *s, const struct smtp_command *c, st
 static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
     struct reply r = hello(s, c->text, true);
+    struct buf keywords = buf_init(KIB);
 
+    auth_keywords(s, &keywords);
     r.about = arena_printf(scratch,
                            "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
-                           "ENHANCEDSTATUSCODES\nDSN\nHELP",
+                           "ENHANCEDSTATUSCODES\nDSN%s\nHELP",
                            STR_ARG(s->config->hostname), s->helo,
-                           (unsigned long long)s->config->message_bytes_max);
+                           (unsigned long long)s->config->message_bytes_max, buf_c(&keywords));
+    buf_free(&keywords);
     return r;
 }
 
@@ -48,6 +51,8 @@ struct wishes {
     struct str envid;
     struct notify notify;
 };
+
+enum { AUTH_BYTES_MAX = 500 }; /* RFC 4954 5 */
 
 /* Each returns REPLY_OK or what is wrong. */
 static enum reply_name take_size(struct str value, struct wishes *w)
@@ -79,6 +84,15 @@ static enum reply_name take_envid(struct str value, struct wishes *w)
     return xtext_parse(value, ENVID_BYTES_MAX, w->arena, &w->envid) ? REPLY_OK : REPLY_SYNTAX;
 }
 
+/* RFC 4954 5: who handed it to who hands it to us. Nobody is trusted with that; it only has to be
+ * well-formed. */
+static enum reply_name take_auth(struct str value, struct wishes *w)
+{
+    struct str said;
+
+    return xtext_parse(value, AUTH_BYTES_MAX, w->arena, &said) ? REPLY_OK : REPLY_SYNTAX;
+}
+
 static enum reply_name take_notify(struct str value, struct wishes *w)
 {
     return notify_parse(value, &w->notify.when) ? REPLY_OK : REPLY_SYNTAX;
@@ -100,6 +114,7 @@ static const struct parameter {
     {VERB_MAIL, "RET", take_ret, "RET is FULL or HDRS"},
     {VERB_MAIL, "ENVID", take_envid,
      "ENVID takes up to 100 characters, others than ! to ~ without + and = written as +HH"},
+    {VERB_MAIL, "AUTH", take_auth, "AUTH is <> or an address, with + and = written as +HH"},
     {VERB_RCPT, "NOTIFY", take_notify, "NOTIFY is NEVER, or some of SUCCESS,FAILURE,DELAY"},
     {VERB_RCPT, "ORCPT", take_orcpt,
      "ORCPT is a type and an address, as in rfc822;bob@example.org, of up to 500 characters"},
@@ -147,6 +162,8 @@ static struct reply cmd_mail(struct session *s, const struct smtp_command *c, st
     struct reply r = take_parameters(c, &wish, scratch);
     struct status *refusal = arena_alloc(scratch, sizeof *refusal);
 
+    if (auth_is_missing(s))
+        return reply(REPLY_LOGIN_REQUIRED);
     if (r.row != REPLY_OK)
         return r;
     if (wish.size > s->config->message_bytes_max)
@@ -273,4 +290,6 @@ const struct command command_table[VERB_COUNT] = {
                    "Asks whether a mailbox exists. RCPT tells; this does not."},
     [VERB_EXPN] = {ANY_COMMAND, cmd_expn, "EXPN list",
                    "Asks who is on a list. This server does not tell."},
+    [VERB_AUTH] = {READY, cmd_auth, "AUTH mechanism [response]",
+                   "Logs in. EHLO lists the mechanisms; what follows is base64, and * gives up."},
 };

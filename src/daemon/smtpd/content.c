@@ -63,7 +63,11 @@ static void refuse_size(struct session *s)
 
 static const char *protocol(const struct session *s)
 {
-    return s->local ? "local" : s->extended ? "ESMTP" : "SMTP";
+    static const char *const extended[2][2] = {{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}};
+
+    if (s->local)
+        return "local";
+    return s->extended ? extended[s->secure][s->account[0] != '\0'] : "SMTP"; /* RFC 3848 */
 }
 
 static void client_print(const struct session *s, struct buf *to)

@@ -16,12 +16,7 @@
 #include "base/map.h"
 #include "daemon/smtpd/state.h"
 
-enum {
-    COMMAND_BYTES_MAX = 2048,
-    NAME_DIGITS = 13,
-    ASKED_BYTES_MAX = 1024,
-    SAID_BYTES_MAX = 16 * 1024
-};
+enum { NAME_DIGITS = 13, ASKED_BYTES_MAX = 1024, SAID_BYTES_MAX = 16 * 1024 };
 
 /* What each phase promises; run after every step. */
 void session_check(const struct session *s)
@@ -39,6 +34,9 @@ void session_check(const struct session *s)
         check(s->txn->accepted_count > 0 && s->txn->recipient_count > 0);
     if (s->phase & (SENDER | RECIPIENTS))
         check(!s->txn->begun && !s->txn->ended && s->txn->content_bytes == 0);
+    if (s->attempt)
+        check(s->phase == READY && !s->account[0]);
+    check((s->waiting == FOR_LOGIN) == (s->attempt && !s->attempt->challenged));
     if (s->waiting == FOR_ROUTE)
         check(s->phase & (SENDER | RECIPIENTS));
     if (s->waiting == FOR_NAME)
@@ -85,6 +83,7 @@ struct session *session_new(const struct session_world *world, void *arg,
                           .lines = {.bytes_max = COMMAND_BYTES_MAX},
                           .phase = FRESH,
                           .may_relay = client->may_relay,
+                          .listen = client->listen,
                           .started_us = clock_monotonic_us(world->clock)};
     s->active_us = s->started_us;
     keep_text(s->ip, sizeof s->ip, client->user ? STR("local") : client->ip);
@@ -99,6 +98,8 @@ void session_free(struct session **s)
     if (!*s)
         return;
     txn_end(*s);
+    auth_end(*s);
+    free((*s)->certificate);
     free((*s)->helo);
     free((*s)->client_name);
     free((*s)->nameless_why);
@@ -170,6 +171,8 @@ void client_line(const struct session *s, struct buf *to)
         line_u64(to, "uid", s->uid);
     if (s->local && s->login[0])
         line_c(to, "login", s->login);
+    if (s->account[0])
+        line_c(to, "login", s->account);
 }
 
 static void note_refusal(struct session *s, const struct status *st)
@@ -186,6 +189,7 @@ static void note_refusal(struct session *s, const struct status *st)
         line_address(&line, "from", s->txn->sender);
     if (s->txn && s->txn->asked.n > 0)
         line_address(&line, "to", buf_str(&s->txn->asked));
+    auth_refusal_line(s, &line);
     buf_printf(&said, "%u ", st->code);
     if (st->class != 0) {
         status_print_enhanced(&said, st);
@@ -271,6 +275,7 @@ void session_close(struct session *s, enum reply_name why, struct buf *out)
         return;
     say_row(s, why, about, out);
     txn_end(s);
+    auth_end(s);
     s->phase = CLOSED;
     session_check(s);
 }
@@ -314,7 +319,7 @@ static enum reply_name what_is_missing(enum phase phase, enum smtp_verb verb)
         return REPLY_SAY_HELLO;
     if (phase == READY)
         return REPLY_NEED_MAIL;
-    return verb == VERB_MAIL ? REPLY_NESTED_MAIL : REPLY_NEED_RCPT;
+    return verb == VERB_DATA ? REPLY_NEED_RCPT : REPLY_NESTED_MAIL;
 }
 
 static struct reply command_run(struct session *s, struct str line, struct smtp_command *c,
@@ -352,8 +357,13 @@ static size_t line_feed(struct session *s, struct str in, struct buf *out)
 {
     struct str line;
     size_t used;
+    enum line_event e = line_read(&s->lines, in, &line, &used);
 
-    switch (line_read(&s->lines, in, &line, &used)) {
+    if (s->attempt && e != LINE_MORE) {
+        auth_line(s, e, line, out);
+        return used;
+    }
+    switch (e) {
     case LINE_MORE:
         break;
     case LINE_READY:
@@ -463,8 +473,7 @@ static bool add_targets(struct txn *t, struct str targets)
     return place_count > 0;
 }
 
-/* Another process has said what to answer; were it no refusal it must not look like a 250. */
-static struct reply reply_refusal(const struct status *st, enum reply_name otherwise)
+struct reply reply_refusal(const struct status *st, enum reply_name otherwise)
 {
     if (st->code < 400 || st->code > 599)
         return reply(otherwise);

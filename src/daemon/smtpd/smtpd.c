@@ -23,6 +23,8 @@ struct listener {
     struct list link;
     struct watch ready;
     int fd;
+    struct config *config; /* of its generation: what its sessions go by */
+    uint32_t index;        /* in it */
 };
 
 static struct smtpd smtpd;
@@ -104,7 +106,7 @@ static void on_connection(void *arg, unsigned what)
     int fd = accept4(l->fd, (struct sockaddr *)&from.sa, &from.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd >= 0) {
-        client_accept(&smtpd, fd, &from);
+        client_accept(&smtpd, fd, &from, l->config, &l->config->listens[l->index]);
     } else if (!error_passes(errno)) {
         log_paused(errno);
         listeners_rest(REST_US);
@@ -116,6 +118,7 @@ static void listener_close(struct listener *l)
     watch_stop(&l->ready);
     list_remove(&l->link);
     (void)close(l->fd);
+    config_drop(&l->config);
     free(l);
 }
 
@@ -131,9 +134,13 @@ static void take_listener(struct worker *w, uint32_t listen_index, struct str ad
     struct listener *l = mem_new(sizeof *l);
     int on = 1;
 
+    check(listen_index < smtpd.config->listen_count);
+
     /* Sockets accepted here inherit it: what leaves is gathered already. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     l->fd = fd;
+    l->config = config_hold(smtpd.config);
+    l->index = listen_index;
     list_add(&next_listeners, &l->link);
 }
 
@@ -231,6 +238,8 @@ static void peer_up(struct worker *w, struct channel *peer, uint32_t number)
 {
     if (channel_peer(peer) == QUEUE)
         smtpd.queue_refuses = false; /* until it says otherwise */
+    if (channel_peer(peer) == LOGIND)
+        channel_wipe(peer); /* passwords */
 }
 
 static void peer_down(struct worker *w, struct channel *peer)
@@ -241,6 +250,8 @@ static void peer_down(struct worker *w, struct channel *peer)
         clients_lose_queue(&smtpd);
     if (channel_peer(peer) == RELAY)
         clients_lose_relay(&smtpd, peer);
+    if (channel_peer(peer) == LOGIND)
+        clients_lose_logind(&smtpd, peer);
 }
 
 static void peer_room(struct worker *w, struct channel *peer)
@@ -257,6 +268,16 @@ static void on_route_answer(struct worker *w, struct channel *from, union messag
 static void on_name_answer(struct worker *w, struct channel *from, union message *m)
 {
     client_named(&smtpd, &m->name_answer);
+}
+
+static void on_login_challenge(struct worker *w, struct channel *from, union message *m)
+{
+    client_challenged(&smtpd, &m->login_challenge);
+}
+
+static void on_login_done(struct worker *w, struct channel *from, union message *m)
+{
+    client_login_done(&smtpd, &m->login_done);
 }
 
 static void on_put_credit(struct worker *w, struct channel *from, union message *m)
@@ -292,6 +313,8 @@ static const struct role_handler handlers[] = {
     {MSG_DROP, on_drop},
     {MSG_ROUTE_ANSWER, on_route_answer},
     {MSG_NAME_ANSWER, on_name_answer},
+    {MSG_LOGIN_CHALLENGE, on_login_challenge},
+    {MSG_LOGIN_DONE, on_login_done},
     {MSG_PUT_CREDIT, on_put_credit},
     {MSG_PUT_DONE, on_put_done},
     {MSG_QUEUE_STATE, on_queue_state},
