@@ -19,6 +19,8 @@ struct command_line {
     const char *from, *to, *subject, *server; /* send */
     const char *hostname, *domain, *state;    /* init */
     const char *libexec;
+    const char *password_file; /* user */
+    bool password_stdin, cram_md5, allow_weak;
     int argument_count; /* what is left after options */
     char **arguments;
 };
@@ -51,6 +53,9 @@ bool libexec_path(const struct command_line *l, const char *role, char *ret, siz
 /* STATE and STATE/accounts (folder), for the first account or alias of all; EX_OK, or the error was
  * printed. */
 int make_accounts_folder(const struct command_line *l, const struct config *c, const char *folder);
+/* The same with STATE/credentials. */
+int make_credentials_folder(const struct command_line *l, const struct config *c,
+                            const char *folder);
 /* Everything that is wrong with the alias files, a line each: EX_OK or EX_CONFIG. */
 int check_aliases(const struct config *c, struct buf *errors);
 

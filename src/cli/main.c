@@ -42,6 +42,12 @@ static const struct option_row option_rows[] = {
     {"hostname", FIELD(hostname), OPTION_TEXT, "NAME", "the full name of this machine"},
     {"domain", FIELD(domain), OPTION_TEXT, "NAME", "the mail domain, the part after @"},
     {"state", FIELD(state), OPTION_TEXT, "FOLDER", "where mail, queue and history are kept"},
+    {"password-file", FIELD(password_file), OPTION_TEXT, "FILE", "the password is in this file"},
+    {"password-stdin", FIELD(password_stdin), OPTION_FLAG, NULL,
+     "the password comes on standard input"},
+    {"cram-md5", FIELD(cram_md5), OPTION_FLAG, NULL,
+     "also keep what CRAM-MD5 needs: the password itself"},
+    {"allow-weak", FIELD(allow_weak), OPTION_FLAG, NULL, "take a weak password too"},
     {"libexec", FIELD(libexec), OPTION_TEXT, "FOLDER", "where the role programs are"},
 };
 

@@ -55,14 +55,38 @@ bool libexec_path(const struct command_line *l, const char *role, char *ret, siz
     return false;
 }
 
-int make_accounts_folder(const struct command_line *l, const struct config *c, const char *folder)
+/* What root makes for a server of a plain user belongs to that user; else the server gives the
+ * folders of its roles away when it starts. */
+static void give_to_owner(const char *state, const char *folder)
+{
+    struct stat st;
+
+    if (geteuid() == 0 && stat(state, &st) == 0 && st.st_uid != 0)
+        (void)lchown(folder, st.st_uid, st.st_gid);
+}
+
+static int make_folder(const struct command_line *l, const struct config *c, const char *folder,
+                       mode_t mode)
 {
     char state[4200];
 
     snprintf(state, sizeof(state), "%.*s", STR_ARG(c->state));
     if (mkdir(state, 0755) < 0 && errno != EEXIST)
         return fail(l, EX_CANTCREAT, "%s: %s", state, strerror(errno));
-    if (mkdir(folder, 0750) < 0 && errno != EEXIST)
+    if (mkdir(folder, mode) == 0)
+        give_to_owner(state, folder);
+    else if (errno != EEXIST)
         return fail(l, EX_CANTCREAT, "%s: %s", folder, strerror(errno));
     return EX_OK;
+}
+
+int make_accounts_folder(const struct command_line *l, const struct config *c, const char *folder)
+{
+    return make_folder(l, c, folder, 0750);
+}
+
+int make_credentials_folder(const struct command_line *l, const struct config *c,
+                            const char *folder)
+{
+    return make_folder(l, c, folder, 0700);
 }

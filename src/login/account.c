@@ -1,9 +1,5 @@
 /* login/account.c - see account.h.
  *
- * Journal mode DELETE: a reader needs neither shared memory nor a file of its own. Opening is put
- * off to the first question, because SQLite keeps absolute paths: what it opened before a chroot
- * it would look for in vain after it (the journal of a writer that crashed, above all).
- *
  * A question costs SQLite nine system calls. So answers are remembered while stat(2) shows the
  * same file, unchanged for longer than the grain of its times: every commit writes to the file
  * before it is visible. */
@@ -11,218 +7,56 @@
 #include "login/account.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sqlite3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/codec.h"
-
-#define FILE_NAME "accounts.db"
-enum { APPLICATION_ID = 0x54524b41 /* TRKA */, FORMAT_VERSION = 1, PATH_BYTES = 4096 };
+#include "login/database.h"
 
 enum { ANSWERS = 512, KEY_BYTES_MAX = 1 + LOCAL_PART_BYTES_MAX + DOMAIN_BYTES_MAX };
-enum { QUIET_SECONDS = 2 };
 
-struct file_state { /* another file may take its place, and others write to it */
-    dev_t device;
-    ino_t inode;
-    off_t bytes;
-    struct timespec modified, changed;
+static const struct database_kind kind = {
+    .file = "accounts.db",
+    .application_id = 0x54524b41, /* TRKA */
+    .mode = 0644,
+    .version = 2,
+    .versions =
+        {
+            [1] = {"CREATE TABLE account(domain TEXT NOT NULL, name TEXT NOT NULL,"
+                   " PRIMARY KEY(domain, name)) WITHOUT ROWID, STRICT;",
+                   "SELECT NULL, NULL FROM account WHERE domain=?1 AND name=?2"},
+            [2] = {"CREATE TABLE alias(domain TEXT NOT NULL, name TEXT NOT NULL,"
+                   " of_domain TEXT NOT NULL, of_name TEXT NOT NULL, PRIMARY KEY(domain, name),"
+                   " FOREIGN KEY(of_domain, of_name) REFERENCES account ON DELETE CASCADE)"
+                   " WITHOUT ROWID, STRICT; CREATE INDEX alias_of ON alias(of_domain, of_name);",
+                   "SELECT NULL, NULL FROM account WHERE domain=?1 AND name=?2 UNION ALL"
+                   " SELECT of_name, of_domain FROM alias WHERE domain=?1 AND name=?2"},
+        },
+};
+
+struct answer {
+    enum account_found found;
+    struct folded name, domain; /* of the account */
 };
 
 struct remembered {
     uint64_t state_number; /* the state of the file in which this was the answer */
     char key[KEY_BYTES_MAX];
     size_t key_bytes;
-    bool found;
+    struct answer answer;
 };
 
 struct accounts {
-    char path[PATH_BYTES];
-    bool write;
-    sqlite3 *db; /* NULL: not open, or there is no file */
-    sqlite3_stmt *has;
-    struct file_state state;
-    uint64_t state_number; /* counts the states that were seen */
-    bool quiet;            /* the file had been let alone for a while when it was last looked at */
+    struct database database;
     struct remembered *answers; /* a question has one place in it */
-    const struct clock *clock;
+    struct answer last;
 };
-
-static const char schema[] = "CREATE TABLE account(domain TEXT NOT NULL, name TEXT NOT NULL,"
-                             " PRIMARY KEY(domain, name)) WITHOUT ROWID, STRICT;";
-
-static int error_of(int rc)
-{
-    switch (rc & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_DONE:
-    case SQLITE_ROW:
-        return 0;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return -EAGAIN;
-    case SQLITE_NOTADB:
-    case SQLITE_CORRUPT:
-        return -EBADMSG;
-    case SQLITE_FULL:
-        return -ENOSPC;
-    case SQLITE_READONLY:
-        return -EROFS;
-    case SQLITE_PERM:
-    case SQLITE_AUTH:
-        return -EACCES;
-    case SQLITE_CONSTRAINT:
-        return -EEXIST;
-    default:
-        return -EIO;
-    }
-}
-
-static int run(sqlite3 *db, const char *sql)
-{
-    return error_of(sqlite3_exec(db, sql, NULL, NULL, NULL));
-}
-
-static int read_number(sqlite3 *db, const char *sql, int64_t *ret)
-{
-    sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(stmt);
-    if (rc == SQLITE_ROW)
-        *ret = sqlite3_column_int64(stmt, 0);
-    sqlite3_finalize(stmt);
-    return error_of(rc);
-}
-
-static void database_close(struct accounts *s)
-{
-    sqlite3_finalize(s->has);
-    sqlite3_close_v2(s->db);
-    s->has = NULL;
-    s->db = NULL;
-}
-
-/* Is this one of ours? 1: yes; 0: nothing in it yet; negative: no. */
-static int database_judge(sqlite3 *db)
-{
-    int64_t id = 0, version = 0, tables = 0;
-    int error = read_number(db, "PRAGMA application_id", &id);
-    if (error == 0)
-        error = read_number(db, "PRAGMA user_version", &version);
-    if (error == 0)
-        error = read_number(db, "SELECT count(*) FROM sqlite_schema", &tables);
-    if (error < 0)
-        return error;
-    if (id == 0 && version == 0 && tables == 0)
-        return 0;
-    return id == APPLICATION_ID && version == FORMAT_VERSION ? 1 : -EBADMSG;
-}
-
-static int database_create(sqlite3 *db)
-{
-    char sql[512];
-    snprintf(sql, sizeof sql, "PRAGMA application_id=%d; PRAGMA user_version=%d; %s",
-             APPLICATION_ID, FORMAT_VERSION, schema);
-    int error = run(db, "BEGIN IMMEDIATE");
-    if (error < 0)
-        return error;
-    int judged = database_judge(db); /* somebody may have been faster */
-    error = judged == 0 ? run(db, sql) : MIN_OF(judged, 0);
-    return error == 0 ? run(db, "COMMIT") : (run(db, "ROLLBACK"), error);
-}
-
-/* The writer may be root with a narrow umask; the reader never is. */
-static int file_prepare(const char *folder, const char *path)
-{
-    struct stat of_folder;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0)
-        return -errno;
-    int error = stat(folder, &of_folder) < 0 || fchmod(fd, 0644) < 0 ? -errno : 0;
-    if (error == 0 && geteuid() == 0 && fchown(fd, of_folder.st_uid, of_folder.st_gid) < 0)
-        error = -errno;
-    close(fd);
-    return error;
-}
-
-static int database_open(struct accounts *s)
-{
-    static const char has[] = "SELECT 1 FROM account WHERE domain=?1 AND name=?2";
-    int flags = (s->write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
-    int error = error_of(sqlite3_open_v2(s->path, &s->db, flags, NULL));
-    if (error == 0) {
-        sqlite3_busy_timeout(s->db, s->write ? ACCOUNTS_WRITE_WAIT_MS : ACCOUNTS_READ_WAIT_MS);
-        sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-        error = database_judge(s->db);
-    }
-    bool empty = error == 0;
-    if (empty && s->write)
-        error = database_create(s->db);
-    if (error >= 0 && !(empty && !s->write))
-        error =
-            error_of(sqlite3_prepare_v3(s->db, has, -1, SQLITE_PREPARE_PERSISTENT, &s->has, NULL));
-    if (error < 0 || !s->has)
-        database_close(s);
-    return error;
-}
-
-static bool time_eq(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-/* Notes what the file looks like now. False: it is another file than the one that is open. */
-static bool state_look(struct accounts *s, const struct stat *file)
-{
-    struct file_state old = s->state;
-    uint64_t now_s = clock_now_us(s->clock) / US_PER_S;
-    uint64_t touched_s = (uint64_t)MAX_OF(file->st_mtim.tv_sec, file->st_ctim.tv_sec);
-    s->state = (struct file_state){.device = file->st_dev,
-                                   .inode = file->st_ino,
-                                   .bytes = file->st_size,
-                                   .modified = file->st_mtim,
-                                   .changed = file->st_ctim};
-    bool same_file = old.device == s->state.device && old.inode == s->state.inode;
-    bool same = same_file && old.bytes == s->state.bytes &&
-                time_eq(old.modified, s->state.modified) && time_eq(old.changed, s->state.changed);
-    s->state_number += !same;
-    s->quiet = now_s > touched_s && now_s - touched_s > QUIET_SECONDS;
-    return same_file;
-}
-
-/* Has the database open as it is now; with s->has NULL and 0 there is none, or it is empty. */
-static int database_look(struct accounts *s)
-{
-    struct stat file;
-    if (stat(s->path, &file) < 0) {
-        int error = errno;
-        database_close(s);
-        return error == ENOENT ? 0 : -error;
-    }
-    if (state_look(s, &file) && s->db)
-        return 0;
-    database_close(s);
-    return database_open(s);
-}
 
 int accounts_open(const char *folder, bool write, struct accounts **ret)
 {
     struct accounts *s = mem_new(sizeof *s);
-    s->write = write;
-    s->clock = &clock_system;
-    int n = snprintf(s->path, sizeof s->path, "%s/%s", folder, FILE_NAME);
-    int error = n < 0 || n >= (int)sizeof s->path ? -ENAMETOOLONG : 0;
-    if (error == 0 && write)
-        error = file_prepare(folder, s->path);
-    if (error == 0 && write)
-        error = database_look(s);
+    int error = database_open(&s->database, &kind, folder, write);
     if (error < 0) {
         accounts_close(&s);
         return error;
@@ -233,64 +67,35 @@ int accounts_open(const char *folder, bool write, struct accounts **ret)
 
 int accounts_recover(const char *folder)
 {
-    char path[PATH_BYTES], journal[PATH_BYTES];
-    sqlite3 *db = NULL;
-    int n = snprintf(path, sizeof path, "%s/%s", folder, FILE_NAME);
-    int m = snprintf(journal, sizeof journal, "%s/%s-journal", folder, FILE_NAME);
-    if (n < 0 || m >= (int)sizeof journal)
-        return -ENAMETOOLONG;
-    if (access(journal, F_OK) < 0)
-        return 0;
-    /* Whoever reads and may write rolls the journal back first. */
-    int error =
-        error_of(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL));
-    if (error == 0) {
-        sqlite3_busy_timeout(db, ACCOUNTS_WRITE_WAIT_MS);
-        error = MIN_OF(database_judge(db), 0);
-    }
-    sqlite3_close_v2(db);
-    return error;
+    return database_recover(&kind, folder);
 }
 
 void accounts_set_clock(struct accounts *s, const struct clock *c)
 {
-    s->clock = c;
+    s->database.clock = c;
 }
 
 void accounts_close(struct accounts **s)
 {
     if (*s) {
-        database_close(*s);
+        database_shut(&(*s)->database);
         free((*s)->answers);
     }
     free(*s);
     *s = NULL;
 }
 
-struct folded {
-    char bytes[DOMAIN_BYTES_MAX];
-    size_t n;
-};
-
-static bool fold(struct str s, size_t bytes_max, struct folded *ret)
+int accounts_begin(struct accounts *s)
 {
-    if (s.n == 0 || s.n > bytes_max)
-        return false;
-    for (size_t i = 0; i < s.n; i++)
-        ret->bytes[i] = char_lower(s.p[i]);
-    ret->n = s.n;
-    return true;
+    return database_begin(&s->database);
 }
 
-/* Binds and steps; SQLITE_ROW, SQLITE_DONE or an error. The statement is reset. */
-static int step_with(sqlite3_stmt *stmt, const struct folded *domain, const struct folded *name)
+int accounts_commit(struct accounts *s)
 {
-    sqlite3_bind_text(stmt, 1, domain->bytes, (int)domain->n, SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 2, name->bytes, (int)name->n, SQLITE_STATIC);
-    int rc = sqlite3_step(stmt);
-    sqlite3_reset(stmt);
-    return rc;
+    return database_commit(&s->database);
 }
+
+/* ---- questions ---- */
 
 /* The place of this question, with its key; *known: the answer in it holds. */
 static struct remembered *remembered_find(struct accounts *s, const struct folded *name,
@@ -305,7 +110,7 @@ static struct remembered *remembered_find(struct accounts *s, const struct folde
     if (!s->answers)
         s->answers = mem_new(ANSWERS * sizeof *s->answers);
     struct remembered *r = &s->answers[hash_bytes(0, k) % ANSWERS];
-    *known = r->state_number == s->state_number && str_eq(str_n(r->key, r->key_bytes), k);
+    *known = r->state_number == s->database.state_number && str_eq(str_n(r->key, r->key_bytes), k);
     if (!*known) {
         r->state_number = 0;
         memcpy(r->key, k.p, k.n);
@@ -314,30 +119,84 @@ static struct remembered *remembered_find(struct accounts *s, const struct folde
     return r;
 }
 
-int accounts_has(struct accounts *s, struct str local, struct str domain)
+static int ask(struct database *d, const struct folded *name, const struct folded *domain,
+               struct answer *ret)
+{
+    database_bind(d->find, 1, domain, name);
+    int rc = sqlite3_step(d->find);
+    *ret = (struct answer){ACCOUNT_FOUND_NONE, *name, *domain};
+    if (rc == SQLITE_ROW) {
+        bool alias = folded_address(database_text(d->find, 0), database_text(d->find, 1),
+                                    &ret->domain, &ret->name);
+        ret->found = alias ? ACCOUNT_FOUND_ALIAS : ACCOUNT_FOUND;
+    }
+    sqlite3_reset(d->find);
+    int error = database_error(rc);
+    if (error < 0 && error != -EAGAIN)
+        database_shut(d); /* the next question starts afresh */
+    return error;
+}
+
+int accounts_find(struct accounts *s, struct str local, struct str domain, struct address *ret)
 {
     struct folded name, folded_domain;
     bool known;
-    if (!fold(local, LOCAL_PART_BYTES_MAX, &name) ||
-        !fold(domain, DOMAIN_BYTES_MAX, &folded_domain))
-        return 0;
-    int error = database_look(s);
-    if (error < 0 || !s->has)
+    if (!folded_address(local, domain, &folded_domain, &name))
+        return ACCOUNT_FOUND_NONE;
+    int error = database_look(&s->database);
+    if (error < 0 || !s->database.find)
         return error;
     struct remembered *r = remembered_find(s, &name, &folded_domain, &known);
-    if (known)
-        return r->found;
-    int rc = step_with(s->has, &folded_domain, &name);
-    error = error_of(rc);
-    if (error < 0) {
-        if (error != -EAGAIN)
-            database_close(s); /* the next question starts afresh */
+    error = known ? 0 : ask(&s->database, &name, &folded_domain, &r->answer);
+    if (error < 0)
         return error;
-    }
-    r->found = rc == SQLITE_ROW;
-    r->state_number = s->quiet ? s->state_number : 0;
-    return r->found;
+    if (!known) /* a writer sees what is not committed yet */
+        r->state_number = s->database.quiet && !s->database.write ? s->database.state_number : 0;
+    s->last = r->answer;
+    *ret = (struct address){str_n(s->last.name.bytes, s->last.name.n),
+                            str_n(s->last.domain.bytes, s->last.domain.n)};
+    return s->last.found;
 }
+
+static struct address row_address(sqlite3_stmt *stmt, int column)
+{
+    return (struct address){database_text(stmt, column), database_text(stmt, column + 1)};
+}
+
+int accounts_list(struct accounts *s, struct str domain,
+                  void (*fn)(void *arg, const struct address *address,
+                             const struct address *alias_of),
+                  void *arg)
+{
+    static const char *const sql[] = {
+        [1] = "SELECT name, domain, '', '' FROM account WHERE ?1='' OR domain=?1"
+              " ORDER BY domain, name",
+        [2] = "SELECT name, domain, '', '' FROM account WHERE ?1='' OR domain=?1 UNION ALL"
+              " SELECT name, domain, of_name, of_domain FROM alias WHERE ?1='' OR domain=?1"
+              " ORDER BY 2, 1"};
+    struct folded folded = {.n = 0};
+    if (domain.n > 0 && !folded_set(&folded, domain, DOMAIN_BYTES_MAX))
+        return 0;
+    int error = database_look(&s->database);
+    if (error < 0 || !s->database.find)
+        return error;
+
+    sqlite3_stmt *stmt = NULL;
+    int count = 0;
+    int rc = sqlite3_prepare_v2(s->database.db, sql[s->database.version], -1, &stmt, NULL);
+    if (rc == SQLITE_OK) {
+        sqlite3_bind_text(stmt, 1, folded.bytes, (int)folded.n, SQLITE_STATIC);
+        for (rc = sqlite3_step(stmt); rc == SQLITE_ROW; rc = sqlite3_step(stmt), count++) {
+            struct address address = row_address(stmt, 0), alias_of = row_address(stmt, 2);
+            fn(arg, &address, &alias_of);
+        }
+    }
+    sqlite3_finalize(stmt);
+    error = database_error(rc);
+    return error < 0 ? error : count;
+}
+
+/* ---- changes ---- */
 
 const char *accounts_name_problem(const struct address *address)
 {
@@ -354,69 +213,65 @@ const char *accounts_name_problem(const struct address *address)
     return NULL;
 }
 
-static int change(struct accounts *s, const char *sql, const struct address *address)
+/* Runs sql with the first address as ?1 ?2 and the second, if any, as ?3 ?4; how many rows it
+ * changed, or a negative errno. */
+static int change(struct accounts *s, const char *sql, const struct address *first,
+                  const struct address *second)
 {
-    struct folded name, domain;
-    if (!fold(address->local, LOCAL_PART_BYTES_MAX, &name) ||
-        !fold(address->domain, DOMAIN_BYTES_MAX, &domain))
-        return -EINVAL;
-    int error = database_look(s);
-    if (error < 0 || !s->db)
-        return error < 0 ? error : -ENOENT;
+    const struct address *list[] = {first, second};
+    struct folded domain[2], name[2];
     sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
+    int error = database_look(&s->database);
+    if (error < 0 || !s->database.db)
+        return error;
+    int rc = sqlite3_prepare_v2(s->database.db, sql, -1, &stmt, NULL);
+    for (size_t i = 0; rc == SQLITE_OK && i < countof(list) && list[i]; i++) {
+        if (folded_address(list[i]->local, list[i]->domain, &domain[i], &name[i]))
+            database_bind(stmt, 2 * (int)i + 1, &domain[i], &name[i]);
+        else
+            rc = SQLITE_CONSTRAINT; /* no address that long is in it */
+    }
     if (rc == SQLITE_OK)
-        rc = step_with(stmt, &domain, &name);
+        rc = sqlite3_step(stmt);
     sqlite3_finalize(stmt);
-    return error_of(rc);
+    error = database_error(rc);
+    return error < 0 ? error : sqlite3_changes(s->database.db);
+}
+
+static int add(struct accounts *s, const char *sql, const struct address *address,
+               const struct address *of, int if_none)
+{
+    if (accounts_name_problem(address))
+        return -EINVAL;
+    int added = change(s, sql, address, of);
+    return added == 0 ? if_none : MIN_OF(added, 0);
 }
 
 int accounts_add(struct accounts *s, const struct address *address)
 {
-    if (accounts_name_problem(address))
-        return -EINVAL;
-    return change(s, "INSERT INTO account(domain, name) VALUES(?1, ?2)", address);
+    return add(s,
+               "INSERT INTO account(domain, name) SELECT ?1, ?2"
+               " WHERE NOT EXISTS (SELECT 1 FROM alias WHERE domain=?1 AND name=?2)",
+               address, NULL, -EEXIST);
+}
+
+int accounts_add_alias(struct accounts *s, const struct address *account,
+                       const struct address *alias)
+{
+    struct address own;
+    int found = accounts_find(s, alias->local, alias->domain, &own);
+    if (found != ACCOUNT_FOUND_NONE)
+        return found < 0 ? found : -EEXIST;
+    return add(s,
+               "INSERT INTO alias(domain, name, of_domain, of_name) SELECT ?1, ?2, domain, name"
+               " FROM account WHERE domain=?3 AND name=?4",
+               alias, account, -ENOENT);
 }
 
 int accounts_remove(struct accounts *s, const struct address *address)
 {
-    int error = change(s, "DELETE FROM account WHERE domain=?1 AND name=?2", address);
-    return error == 0 && sqlite3_changes(s->db) == 0 ? -ENOENT : error;
-}
-
-static struct str column(sqlite3_stmt *stmt, int index)
-{
-    const char *p = (const char *)sqlite3_column_text(stmt, index);
-    return str_n(p, p ? (size_t)sqlite3_column_bytes(stmt, index) : 0);
-}
-
-int accounts_list(struct accounts *s, struct str domain, void (*fn)(void *arg, struct str address),
-                  void *arg)
-{
-    static const char sql[] = "SELECT name, domain FROM account WHERE ?1='' OR domain=?1"
-                              " ORDER BY domain, name";
-    struct folded folded = {.n = 0};
-    if (domain.n > 0 && !fold(domain, DOMAIN_BYTES_MAX, &folded))
-        return 0;
-    int error = database_look(s);
-    if (error < 0 || !s->db)
-        return error;
-
-    sqlite3_stmt *stmt = NULL;
-    int count = 0;
-    int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
-    if (rc == SQLITE_OK) {
-        sqlite3_bind_text(stmt, 1, folded.bytes, (int)folded.n, SQLITE_STATIC);
-        struct buf text = buf_init(2 * KIB);
-        for (rc = sqlite3_step(stmt); rc == SQLITE_ROW; rc = sqlite3_step(stmt), count++) {
-            struct address address = {column(stmt, 0), column(stmt, 1)};
-            buf_reset(&text);
-            address_print(&text, &address);
-            fn(arg, buf_str(&text));
-        }
-        buf_free(&text);
-    }
-    sqlite3_finalize(stmt);
-    error = error_of(rc);
-    return error < 0 ? error : count;
+    int removed = change(s, "DELETE FROM account WHERE domain=?1 AND name=?2", address, NULL);
+    if (removed == 0)
+        removed = change(s, "DELETE FROM alias WHERE domain=?1 AND name=?2", address, NULL);
+    return removed == 0 ? -ENOENT : MIN_OF(removed, 0);
 }

@@ -63,7 +63,8 @@ static int removed(struct accounts *s, const char *local, const char *domain)
 
 static int has(struct accounts *s, const char *local, const char *domain)
 {
-    return accounts_has(s, str_c(local), str_c(domain));
+    struct address own;
+    return accounts_find(s, str_c(local), str_c(domain), &own);
 }
 
 static struct accounts *opened(bool write)
@@ -168,10 +169,14 @@ static void test_remembered(void **state)
     accounts_close(&reader);
 }
 
-static void gather(void *arg, struct str text)
+static void gather(void *arg, const struct address *listed, const struct address *alias_of)
 {
     struct buf *b = arg;
-    buf_add(b, text);
+    address_print(b, listed);
+    if (alias_of->local.n > 0) {
+        buf_add_c(b, "->");
+        address_print(b, alias_of);
+    }
     buf_add_char(b, ' ');
 }
 
@@ -192,6 +197,102 @@ static void test_list(void **state)
     assert_int_equal(accounts_list(s, STR("none.test"), gather, &b), 0);
     buf_free(&b);
     accounts_close(&s);
+}
+
+static int add_alias(struct accounts *s, const char *local, const char *domain, const char *alias,
+                     const char *alias_domain)
+{
+    struct address of = address(local, domain), a = address(alias, alias_domain);
+    return accounts_add_alias(s, &of, &a);
+}
+
+static void test_aliases(void **state)
+{
+    (void)state;
+    struct accounts *s = opened(true), *reader = opened(false);
+    struct buf b = buf_init(4 * KIB);
+    struct address own;
+    assert_int_equal(add(s, "bill", "al.test"), 0);
+    assert_int_equal(add_alias(s, "BILL", "al.test", "Info", "other.test"), 0);
+    assert_int_equal(add_alias(s, "bill", "al.test", "info", "other.test"), -EEXIST);
+    assert_int_equal(add_alias(s, "bill", "al.test", "bill", "al.test"), -EEXIST);
+    assert_int_equal(add_alias(s, "none", "al.test", "none2", "al.test"), -ENOENT);
+    assert_int_equal(add_alias(s, "info", "other.test", "more", "al.test"), -ENOENT);
+    assert_int_equal(add_alias(s, "bill", "al.test", "a%b", "al.test"), -EINVAL);
+    assert_int_equal(add(s, "info", "other.test"), -EEXIST);
+
+    assert_int_equal(accounts_find(reader, STR("INFO"), STR("other.test"), &own),
+                     ACCOUNT_FOUND_ALIAS);
+    address_print(&b, &own);
+    assert_string_equal(buf_c(&b), "bill@al.test");
+    assert_int_equal(accounts_find(reader, STR("Bill"), STR("al.test"), &own), ACCOUNT_FOUND);
+    assert_true(str_eq_c(own.local, "bill") && str_eq_c(own.domain, "al.test"));
+
+    buf_reset(&b);
+    assert_int_equal(accounts_list(reader, STR("other.test"), gather, &b), 1);
+    assert_string_equal(buf_c(&b), "info@other.test->bill@al.test ");
+
+    assert_int_equal(add_alias(s, "bill", "al.test", "sales", "al.test"), 0);
+    assert_int_equal(removed(s, "sales", "al.test"), 0); /* the alias alone */
+    assert_int_equal(has(reader, "bill", "al.test"), ACCOUNT_FOUND);
+    assert_int_equal(removed(s, "bill", "al.test"), 0); /* and all that leads to it */
+    assert_int_equal(has(reader, "info", "other.test"), ACCOUNT_FOUND_NONE);
+    buf_free(&b);
+    accounts_close(&s);
+    accounts_close(&reader);
+}
+
+/* Nothing is seen before it is committed, and nothing stays when it is not. */
+static void test_all_or_nothing(void **state)
+{
+    (void)state;
+    struct accounts *s = opened(true), *reader = opened(false);
+    assert_int_equal(accounts_begin(s), 0);
+    for (int i = 0; i < 3000; i++) { /* more than SQLite keeps by itself */
+        char name[60];
+        snprintf(name, sizeof name, "somebody-with-a-rather-long-name-%d", i);
+        assert_int_equal(add(s, name, "many.test"), 0);
+    }
+    assert_int_equal(has(reader, "somebody-with-a-rather-long-name-1", "many.test"), 0);
+    accounts_close(&s);
+    assert_int_equal(has(reader, "somebody-with-a-rather-long-name-1", "many.test"), 0);
+
+    s = opened(true);
+    assert_int_equal(accounts_begin(s), 0);
+    assert_int_equal(add(s, "one", "few.test"), 0);
+    assert_int_equal(accounts_commit(s), 0);
+    assert_int_equal(has(reader, "one", "few.test"), 1);
+    assert_int_equal(removed(s, "one", "few.test"), 0);
+    accounts_close(&s);
+    accounts_close(&reader);
+}
+
+/* A file from before there were aliases: read as it is, brought up to date by the next change. */
+static void test_first_version(void **state)
+{
+    (void)state;
+    static const char first[] = "PRAGMA application_id=0x54524b41; PRAGMA user_version=1;"
+                                "CREATE TABLE account(domain TEXT NOT NULL, name TEXT NOT NULL,"
+                                " PRIMARY KEY(domain, name)) WITHOUT ROWID, STRICT;"
+                                "INSERT INTO account VALUES('old.test', 'anna')";
+    struct accounts *reader = opened(false);
+    struct buf b = buf_init(4 * KIB);
+    sqlite3 *other = NULL;
+    unlink(path);
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, first, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    assert_int_equal(has(reader, "anna", "old.test"), 1);
+    assert_int_equal(accounts_list(reader, STR_NONE, gather, &b), 1);
+
+    struct accounts *s = opened(true);
+    assert_int_equal(add_alias(s, "anna", "old.test", "info", "old.test"), 0);
+    assert_int_equal(has(reader, "info", "old.test"), ACCOUNT_FOUND_ALIAS);
+    assert_string_equal(buf_c(&b), "anna@old.test ");
+    buf_free(&b);
+    accounts_close(&s);
+    accounts_close(&reader);
+    unlink(path);
 }
 
 static void test_names(void **state)
@@ -311,10 +412,12 @@ static void test_no_database(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seen_at_once), cmocka_unit_test(test_replaced),
-        cmocka_unit_test(test_list),         cmocka_unit_test(test_remembered),
-        cmocka_unit_test(test_names),        cmocka_unit_test(test_busy),
-        cmocka_unit_test(test_writer_died),  cmocka_unit_test(test_no_database),
+        cmocka_unit_test(test_seen_at_once),  cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_aliases),       cmocka_unit_test(test_all_or_nothing),
+        cmocka_unit_test(test_first_version), cmocka_unit_test(test_list),
+        cmocka_unit_test(test_remembered),    cmocka_unit_test(test_names),
+        cmocka_unit_test(test_busy),          cmocka_unit_test(test_writer_died),
+        cmocka_unit_test(test_no_database),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }

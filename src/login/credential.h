@@ -48,6 +48,9 @@ void credentials_close(struct credentials **s); /* NULL is fine */
 /* Takes back what a writer that died left half done, which a reader cannot (-EROFS from
  * credentials_find). Needs to write in the folder, so before a jail closes. */
 int credentials_recover(const char *folder);
+/* Between the two all changes are made or none; none also when it is closed before the end. */
+int credentials_begin(struct credentials *s);
+int credentials_commit(struct credentials *s);
 /* 1, 0: nobody of this name can log in; negative errno (-EAGAIN: somebody is writing). */
 int credentials_find(struct credentials *s, struct str local, struct str domain,
                      struct credential *ret);

@@ -124,12 +124,13 @@ static enum alias_answer find_alias(const struct expansion *e, const struct rout
                                     const struct address *to, struct alias *ret)
 {
     const struct route_table *t = e->table;
+    struct address own;
     struct str key = alias_key(e->arena, to->local), base = local_without_tag(key);
     enum alias_answer found = t->alias(t->arg, domain, key, e->arena, ret);
     if (found != ALIAS_NO || base.n == key.n)
         return found;
     enum account_answer account =
-        domain->accounts ? t->account(t->arg, to->local, to->domain) : ACCOUNT_NO;
+        domain->accounts ? t->account(t->arg, to->local, to->domain, e->arena, &own) : ACCOUNT_NO;
     if (account != ACCOUNT_NO) /* or not known now: route_one asks again and says so */
         return ALIAS_NO;
     return t->alias(t->arg, domain, base, e->arena, ret);

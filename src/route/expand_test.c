@@ -49,18 +49,18 @@ static const char *const accounts[] = {"alice@one.test",  "bob@one.test",    "bi
                                        "root@one.test",   "b ill@one.test",  "staff@one.test",
                                        "both+x@one.test", "carol@plain.test"};
 
-static enum account_answer account(void *arg, struct str local, struct str domain)
+static enum account_answer account(void *arg, struct str local, struct str domain, struct arena *a,
+                                   struct address *ret)
 {
-    struct arena a = ARENA_INIT;
-    struct str key = alias_key(&a, local);
-    struct str text = arena_printf(&a, "%.*s@%.*s", STR_ARG(key), STR_ARG(domain));
+    struct str key = alias_key(a, local);
+    struct str text = arena_printf(a, "%.*s@%.*s", STR_ARG(key), STR_ARG(domain));
+    *ret = (struct address){local, domain};
     enum account_answer answer = ACCOUNT_NO;
     for (size_t i = 0; i < countof(accounts); i++)
         if (str_eq_c(text, accounts[i]))
             answer = ACCOUNT_YES;
     if (str_eq_c(text, "busy@one.test"))
         answer = ACCOUNT_TRY_LATER;
-    arena_free(&a);
     return answer;
 }
 

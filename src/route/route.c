@@ -59,10 +59,10 @@ static struct str folder_name(struct arena *a, struct str name)
     return folder;
 }
 
-static struct str mailbox(struct decision *d, struct str user)
+static struct str mailbox(struct decision *d, const struct address *account)
 {
-    struct str folder = folder_name(d->arena, user);
-    return arena_printf(d->arena, "%.*s/%.*s", STR_ARG(d->to.domain), STR_ARG(folder));
+    struct str folder = folder_name(d->arena, account->local);
+    return arena_printf(d->arena, "%.*s/%.*s", STR_ARG(account->domain), STR_ARG(folder));
 }
 
 const struct route_domain *route_find_domain(const struct route_table *t, struct str name)
@@ -94,21 +94,35 @@ static void to_postmaster(struct decision *d, struct str place)
                          STR_ARG(place)));
 }
 
-static enum account_answer ask_account(const struct decision *d, struct str user)
+static enum account_answer ask_account(const struct decision *d, struct str user,
+                                       struct address *ret)
 {
-    return d->table->account(d->table->arg, user, d->to.domain);
+    return d->table->account(d->table->arg, user, d->to.domain, d->arena, ret);
 }
 
 /* The name as it was written, then without its tag; *user is the one that was found. */
-static enum account_answer find_account(const struct decision *d, struct str *user)
+static enum account_answer find_account(const struct decision *d, struct str *user,
+                                        struct address *ret)
 {
     struct str short_name = local_without_tag(d->to.local);
     *user = d->to.local;
-    enum account_answer found = ask_account(d, *user);
+    enum account_answer found = ask_account(d, *user, ret);
     if (found != ACCOUNT_NO || short_name.n == user->n)
         return found;
     *user = short_name;
-    return ask_account(d, *user);
+    return ask_account(d, *user, ret);
+}
+
+static void to_account(struct decision *d, struct str place, struct str user,
+                       const struct address *account)
+{
+    bool further =
+        !str_eq_nocase(account->local, user) || !str_eq_nocase(account->domain, d->to.domain);
+    struct str own = address_text(d->arena, account);
+    send_to(d, TRANSPORT_LOCAL, mailbox(d, account),
+            further ? arena_printf(d->arena, "%.*s: %.*s is an address of account %.*s",
+                                   STR_ARG(place), STR_ARG(user), STR_ARG(own))
+                    : arena_printf(d->arena, "%.*s: account %.*s", STR_ARG(place), STR_ARG(user)));
 }
 
 static enum login_answer find_login(const struct decision *d, struct str *login)
@@ -154,15 +168,15 @@ static void decide_user(struct decision *d, const struct route_domain *domain, s
 static void decide_account(struct decision *d, const struct route_domain *domain)
 {
     struct str user = STR_NONE;
+    struct address account;
     struct str place =
         arena_printf(d->arena, "%.*s domain %.*s", STR_ARG(domain->at), STR_ARG(domain->name));
-    enum account_answer found = domain->accounts ? find_account(d, &user) : ACCOUNT_NO;
+    enum account_answer found = domain->accounts ? find_account(d, &user, &account) : ACCOUNT_NO;
     if (found == ACCOUNT_TRY_LATER)
         refuse(d, REPLY_ROUTER_AWAY,
                arena_printf(d->arena, "%.*s: the accounts cannot be read now", STR_ARG(place)));
     else if (found == ACCOUNT_YES)
-        send_to(d, TRANSPORT_LOCAL, mailbox(d, user),
-                arena_printf(d->arena, "%.*s: account %.*s", STR_ARG(place), STR_ARG(user)));
+        to_account(d, place, user, &account);
     else
         decide_user(d, domain, place);
 }

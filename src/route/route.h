@@ -46,8 +46,10 @@ struct route_table {
     struct str config_name;      /* for reasons: "troika.conf" */
     const struct str *addresses; /* of this machine, as inet_ntop(3) prints them */
     size_t address_count;
-    /* Is there such an account? local is unquoted, compared as the account database does. */
-    enum account_answer (*account)(void *arg, struct str local, struct str domain);
+    /* Is there such an account? local is unquoted, compared as the account database does. ret: the
+     * account's own address, another one when this is one of its further addresses. */
+    enum account_answer (*account)(void *arg, struct str local, struct str domain, struct arena *a,
+                                   struct address *ret);
     /* Is there such a user of this machine? Asked for domains with system_users only; ret: the
      * login as the system writes it. */
     enum login_answer (*login)(void *arg, struct str local, struct arena *a, struct str *ret);

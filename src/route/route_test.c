@@ -17,7 +17,8 @@ static const char *const accounts[] = {
     "postmaster@boss.test", "+@local.test",
 };
 
-static enum account_answer account(void *arg, struct str local, struct str domain)
+static enum account_answer account(void *arg, struct str local, struct str domain, struct arena *a,
+                                   struct address *ret)
 {
     char text[400];
     size_t n = 0;
@@ -29,9 +30,13 @@ static enum account_answer account(void *arg, struct str local, struct str domai
     n += domain.n;
     if (str_eq_c(str_n(text, n), "busy@local.test") || str_eq_c(domain, "down.test"))
         return ACCOUNT_TRY_LATER;
+    *ret = (struct address){local, domain};
     for (size_t i = 0; i < countof(accounts); i++)
         if (str_eq_c(str_n(text, n), accounts[i]))
             return ACCOUNT_YES;
+    *ret = (struct address){STR("alice"), STR("both.test")};
+    if (str_eq_c(str_n(text, n), "info@local.test") || str_eq_c(str_n(text, n), "a@both.test"))
+        return ACCOUNT_YES;
     return ACCOUNT_NO;
 }
 
@@ -119,6 +124,11 @@ static const struct {
      "t.conf:1 domain local.test: account .dot"},
     {BOTH, "alice@none.test", 550, NULL, "5.1.1",
      "t.conf:2 domain none.test without accounts: only postmaster exists there"},
+    /* further addresses of an account */
+    {BOTH, "Info@local.test", 250, "both.test/alice", "Info@local.test",
+     "t.conf:1 domain local.test: Info is an address of account alice@both.test"},
+    {BOTH, "info+tag@local.test", 250, "both.test/alice", "info+tag@local.test",
+     "t.conf:1 domain local.test: info is an address of account alice@both.test"},
     /* tags */
     {BOTH, "bill+tag@local.test", 250, "local.test/bill", "bill+tag@local.test",
      "t.conf:1 domain local.test: account bill"},

@@ -126,7 +126,8 @@ class Troika:
 
     def run(self, *arguments, check=True, input=None, timeout=60):
         """Runs a subcommand; returns its standard output (check) or the whole result."""
-        result = subprocess.run(self.command(*arguments), capture_output=True, text=True, input=input, timeout=timeout,
+        given = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
+        result = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=timeout, **given,
                                 env={**os.environ, **self.environment})
         if check:
             assert result.returncode == 0, f"troika {arguments}: exit {result.returncode}\n{result.stdout}{result.stderr}\n{self.log()[-3000:]}"

@@ -12,12 +12,17 @@
 
 enum { ADDRESSES_MAX = 256 };
 
-static enum account_answer ask_account(void *arg, struct str local, struct str domain)
+static enum account_answer ask_account(void *arg, struct str local, struct str domain,
+                                       struct arena *a, struct address *ret)
 {
     struct table *t = arg;
-    int found = accounts_has(t->accounts, local, domain);
+    struct address own;
+    int found = accounts_find(t->accounts, local, domain, &own);
     t->account_error = MIN_OF(found, 0);
-    return found < 0 ? ACCOUNT_TRY_LATER : found ? ACCOUNT_YES : ACCOUNT_NO;
+    if (found <= 0)
+        return found < 0 ? ACCOUNT_TRY_LATER : ACCOUNT_NO;
+    *ret = (struct address){arena_copy(a, own.local), arena_copy(a, own.domain)};
+    return ACCOUNT_YES;
 }
 
 static enum alias_answer ask_alias(void *arg, const struct route_domain *domain, struct str key,
