@@ -470,7 +470,7 @@ static void take(struct exchange *x, int rc, size_t n, struct exchange_answer *r
         authorize(x);
     else if (rc != GSASL_NEEDS_MORE)
         judge(x, rc);
-    if (rc == GSASL_NEEDS_MORE || (rc == GSASL_OK && n > 0 && !x->why)) {
+    if (!is_over(x) && (rc == GSASL_NEEDS_MORE || (rc == GSASL_OK && n > 0 && !x->why))) {
         x->finished = rc == GSASL_OK;
         *ret = (struct exchange_answer){.challenge = challenge_words(x, n)};
         x->step_count++;
@@ -503,6 +503,9 @@ void exchange_step(struct exchange *x, bool has_response, struct str response,
             (void)library_step(x, false, STR_NONE, &n);
             x->step_count++;
         }
-        take(x, library_step(x, has_response, response, &n), n, ret);
+
+        int rc = library_step(x, has_response, response, &n);
+
+        take(x, rc, n, ret);
     }
 }

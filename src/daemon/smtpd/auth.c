@@ -61,7 +61,7 @@ static const struct mechanism *mechanism_find(struct str name)
     return NULL;
 }
 
-static bool is_offered(const struct session *s)
+bool auth_is_offered(const struct session *s)
 {
     return s->listen && !str_eq_c(s->listen->auth, "off");
 }
@@ -82,7 +82,7 @@ static void keyword(const struct session *s, const char *start, struct buf *to)
 
 void auth_keywords(const struct session *s, struct buf *to)
 {
-    if (!is_offered(s) || s->account[0])
+    if (!auth_is_offered(s) || s->account[0])
         return;
     keyword(s, "\nAUTH ", to);
     if (s->listen->old_auth_line)
@@ -140,7 +140,7 @@ struct reply cmd_auth(struct session *s, const struct smtp_command *c, struct ar
     struct buf response = buf_init(RESPONSE_BYTES_MAX);
     struct reply r;
 
-    if (!is_offered(s))
+    if (!auth_is_offered(s))
         return reply(REPLY_NOT_IMPLEMENTED);
     if (s->account[0])
         return reply(REPLY_ALREADY_LOGGED_IN);

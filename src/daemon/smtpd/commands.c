@@ -45,6 +45,7 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
 /* What the parameters of one MAIL or RCPT wish. */
 struct wishes {
     struct arena *arena; /* of the command */
+    bool may_auth;       /* AUTH is offered */
     uint64_t size;       /* 0: not said */
     bool body_8bit;
     enum notify_return ret;
@@ -90,6 +91,8 @@ static enum reply_name take_auth(struct str value, struct wishes *w)
 {
     struct str said;
 
+    if (!w->may_auth)
+        return REPLY_BAD_PARAMETER;
     return xtext_parse(value, AUTH_BYTES_MAX, w->arena, &said) ? REPLY_OK : REPLY_SYNTAX;
 }
 
@@ -114,7 +117,8 @@ static const struct parameter {
     {VERB_MAIL, "RET", take_ret, "RET is FULL or HDRS"},
     {VERB_MAIL, "ENVID", take_envid,
      "ENVID takes up to 100 characters, others than ! to ~ without + and = written as +HH"},
-    {VERB_MAIL, "AUTH", take_auth, "AUTH is <> or an address, with + and = written as +HH"},
+    {VERB_MAIL, "AUTH", take_auth,
+     "AUTH, where EHLO offers it, is <> or an address, with + and = written as +HH"},
     {VERB_RCPT, "NOTIFY", take_notify, "NOTIFY is NEVER, or some of SUCCESS,FAILURE,DELAY"},
     {VERB_RCPT, "ORCPT", take_orcpt,
      "ORCPT is a type and an address, as in rfc822;bob@example.org, of up to 500 characters"},
@@ -158,7 +162,7 @@ static struct reply take_parameters(const struct smtp_command *c, struct wishes 
 
 static struct reply cmd_mail(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
-    struct wishes wish = {.arena = scratch};
+    struct wishes wish = {.arena = scratch, .may_auth = auth_is_offered(s)};
     struct reply r = take_parameters(c, &wish, scratch);
     struct status *refusal = arena_alloc(scratch, sizeof *refusal);
 

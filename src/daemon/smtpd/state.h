@@ -139,6 +139,7 @@ void auth_line(struct session *s, enum line_event e, struct str line, struct buf
 void auth_end(struct session *s); /* gives up what is under way */
 /* What EHLO says of it: lines, each after a "\n". */
 void auth_keywords(const struct session *s, struct buf *to);
+bool auth_is_offered(const struct session *s);
 bool auth_is_missing(const struct session *s);                   /* and mail is not taken without */
 void auth_refusal_line(const struct session *s, struct buf *to); /* for a log line */
 
