@@ -189,19 +189,25 @@ static int need_account(const struct user_command *u)
 
 /* ---- verbs ---- */
 
-static int add_both(struct user_command *u, const struct credential *c)
+/* enabled = false: without a password. Then what an account of this name had long ago goes, too. */
+static int store_credential(const struct user_command *u, const struct credential *c)
+{
+    if (c->enabled)
+        return credentials_set(u->credentials, &u->address, c);
+    int error = credentials_remove(u->credentials, &u->address);
+
+    return error == -ENOENT ? 0 : error;
+}
+
+static int store_account(const struct user_command *u, const struct credential *c)
 {
     int error = accounts_begin(u->accounts);
 
     if (error == 0)
         error = accounts_add(u->accounts, &u->address);
-    if (error == 0 && c->enabled)
-        error = credentials_set(u->credentials, &u->address, c);
-    else if (error == 0) /* what an account of this name had long ago */
-        error = credentials_remove(u->credentials, &u->address);
-    if (error == 0 || (error == -ENOENT && !c->enabled))
-        error = accounts_commit(u->accounts);
-    return error;
+    if (error == 0)
+        error = store_credential(u, c);
+    return error == 0 ? accounts_commit(u->accounts) : error;
 }
 
 static int make_credential(const struct user_command *u, bool may_be_none, struct credential *ret)
@@ -229,7 +235,7 @@ static int add(struct user_command *u)
     int code = make_credential(u, true, &c);
 
     if (code == EX_OK)
-        code = user_failed(u, add_both(u, &c));
+        code = user_failed(u, store_account(u, &c));
     if (code == EX_OK)
         print_done(u,
                    c.enabled ? "added; mail for it is taken from now on"
@@ -302,26 +308,29 @@ static int rm(struct user_command *u)
     return user_failed(u, error);
 }
 
-static int alias(struct user_command *u)
+static int add_aliases(struct user_command *u)
 {
     struct address further;
-    const char *account = u->text;
-    int code = need_account(u), error = accounts_begin(u->accounts);
+    int code = user_failed(u, accounts_begin(u->accounts));
 
-    if (code == EX_OK)
-        code = user_failed(u, error);
     for (int i = 2; code == EX_OK && i < u->line->argument_count; i++) {
         code = read_address(u, u->line->arguments[i], true, &further);
         if (code == EX_OK)
             code = user_failed(u, accounts_add_alias(u->accounts, &u->address, &further));
     }
-    if (code == EX_OK)
-        code = user_failed(u, accounts_commit(u->accounts));
-    for (int i = 2; code == EX_OK && i < u->line->argument_count; i++) {
-        struct str done = arena_printf(&u->arena, "leads to %s", account);
+    return code == EX_OK ? user_failed(u, accounts_commit(u->accounts)) : code;
+}
 
+static int alias(struct user_command *u)
+{
+    const char *done = arena_c(&u->arena, arena_printf(&u->arena, "leads to %s", u->text));
+    int code = need_account(u);
+
+    if (code == EX_OK)
+        code = add_aliases(u);
+    for (int i = 2; code == EX_OK && i < u->line->argument_count; i++) {
         u->text = u->line->arguments[i];
-        print_done(u, arena_c(&u->arena, done), NULL);
+        print_done(u, done, NULL);
     }
     return code;
 }

@@ -18,7 +18,7 @@ struct user_command {
 
 /* EX_OK, or what is wrong with the accounts was printed. */
 int user_failed(const struct user_command *u, int error);
-/* NULL, or why mail for this new address would not be taken; in the arena. */
+/* NULL, or why mail for this new address would not be taken (in the arena) and the exit code. */
 const char *user_domain_problem(struct user_command *u, const struct address *address,
                                 int *ret_code);
 

@@ -75,7 +75,7 @@ static const char *seen_problem(struct import *i, struct arena *a, const struct 
     size_t before = (size_t)(uintptr_t)map_get(i->seen, str_c(key));
 
     if (before > 0)
-        return arena_c(a, arena_printf(a, "%s stands in line %zu already", key, before));
+        return arena_c(a, arena_printf(a, "%s is in line %zu already", key, before));
     map_put(i->seen, str_c(key), (void *)(uintptr_t)i->line_number);
     return NULL;
 }
@@ -194,6 +194,8 @@ static int store(struct import *i)
     if (error < 0)
         return user_failed(u, error);
     each_line(i, make);
+    if (i->shown_us > 0 && i->done < i->total)
+        fputc('\n', stderr);
     if (interrupted || i->problems > 0)
         return fail(u->line, EX_TEMPFAIL, "%s: nothing was imported", i->file);
     error = credentials_commit(u->credentials);

@@ -107,18 +107,29 @@ static const struct scheme *find_scheme(struct str name)
 
 /* ---- a line ---- */
 
+/* It is shown as it was written only when nothing in it can hurt a terminal. */
+static bool is_scheme_name(struct str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (!char_is_alpha(name.p[i]) && !char_is_digit(name.p[i]) &&
+            (name.p[i] == '\0' || !strchr("-._", name.p[i])))
+            return false;
+    return name.n <= SCHEME_BYTES_MAX;
+}
+
 static const char *unknown_scheme(struct str name, struct arena *a)
 {
-    struct buf known = buf_init(512);
+    struct buf text = buf_init(512);
+    if (is_scheme_name(name))
+        buf_printf(&text, "{%.*s} is not known here; known are", STR_ARG(name));
+    else
+        buf_add_c(&text, "that is no scheme; known are");
     for (size_t i = 0; i < countof(schemes); i++)
-        buf_printf(&known, " {%s}", schemes[i].name);
-    struct str text =
-        name.n > SCHEME_BYTES_MAX
-            ? arena_printf(a, "no scheme is that long; known are%s", buf_c(&known))
-            : arena_printf(a, "{%.*s} is not known here; known are%s; others need a new password",
-                           STR_ARG(name), buf_c(&known));
-    buf_free(&known);
-    return arena_c(a, text);
+        buf_printf(&text, " {%s}", schemes[i].name);
+    buf_add_c(&text, "; others need a new password");
+    const char *problem = arena_c(a, buf_str(&text));
+    buf_free(&text);
+    return problem;
 }
 
 static const char *take_password(struct str field, struct arena *a, struct passwd_line *ret)
@@ -130,7 +141,7 @@ static const char *take_password(struct str field, struct arena *a, struct passw
     if (named) {
         field = str_skip(field, 1);
         if (str_find(field, '}') == field.n)
-            return "there is no } behind the scheme; a password begins as in {BLF-CRYPT}$2y$…";
+            return "there is no } behind the scheme; a password begins as in {BLF-CRYPT}$2y$...";
         struct str name = str_cut(&field, '}');
         scheme = find_scheme(name);
         if (!scheme)

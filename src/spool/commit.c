@@ -93,6 +93,7 @@ static int write_tally(struct spool *s)
     bind_u64(st, 4, t->recipient_count);
     bind_u64(st, 5, t->held_count);
     bind_u64(st, 6, t->destination_count);
+    bind_u64(st, 7, t->content_bytes);
     return db_run(st);
 }
 
@@ -109,6 +110,15 @@ static int write_rows(struct spool *s)
     return r == 0 ? write_tally(s) : r;
 }
 
+static int sync_rows(struct spool *s)
+{
+    uint64_t began_us = clock_monotonic_us(s->o.clock);
+    int r = db_run(db_use(&s->db, SQL_COMMIT));
+
+    s->commit_us = clock_monotonic_us(s->o.clock) - began_us;
+    return r;
+}
+
 /* One try, from the rows on. It can be made again after a failure: all it changed was rolled back. */
 static int transaction(struct spool *s)
 {
@@ -120,7 +130,7 @@ static int transaction(struct spool *s)
     if (r == 0)
         r = write_rows(s);
     if (r == 0)
-        r = db_run(db_use(&s->db, SQL_COMMIT));
+        r = sync_rows(s);
     s->reading = false;
     if (r == 0)
         return 0;
@@ -139,9 +149,9 @@ static bool try_again(struct spool *s, int error)
 
 /* After 0 the batch survives anything. The order is the point:
  *   1 bytes of small messages are in their segments, and synced (a large file was synced before
- *     it was added)
+ *     it was added), if there are too many to go with the rows
  *   2 the names of new segments and of large files are synced
- *   3 rows, and with them the counts of the segments: one transaction, COMMIT syncs the log
+ *   3 rows, bytes in rows, and the counts of the segments: one transaction, COMMIT syncs the log
  *   4 only now the caller may answer, and what no row names any more may be used again */
 static int make_durable(struct spool *s)
 {

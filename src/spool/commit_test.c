@@ -249,12 +249,13 @@ static void expect_all(struct story *y)
 }
 
 /* True: the fault came. */
-static bool tell_with_fault(unsigned fail_at, bool from_then_on, int error)
+static bool tell_with_fault(unsigned fail_at, bool from_then_on, int error, uint32_t row_bytes_max)
 {
     struct story y = {0};
     struct test_spool *t = &y.t;
 
     test_setup(t);
+    t->options.row_bytes_max = row_bytes_max;
     assert_int_equal(loop_new(&clock_system, &y.loop), 0);
     t->options.disk = &fault_disk;
     fault.calls = 0;
@@ -278,7 +279,7 @@ static bool tell_with_fault(unsigned fail_at, bool from_then_on, int error)
     return came;
 }
 
-static void test_every_step(void **state)
+static void every_step(uint32_t row_bytes_max)
 {
     static const int errors[] = {-EIO, -ENOSPC};
     unsigned n;
@@ -287,10 +288,22 @@ static void test_every_step(void **state)
         large_bytes[i] = (char)(i * 7 >> 2);
     for (size_t e = 0; e < countof(errors); e++)
         for (int from_then_on = 0; from_then_on < 2; from_then_on++) {
-            for (n = 1; tell_with_fault(n, from_then_on, errors[e]); n++)
+            for (n = 1; tell_with_fault(n, from_then_on, errors[e], row_bytes_max); n++)
                 assert_true(n < 1000);
-            assert_true(n > 20);
+            assert_true(n > (row_bytes_max == 1 ? 20 : 10));
         }
+}
+
+static void test_every_step(void **state)
+{
+    every_step(1);
+}
+
+/* All content is in rows, or that of some batches. */
+static void test_every_step_with_rows(void **state)
+{
+    every_step(0);
+    every_step(12);
 }
 
 /* ---- a full disk ---- */
@@ -426,9 +439,9 @@ static void test_sync_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_step),    cmocka_unit_test(test_reserve_saves),
-        cmocka_unit_test(test_full_for_good), cmocka_unit_test(test_no_segment),
-        cmocka_unit_test(test_sync_failures),
+        cmocka_unit_test(test_every_step),    cmocka_unit_test(test_every_step_with_rows),
+        cmocka_unit_test(test_reserve_saves), cmocka_unit_test(test_full_for_good),
+        cmocka_unit_test(test_no_segment),    cmocka_unit_test(test_sync_failures),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

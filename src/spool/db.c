@@ -44,6 +44,10 @@ static const char *const schema[] = {
     "ALTER TABLE recipient ADD COLUMN notify INT;"
     "ALTER TABLE recipient ADD COLUMN orcpt BLOB;"
     "PRAGMA user_version = 2;",
+    /* message.segment NULL: the bytes are a file of their own; 0: a row of `content`. */
+    "CREATE TABLE content (key INTEGER PRIMARY KEY, crc INT, bytes BLOB);"
+    "ALTER TABLE tally ADD COLUMN content_bytes INT DEFAULT 0;"
+    "PRAGMA user_version = 3;",
 };
 
 enum { SCHEMA_VERSION = countof(schema), BUSY_MS = 5000 };
@@ -72,10 +76,10 @@ static const char *const sql_table[SQL_COUNT] = {
     [SQL_ROLLBACK] = "ROLLBACK",
 
     [SQL_TALLY] = "SELECT last_key, last_destination, message_count, recipient_count, held_count,"
-                  " destination_count FROM tally WHERE one = 1",
+                  " destination_count, content_bytes FROM tally WHERE one = 1",
     [SQL_SET_TALLY] = "UPDATE tally SET last_key = ?1, last_destination = ?2, message_count = ?3,"
-                      " recipient_count = ?4, held_count = ?5, destination_count = ?6"
-                      " WHERE one = 1",
+                      " recipient_count = ?4, held_count = ?5, destination_count = ?6,"
+                      " content_bytes = ?7 WHERE one = 1",
     [SQL_FACT] = "SELECT value FROM fact WHERE name = ?1",
     [SQL_SET_FACT] = "INSERT OR REPLACE INTO fact VALUES (?1, ?2)",
 
@@ -88,9 +92,12 @@ static const char *const sql_table[SQL_COUNT] = {
     [SQL_MESSAGE] = "SELECT sender, client, prefix, received_us, expires_us, size, body_8bit,"
                     " segment, ret, envid FROM message WHERE key = ?1",
     [SQL_MESSAGE_PLACE] = "SELECT segment, offset, size FROM message WHERE key = ?1",
-    [SQL_EMPTY_MESSAGE] = "SELECT segment FROM message WHERE key = ?1"
+    [SQL_EMPTY_MESSAGE] = "SELECT segment, size FROM message WHERE key = ?1"
                           " AND NOT EXISTS (SELECT 1 FROM recipient WHERE key = ?1)",
     [SQL_DROP_MESSAGE] = "DELETE FROM message WHERE key = ?1",
+    [SQL_ADD_CONTENT] = "INSERT INTO content VALUES (?1, ?2, ?3)",
+    [SQL_CONTENT] = "SELECT crc, bytes FROM content WHERE key = ?1",
+    [SQL_DROP_CONTENT] = "DELETE FROM content WHERE key = ?1",
 
     [SQL_ADD_RECIPIENT] = "INSERT INTO recipient VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9,"
                           " NULL, ?10, ?11, ?12)",
@@ -246,6 +253,9 @@ static int prepare_all(struct db *db)
 int db_open(int dir_fd, const char *vfs, struct db *ret)
 {
     *ret = (struct db){0};
+    /* Nobody asks how much it has allocated, and counting takes a lock each time; only before
+     * the first database of a process. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int r = open_below(dir_fd, vfs, &ret->handle);
 
     if (r == 0)

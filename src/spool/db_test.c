@@ -93,7 +93,9 @@ static void test_later_version(void **state)
 /* What the first version wrote is read by this one: never warned of, because too old for it. */
 static void test_earlier_version(void **state)
 {
-    static const char back[] = "DELETE FROM recipient WHERE number > 1;"
+    static const char back[] = "DROP TABLE content;"
+                               "ALTER TABLE tally DROP COLUMN content_bytes;"
+                               "DELETE FROM recipient WHERE number > 1;"
                                "ALTER TABLE recipient DROP COLUMN orcpt;"
                                "ALTER TABLE recipient DROP COLUMN notify;"
                                "ALTER TABLE recipient DROP COLUMN expires_us;"

@@ -2,7 +2,8 @@
  *
  *   spool_begin -> HELD (bytes in memory) --more than fits--> FILED (bytes in large/new-N)
  *   FILED --spool_sync--> the thread syncs the file --> SYNCED --spool_write--> FILED
- *   HELD or SYNCED --spool_add--> in the batch; a file has got its name, large/KEY
+ *   HELD or SYNCED --spool_add--> in the batch: bytes in memory that will be a row, or in a
+ *   segment, or in a file that has got its name, large/KEY
  *
  * A file that loses its entry (spool_abort, a crash) is unlinked, or swept at the next start. */
 // SPDX-License-Identifier: ISC
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/codec.h"
 #include "mail/trace.h"
 #include "spool/internal.h"
 
@@ -19,6 +21,7 @@ enum {
     /* Of a large file, as it arrives: then the sync is short. Also, how often room is looked at. */
     WRITE_BACK_BYTES = 1024 * 1024,
     PREFIX_BYTES_MAX = 256 * 1024,
+    ROW_COMMIT_US_MAX = 15 * 1000,
 };
 
 enum sync_state { NOT_SYNCED, SYNCING, SYNCED };
@@ -44,7 +47,7 @@ struct spool_entry {
     struct spool_terms terms; /* from spool_add on */
     struct str prefix;
     uint64_t key, received_us;
-    struct segment_place place;
+    struct place place;
 };
 
 static void new_name(char name[LARGE_NAME_BYTES], uint64_t number)
@@ -259,7 +262,7 @@ static int name_file(struct spool_entry *e)
     s->batch.large_names_changed = true;
     s->o.disk->close(s->o.disk, e->fd);
     e->fd = -1;
-    e->place = (struct segment_place){0};
+    e->place = (struct place){.kind = IN_FILE};
     return 0;
 }
 
@@ -273,6 +276,53 @@ static int put_prefix(struct spool_entry *e, struct str prefix)
     int r = b.full ? -EMSGSIZE : 0;
     buf_free(&b);
     return r;
+}
+
+/* ---- the bytes of small messages: with the rows, or in a segment ---- */
+
+/* Bytes in the transaction need no sync of their own, but are written twice, into the log and into
+ * the database. So a few of them, more the longer a sync takes; and no heap of them that stays. */
+static bool fits_into_rows(const struct spool *s, uint64_t bytes)
+{
+    uint64_t few = s->o.row_bytes_max;
+    uint64_t more = few * MIN_OF(s->commit_us, ROW_COMMIT_US_MAX) / 1000; /* as many each ms */
+
+    bytes += s->batch.row_bytes;
+    return bytes <= few + more && s->tally.content_bytes + bytes <= ROW_BYTES_KEPT;
+}
+
+static int move_to_segment(struct spool_entry *e)
+{
+    int r = segments_append(e->spool->segments, e->key, buf_str(&e->held), &e->place.segment);
+
+    if (r < 0)
+        return r;
+    e->place.kind = IN_SEGMENT;
+    buf_free(&e->held);
+    return 0;
+}
+
+/* What has joined the batch before. On a disk without room for another segment it stays a row. */
+static void empty_rows(struct spool *s)
+{
+    for (const struct operation *o = s->batch.first; o; o = o->next)
+        if (o->entry && o->entry->place.kind == IN_ROW)
+            (void)move_to_segment(o->entry);
+    s->batch.to_segments = true;
+}
+
+static int place_bytes(struct spool_entry *e)
+{
+    struct batch *b = &e->spool->batch;
+
+    e->place.kind = IN_ROW;
+    if (!b->to_segments && fits_into_rows(e->spool, e->held.n)) {
+        b->row_bytes += e->held.n;
+        return 0;
+    }
+    if (!b->to_segments)
+        empty_rows(e->spool);
+    return move_to_segment(e);
 }
 
 static int entry_place(struct spool_entry *e, struct str prefix)
@@ -290,9 +340,7 @@ static int entry_place(struct spool_entry *e, struct str prefix)
         return r;
     if (e->fd >= 0)
         return name_file(e);
-    r = segments_append(s->segments, e->key, buf_str(&e->held), &e->place);
-    buf_free(&e->held);
-    return r;
+    return place_bytes(e);
 }
 
 int spool_add(struct spool_entry **m, struct str prefix, const struct spool_terms *t,
@@ -327,12 +375,12 @@ static int add_message(struct spool *s, const struct spool_entry *e)
     sqlite3_stmt *st = db_use(&s->db, SQL_ADD_MESSAGE);
 
     bind_u64(st, 1, e->key);
-    if (e->place.number) {
-        bind_u64(st, 2, e->place.number);
-        bind_u64(st, 3, e->place.offset);
-    } else {
+    if (e->place.kind == IN_FILE) {
         bind_null(st, 2);
         bind_null(st, 3);
+    } else { /* a row is in segment 0 */
+        bind_u64(st, 2, e->place.segment.number);
+        bind_u64(st, 3, e->place.segment.offset);
     }
     bind_u64(st, 4, e->size);
     bind_u64(st, 5, e->received_us);
@@ -343,6 +391,17 @@ static int add_message(struct spool *s, const struct spool_entry *e)
     bind_str(st, 10, e->prefix);
     bind_u64(st, 11, e->envelope.ret);
     bind_if_any(st, 12, e->envelope.envid);
+    return db_run(st);
+}
+
+static int add_content(struct spool *s, const struct spool_entry *e)
+{
+    sqlite3_stmt *st = db_use(&s->db, SQL_ADD_CONTENT);
+
+    bind_u64(st, 1, e->key);
+    bind_u64(st, 2, crc32c(0, e->held.p, e->held.n));
+    bind_str(st, 3, str_n(e->held.p, e->held.n));
+    s->batch.tally.content_bytes += e->held.n;
     return db_run(st);
 }
 
@@ -398,6 +457,8 @@ int entry_apply(struct spool *s, const struct operation *o)
     uint32_t count = (uint32_t)e->envelope.recipient_count;
     int r = add_message(s, e);
 
+    if (r == 0 && e->place.kind == IN_ROW)
+        r = add_content(s, e);
     for (uint32_t number = 1; r == 0 && number <= count; number++)
         r = add_recipient(s, e, number);
     s->batch.tally.message_count++;

@@ -23,6 +23,8 @@ enum {
     DESTINATION_CACHED_BYTES_MAX = 64,
     DESTINATIONS_KEPT = 10000,           /* more, and the idle ones are forgotten */
     CHECKPOINT_PAGES = 4096,             /* 16 MiB of log */
+    ROW_BYTES_MAX = 64 * 1024,           /* of content in the transaction of a quick commit */
+    ROW_BYTES_KEPT = 256 * 1024 * 1024,  /* of all rows: the database never shrinks */
     EVENTS_BYTES_MAX = 16 * 1024 * 1024, /* of one batch */
 };
 
@@ -30,6 +32,13 @@ enum {
 struct tally {
     uint64_t last_key, last_destination;
     uint64_t message_count, recipient_count, held_count, destination_count;
+    uint64_t content_bytes; /* of all rows of `content` */
+};
+
+/* Where the bytes of a message are. */
+struct place {
+    enum { IN_FILE, IN_ROW, IN_SEGMENT } kind;
+    struct segment_place segment;
 };
 
 /* One call of the public interface, kept until the commit: so an attempt that found the disk
@@ -59,6 +68,8 @@ struct batch {
     struct operation *first, **end;
     struct buf events;
     bool large_names_changed;
+    uint64_t row_bytes; /* of content that goes with the rows */
+    bool to_segments;   /* there is too much of it */
     /* made anew by each attempt */
     struct tally tally;
     struct arena attempt;
@@ -84,6 +95,7 @@ struct spool {
     struct segments *segments;
     struct tally tally; /* as committed */
     uint64_t last_key;  /* the last given out */
+    uint64_t commit_us; /* how long the last COMMIT took */
     struct batch batch;
     struct cached_destination *destinations; /* DESTINATION_CACHE_COUNT, then one for long names */
     uint64_t idle_after, pull_back_after;    /* destinations: how far the walks have come */
@@ -99,6 +111,9 @@ uint64_t spool_next_key(struct spool *s);
 bool spool_release_reserve(struct spool *s); /* true: there is room now that was not there */
 bool spool_above_floor(struct spool *s);
 int spool_read_begin(struct spool *s); /* before each query: the snapshot, or an error */
+
+/* query.c */
+struct place column_place(sqlite3_stmt *st, int at); /* of message.segment; without the offset */
 
 /* entry.c */
 int entry_apply(struct spool *s, const struct operation *o);

@@ -111,6 +111,34 @@ static int change_state(struct spool *s, const struct operation *o,
     return store_state(s, o, &state);
 }
 
+static void drop_file(struct spool *s, uint64_t key)
+{
+    struct gone_file *gone = arena_alloc(&s->batch.attempt, sizeof(*gone));
+
+    *gone = (struct gone_file){.next = s->batch.gone, .key = key};
+    s->batch.gone = gone;
+}
+
+static int drop_row(struct spool *s, uint64_t key, uint64_t size)
+{
+    sqlite3_stmt *st = db_use(&s->db, SQL_DROP_CONTENT);
+
+    s->batch.tally.content_bytes -= size;
+    bind_u64(st, 1, key);
+    return db_run(st);
+}
+
+static int drop_content(struct spool *s, uint64_t key, struct place place, uint64_t size)
+{
+    if (place.kind == IN_ROW)
+        return drop_row(s, key, size);
+    if (place.kind == IN_SEGMENT)
+        segments_message_ended(s->segments, place.segment.number);
+    else
+        drop_file(s, key);
+    return 0;
+}
+
 static int drop_message(struct spool *s, uint64_t key)
 {
     sqlite3_stmt *st = db_use(&s->db, SQL_EMPTY_MESSAGE);
@@ -119,15 +147,12 @@ static int drop_message(struct spool *s, uint64_t key)
     int r = db_row(st);
     if (r != 1)
         return r;
-    uint32_t segment = (uint32_t)column_u64(st, 0);
+    struct place place = column_place(st, 0);
+    uint64_t size = column_u64(st, 1);
     db_end(st);
-    if (segment) {
-        segments_message_ended(s->segments, segment);
-    } else {
-        struct gone_file *gone = arena_alloc(&s->batch.attempt, sizeof(*gone));
-        *gone = (struct gone_file){.next = s->batch.gone, .key = key};
-        s->batch.gone = gone;
-    }
+    r = drop_content(s, key, place, size);
+    if (r < 0)
+        return r;
     s->batch.tally.message_count--;
     st = db_use(&s->db, SQL_DROP_MESSAGE);
     bind_u64(st, 1, key);

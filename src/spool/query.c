@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/codec.h"
 #include "spool/internal.h"
 
 enum { TOO_LOW_MAX = 1000 }; /* bounds corrected for one question */
@@ -309,7 +310,7 @@ int spool_message(struct spool *s, uint64_t key, struct arena *a, struct spool_m
         .expires_us = column_u64(st, 4),
         .size = column_u64(st, 5),
         .body_8bit = column_u64(st, 6) != 0,
-        .in_file = sqlite3_column_type(st, 7) == SQLITE_NULL,
+        .in_file = column_place(st, 7).kind == IN_FILE,
         .ret = (enum notify_return)column_u64(st, 8),
         .envid = column_str(st, 9, a),
     };
@@ -317,8 +318,16 @@ int spool_message(struct spool *s, uint64_t key, struct arena *a, struct spool_m
     return 0;
 }
 
-/* place.number 0: a file of its own. */
-static int find_content(struct spool *s, uint64_t key, struct segment_place *place, uint64_t *size)
+struct place column_place(sqlite3_stmt *st, int at)
+{
+    struct place p = {.segment.number = (uint32_t)column_u64(st, at)};
+
+    if (sqlite3_column_type(st, at) != SQLITE_NULL)
+        p.kind = p.segment.number ? IN_SEGMENT : IN_ROW;
+    return p;
+}
+
+static int find_content(struct spool *s, uint64_t key, struct place *place, uint64_t *size)
 {
     int r = spool_read_begin(s);
 
@@ -329,40 +338,54 @@ static int find_content(struct spool *s, uint64_t key, struct segment_place *pla
     r = db_row(st);
     if (r != 1)
         return r < 0 ? r : -ENOENT;
-    *place = (struct segment_place){
-        .number = (uint32_t)column_u64(st, 0),
-        .offset = column_u64(st, 1),
-    };
+    *place = column_place(st, 0);
+    place->segment.offset = column_u64(st, 1);
     *size = column_u64(st, 2);
     db_end(st);
     return 0;
 }
 
+static int read_row(struct spool *s, uint64_t key, uint64_t size, struct arena *a, struct str *ret)
+{
+    sqlite3_stmt *st = db_use(&s->db, SQL_CONTENT);
+
+    bind_u64(st, 1, key);
+    int r = db_row(st);
+    if (r != 1)
+        return r < 0 ? r : -EBADMSG;
+    uint32_t crc = (uint32_t)column_u64(st, 0);
+    *ret = column_str(st, 1, a);
+    db_end(st);
+    return ret->n == size && crc == crc32c(0, ret->p, ret->n) ? 0 : -EBADMSG;
+}
+
 int spool_content(struct spool *s, uint64_t key, struct arena *a, struct str *ret)
 {
-    struct segment_place place;
+    struct place place;
     uint64_t size;
     int r = find_content(s, key, &place, &size);
 
     if (r < 0)
         return r;
-    if (!place.number)
+    if (place.kind == IN_FILE)
         return -EINVAL;
-    return segments_read(s->segments, place, key, size, a, ret);
+    if (place.kind == IN_ROW)
+        return read_row(s, key, size, a, ret);
+    return segments_read(s->segments, place.segment, key, size, a, ret);
 }
 
 int spool_content_fd(struct spool *s, uint64_t key, int *ret_fd)
 {
     const struct disk *d = s->o.disk;
     char name[LARGE_NAME_BYTES];
-    struct segment_place place;
+    struct place place;
     struct stat st;
     uint64_t size;
     int r = find_content(s, key, &place, &size);
 
     if (r < 0)
         return r;
-    if (place.number)
+    if (place.kind != IN_FILE)
         return -EINVAL;
     large_name(name, key);
     int fd = d->open(d, s->large_fd, name, O_RDONLY, 0);

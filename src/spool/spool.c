@@ -189,6 +189,7 @@ static int load_tally(struct spool *s)
         .recipient_count = column_u64(st, 3),
         .held_count = column_u64(st, 4),
         .destination_count = column_u64(st, 5),
+        .content_bytes = column_u64(st, 6),
     };
     s->last_key = s->tally.last_key;
     db_end(st);
@@ -217,7 +218,7 @@ static bool is_named(struct spool *s, const char *name)
     sqlite3_stmt *st = db_use(&s->db, SQL_MESSAGE_PLACE);
     bind_u64(st, 1, key);
     int r = db_row(st);
-    bool in_file = r == 1 && sqlite3_column_type(st, 0) == SQLITE_NULL;
+    bool in_file = r == 1 && column_place(st, 0).kind == IN_FILE;
     db_end(st);
     return in_file || r < 0; /* what cannot be asked is kept */
 }
@@ -302,6 +303,7 @@ int spool_open(int dir_fd, const struct spool_options *o, struct spool **ret)
     s->o = *o;
     s->o.segment_bytes = o->segment_bytes ? o->segment_bytes : SEGMENT_BYTES;
     s->o.checkpoint_pages = o->checkpoint_pages ? o->checkpoint_pages : CHECKPOINT_PAGES;
+    s->o.row_bytes_max = o->row_bytes_max ? o->row_bytes_max : ROW_BYTES_MAX;
     s->dir_fd = dir_fd;
     s->segments_fd = s->large_fd = -1;
     s->destinations = mem_new((DESTINATION_CACHE_COUNT + 1) * sizeof(*s->destinations));

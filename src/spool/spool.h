@@ -29,11 +29,12 @@ struct spool_options {
     const char *sqlite_vfs;    /* whose files queue.db is made of; NULL: the system's */
     uint32_t segment_bytes;    /* a multiple of 4 KiB, from 68 KiB on; 0: SEGMENT_BYTES */
     uint32_t checkpoint_pages; /* the log is copied when it is longer; 0: CHECKPOINT_PAGES */
+    uint32_t row_bytes_max;    /* see docs/design/0025-one-sync.md; 0: ROW_BYTES_MAX */
 };
 
 enum {
     SPOOL_INLINE_BYTES_MAX = 64 * 1024
-}; /* up to here in a segment, above in a file of its own */
+}; /* up to here in a segment or a row, above in a file of its own */
 
 /* dir_fd must stay open as long as the spool. Afterwards the process may make dir_fd its root and
  * lock itself up: nothing outside dir_fd is needed. Threads start when they are first wanted. */
@@ -101,7 +102,8 @@ int spool_fact_set(struct spool *s, const char *name, struct str value);
 bool spool_fact(struct spool *s, const char *name, struct buf *ret);
 
 bool spool_dirty(const struct spool *s); /* is there something to commit? */
-int spool_commit(struct spool *s); /* the order: segment bytes → their sync → rows → COMMIT */
+/* The order: segment bytes → their sync → rows, with the bytes of a small batch → COMMIT. */
+int spool_commit(struct spool *s);
 /* Starts a checkpoint in a thread of its own when the log has grown (spool_commit looks, too) and
  * forgets destinations that have long had nothing to do; call now and then. */
 void spool_checkpoint(struct spool *s);

@@ -80,7 +80,8 @@ static inline void test_setup(struct test_spool *t)
         .clock = {.clock = {.now_us = test_now, .monotonic_us = test_monotonic},
                   .now_us = TEST_START_US,
                   .monotonic_us = 1},
-        .options = {.disk = &disk_system, .reserve_bytes = 64 * KIB},
+        /* Content goes to segments, but where a test is about rows. */
+        .options = {.disk = &disk_system, .reserve_bytes = 64 * KIB, .row_bytes_max = 1},
     };
     t->options.clock = &t->clock.clock;
     test_folder(t->path, &t->dir_fd);

@@ -17,6 +17,7 @@
 enum {
     SEGMENT_BYTES_HERE = 72 * 1024, /* so that segments fill up and are used again */
     CHECKPOINT_PAGES_HERE = 60,
+    ROW_BYTES_HERE = 3000, /* so that some batches are rows, others segments */
     LETTER_BYTES_MAX = 200 * 1024,
     PIECE_BYTES = 48 * 1024,
     GIVEN_MAX = 4096,
@@ -597,6 +598,7 @@ static void prepare(struct queue *q)
     q->spool_options.sqlite_vfs = recorder_vfs();
     q->spool_options.segment_bytes = SEGMENT_BYTES_HERE;
     q->spool_options.checkpoint_pages = CHECKPOINT_PAGES_HERE;
+    q->spool_options.row_bytes_max = ROW_BYTES_HERE;
 }
 
 static void give_up(struct queue *q, int error)

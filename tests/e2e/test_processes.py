@@ -220,6 +220,28 @@ def test_as_root_without_its_users_it_says_how_to_make_them():
     shutil.rmtree(t.folder)
 
 
+def can_open(user, path):
+    command = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "cat", path]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+@ROOT_ONLY
+def test_as_root_only_logind_can_read_what_logins_are_checked_with(users):
+    with Troika(as_root=True) as t:
+        secrets = t.state + "/credentials/credentials.db"
+        t.run("user", "passwd", "alice@example.test", "--password-stdin", input="a very tasty soup")
+        assert can_open("root", secrets) and can_open("_troika-router", t.state + "/accounts/accounts.db")
+        for user in {*USERS, "nobody"} - {"_troika-logind"}:
+            assert not can_open(user, secrets), user
+        for path in (t.state + "/credentials", secrets):
+            owner = pwd.getpwuid(os.stat(path).st_uid).pw_name
+            assert os.stat(path).st_mode & 0o077 == 0 and owner in ("root", "_troika-logind"), path
+        t.run("user", "rm", "alice@example.test")  # by root, while the router reads
+        t.run("user", "add", "carol@example.test")
+        t.send(to="carol@example.test")
+        t.wait_mails("carol")
+
+
 @ROOT_ONLY
 def test_as_root_every_role_has_its_own_uid(users):
     with Sink() as far, NameServer({"test": "far-host A 127.0.0.1\n"}) as names:

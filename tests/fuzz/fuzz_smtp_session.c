@@ -11,7 +11,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { STRICT = 1, OWN_CLIENT = 2, SMALL = 4, FEW_ERRORS = 8, FEW_HOPS = 16, NAMED = 32 };
+enum {
+    STRICT = 1,
+    OWN_CLIENT = 2,
+    SMALL = 4,
+    FEW_ERRORS = 8,
+    FEW_HOPS = 16,
+    NAMED = 32,
+    LOGINS = 64,
+    TLS = 128
+};
 
 static void settings_apply(struct config *c, uint8_t settings)
 {
@@ -44,7 +53,12 @@ static void play(struct str in, size_t chunk, uint8_t settings, struct buf *told
 
     fake_init(&f);
     settings_apply(&f.config, settings);
+    f.listen.auth = settings & LOGINS ? STR("required") : STR("off");
+    f.listen.plain_auth = f.listen.old_auth_line = settings & FEW_HOPS;
     fake_connect(&f, STR("192.0.2.1"), settings & OWN_CLIENT, told);
+    f.session->secure = settings & TLS;
+    session_identified(f.session, settings & TLS ? STR("0123456789abcdef") : STR_NONE,
+                       settings & TLS ? STR("bob@local.example") : STR_NONE);
     session_named(f.session, str_sub(in, 0, 300), STR_NONE, told); /* whatever it may be */
     for (size_t at = 0; at < in.n; at += chunk) {
         fake_feed(&f, str_sub(in, at, at + chunk), told);

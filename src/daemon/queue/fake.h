@@ -222,6 +222,7 @@ static void queue_begin(struct world *w)
     w->q = queue_new(&w->worker);
     w->q->give_up = fake_give_up;
     w->q->spool_options.disk = &w->disk;
+    w->q->spool_options.row_bytes_max = 1; /* content goes through that disk */
     if (w->prepare != NULL)
         w->prepare(w->q);
     queue_config(w->q, fake_config(1));
