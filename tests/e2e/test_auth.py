@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import pytest
+from peers import Postfix
 from troika import Dialogue, Troika, free_port, wait_for
 
 PASSWORD = "correct horse 7"
@@ -157,6 +158,17 @@ def test_net_smtp(submission):
         pytest.skip("Net::SMTP logs in by Authen::SASL, which is not here")
     subprocess.run(["perl", "-e", script, str(submission.submit), PASSWORD], check=True, timeout=60)
     check_arrived(submission)
+
+
+def test_postfix_relays_with_a_login(submission):
+    """A Postfix that has an account here sends what its users give it."""
+    submission.run("user", "add", "postfix@example.test", "--password-stdin", input="let-me-relay-4711", check=False)
+    with Postfix(submission.submit, login="postfix@example.test:let-me-relay-4711") as postfix:
+        with smtplib.SMTP("127.0.0.1", postfix.port, timeout=60) as s:
+            s.sendmail("alice@postfix.test", ["bob@example.test"], TEXT)
+        mails = submission.arrived()
+    assert len(mails) == 1 and b"with ESMTPA" in mails[0], mails
+    assert "login=postfix@example.test" in submission.log()
 
 
 # ---- by hand ----

@@ -3,7 +3,7 @@
  *
  * A step that changes nothing but the answer is not followed further: what could come after it
  * comes after the shorter sequence too. The name of the client multiplies what can happen, so with
- * it sequences are shorter. */
+ * it, and with logins, sequences are shorter. */
 // SPDX-License-Identifier: ISC
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #include "daemon/smtpd/fake_world.h"
 #include "daemon/smtpd/state.h"
 
-enum { EVENTS_MAX = 10, EVENTS_MAX_NAMED = 8 };
+enum { EVENTS_MAX = 10, EVENTS_MAX_NAMED = 8, EVENTS_MAX_LOGIN = 8 };
 
 /* ---- events: what the client says ---- */
 
@@ -54,6 +54,18 @@ static void rset(struct fake_world *f, struct buf *out)
 {
     says(f, "RSET\r\n", out);
 }
+static void auth(struct fake_world *f, struct buf *out)
+{
+    says(f, "AUTH LOGIN\r\n", out);
+}
+static void open_word(struct fake_world *f, struct buf *out)
+{
+    says(f, "b3Blbg==\r\n", out);
+}
+static void star(struct fake_world *f, struct buf *out)
+{
+    says(f, "*\r\n", out);
+}
 static void quit(struct fake_world *f, struct buf *out)
 {
     says(f, "QUIT\r\n", out);
@@ -71,7 +83,11 @@ static void answer_no(struct fake_world *f, struct buf *out)
 {
     struct status st = reply_status(REPLY_NO_SUCH_USER, STR("alice"));
 
-    if (f->asked) {
+    if (f->login_asked) {
+        st = reply_status(REPLY_LOGIN_REFUSED, STR_NONE);
+        f->login_asked = f->login_begun = false;
+        session_login_done(f->session, &st, STR("alice"), STR("test"), out);
+    } else if (f->asked) {
         f->asked = false;
         session_routed(f->session, &st, STR_NONE, out);
     } else if (f->putting) { /* also in the middle of a message */
@@ -106,7 +122,8 @@ static void stop(struct fake_world *f, struct buf *out)
 }
 
 static void (*const events[])(struct fake_world *f, struct buf *out) = {
-    ehlo, mail, rcpt, data, dot, bare, rset, quit, answer_yes, answer_no, spill, named, late, stop,
+    ehlo,      mail,  rcpt,  data, dot,  bare, rset,      quit, answer_yes,
+    answer_no, spill, named, late, stop, auth, open_word, star,
 };
 
 /* ---- all of them ---- */
@@ -114,6 +131,7 @@ static void (*const events[])(struct fake_world *f, struct buf *out) = {
 struct facts { /* everything that decides what can happen next */
     int phase, waiting;
     int naming, name_due;
+    int challenged, logged_in;
     size_t accepted, recipients, content, held, unsent;
     int line_spoiled, dot_state, spoiled, begun, ended, refused, stopping, extended;
 };
@@ -130,6 +148,8 @@ static struct facts facts_of(const struct fake_world *f)
     facts.stopping = s->stopping;
     facts.naming = s->naming;
     facts.name_due = name_is_due(s);
+    facts.challenged = s->attempt && s->attempt->challenged;
+    facts.logged_in = s->account[0] != '\0';
     facts.line_spoiled = s->lines.spoiled;
     facts.unsent = s->waiting == FOR_CLIENT ? f->in.n : 0;
     if (t) {
@@ -156,7 +176,7 @@ static size_t count_of(struct str text, struct str what)
 }
 
 static size_t sequences, steps, events_max;
-static bool names_wanted;
+static bool names_wanted, logins_wanted;
 
 /* Runs a sequence from the start. True: its last event changed something. */
 static bool run(const size_t *sequence, size_t count)
@@ -168,14 +188,17 @@ static bool run(const size_t *sequence, size_t count)
     fake_init(&f);
     f.config.errors_max = 1000;
     f.config.dns.reverse_names = names_wanted;
+    f.listen.auth = logins_wanted ? STR("required") : STR("off");
+    f.listen.plain_auth = true;
     fake_connect(&f, STR("192.0.2.1"), false, &out);
     after = facts_of(&f);
     for (size_t i = 0; i < count; i++) {
         before = after;
         events[sequence[i]](&f, &out);
         session_check(f.session);
+        check(!logins_wanted || !(f.session->phase & IN_TXN) || f.session->account[0]);
         check(session_waits(f.session) ==
-              (f.asked || f.complete || f.session->waiting == FOR_NAME));
+              (f.asked || f.login_asked || f.complete || f.session->waiting == FOR_NAME));
         after = facts_of(&f);
     }
     /* Every promise was kept, and none was made for nothing. */
@@ -201,9 +224,12 @@ static void every_sequence(void **state)
 {
     size_t sequence[EVENTS_MAX];
 
-    for (int i = 0; i < 2; i++) {
-        names_wanted = i > 0;
-        events_max = names_wanted ? EVENTS_MAX_NAMED : EVENTS_MAX;
+    static const size_t lengths[] = {EVENTS_MAX, EVENTS_MAX_NAMED, EVENTS_MAX_LOGIN};
+
+    for (size_t i = 0; i < countof(lengths); i++) {
+        names_wanted = i == 1;
+        logins_wanted = i == 2;
+        events_max = lengths[i];
         follow(sequence, 0);
     }
     print_message("%zu sequences, %zu steps\n", sequences, steps);
