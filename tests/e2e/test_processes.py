@@ -6,6 +6,7 @@ import pwd
 import re
 import shutil
 import signal
+import smtplib
 import socket
 import subprocess
 import tempfile
@@ -15,7 +16,7 @@ import pytest
 import troika
 from names import NameServer
 from sinks import Sink
-from troika import Dialogue, Troika, wait_for
+from troika import Dialogue, Troika, free_port, wait_for
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 USERS = ["_troika-" + role for role in ("smtpd", "router", "queue", "relay", "local", "history", "logind")]
