@@ -128,9 +128,12 @@ static int folder_of_user(const struct state *s, int fd, const char *name, const
     const struct passwd *user = getpwnam(user_name);
     struct stat st;
 
-    if (!user || fstat(fd, &st) < 0)
+    if (fstat(fd, &st) < 0) {
+        buf_printf(error, "state: %s/%s: %s\n", s->path, name, strerror(errno));
         return EX_OSERR;
-    if (st.st_uid == user->pw_uid)
+    }
+    /* Those who are needed exist (state_check_users); for others it stays ours until they do. */
+    if (!user || st.st_uid == user->pw_uid)
         return EX_OK;
     if (st.st_uid != 0) {
         buf_printf(error,
