@@ -11,6 +11,7 @@
 #include "base/codec.h"
 
 enum { LOGIN_BYTES_MAX = ADDRESS_BYTES_MAX, TEXT_BYTES = 128, FAKE_SALT_BYTES = 16 };
+enum { CHALLENGES_MAX = 4 }; /* SCRAM has three; PLAIN without a response has no end */
 
 struct mechanism {
     const char *name;
@@ -489,6 +490,9 @@ void exchange_step(struct exchange *x, bool has_response, struct str response,
     if (!x->mechanism) {
         x->refusal = REPLY_UNKNOWN_MECHANISM;
         x->why = "no such mechanism here";
+        answer_refusal(x, ret);
+    } else if (x->step_count == CHALLENGES_MAX) {
+        refuse(x, REPLY_LOGIN_SYNTAX, "malformed");
         answer_refusal(x, ret);
     } else if (x->finished) {
         if (response.n > 0)

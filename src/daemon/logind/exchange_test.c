@@ -258,6 +258,28 @@ static void other_clients(void **state)
     }
 }
 
+/* PLAIN would ask for ever. */
+static void empty_responses_have_an_end(void **state)
+{
+    static const char *const names[] = {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"};
+
+    for (size_t i = 0; i < countof(names); i++) {
+        struct fake_accounts f;
+        struct exchange_answer a = {0};
+        struct exchange *x;
+
+        fake_accounts_init(&f);
+        begin(&f, names[i], &x);
+        for (size_t step = 0; !a.done; step++) {
+            assert_true(step < 6);
+            exchange_step(x, step > 0, STR(""), &a);
+        }
+        check_end(&a, "501 5.5.2");
+        exchange_free(&x);
+        exchanges_free(&f.all);
+    }
+}
+
 /* "y": the client could bind, and believes that we cannot. Somebody in the middle has taken -PLUS
  * out of what we offered. */
 static void a_downgrade_is_seen(void **state)
@@ -314,6 +336,7 @@ int main(void)
         cmocka_unit_test(typed),
         cmocka_unit_test(unknown_costs_the_same),
         cmocka_unit_test(other_clients),
+        cmocka_unit_test(empty_responses_have_an_end),
         cmocka_unit_test(a_downgrade_is_seen),
         cmocka_unit_test(unknown_has_a_salt),
     };
