@@ -162,6 +162,15 @@ static bool mail_domain_parse(const struct value_range *range, struct str text, 
     return true;
 }
 
+static bool our_domain_parse(const struct value_range *range, struct str text, struct arena *a,
+                             void *ret, struct buf *why)
+{
+    if (text.n > 0)
+        return mail_domain_parse(range, text, a, ret, why);
+    *(struct str *)ret = STR("");
+    return true;
+}
+
 static bool route_domain_parse(const struct value_range *range, struct str text, struct arena *a,
                                void *ret, struct buf *why)
 {
@@ -471,6 +480,9 @@ static const struct kind {
                          resolver_parse,
                          text_print},
     [VALUE_PLACE] = {{"place", false, false, sizeof(struct str)}, place_parse, text_print},
+    [VALUE_OUR_DOMAIN] = {{"domain", false, false, sizeof(struct str)},
+                          our_domain_parse,
+                          text_print},
     [VALUE_NONE] = {{"", false, false, sizeof(struct str)}, none_parse, text_print},
 };
 

@@ -19,7 +19,7 @@ enum role {
 #define ROLE(NAME, name) NAME = 1 << ROLE_INDEX_##NAME,
 #include "ipc/roles.def"
 #undef ROLE
-    WORKERS = SMTPD | ROUTER | QUEUE | RELAY | LOCAL | HISTORY | USERS
+    WORKERS = SMTPD | ROUTER | QUEUE | RELAY | LOCAL | HISTORY | USERS | LOGIND
 };
 const char *role_name(enum role r);
 enum role role_find(struct str name); /* 0: none */

@@ -35,6 +35,11 @@ static uint32_t users_count(const struct config *c)
     return config_has_system_users(c) ? 1 : 0;
 }
 
+static uint32_t logind_count(const struct config *c)
+{
+    return config_has_logins(c) ? (uint32_t)c->logind_count : 0;
+}
+
 /* Started in this order, and all but the outside ones stopped last. */
 const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
     {
@@ -60,6 +65,13 @@ const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
         .peers = SMTPD | QUEUE | USERS,
         .control = true,
         .count = one,
+    },
+    {
+        .role = LOGIND,
+        .user = "_troika-logind",
+        .folder = "credentials",
+        .peers = SMTPD,
+        .count = logind_count,
     },
     {
         .role = QUEUE,
@@ -91,7 +103,7 @@ const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
         .role = SMTPD,
         .user = "_troika-smtpd",
         .folder = "empty",
-        .peers = ROUTER | QUEUE | RELAY | HISTORY,
+        .peers = ROUTER | LOGIND | QUEUE | RELAY | HISTORY,
         .outside = true,
         .count = smtpd_count,
     },

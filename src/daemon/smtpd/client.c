@@ -35,6 +35,8 @@ struct client {
     uint64_t ticket;            /* of the open question; 0: none */
     uint64_t name_ticket;       /* of the question for its name, likewise */
     struct channel *name_relay; /* who was asked that */
+    uint64_t login_ticket;      /* of its login, likewise */
+    struct channel *logind;     /* who checks that */
     bool putting;               /* it is a message for the queue */
     size_t bytes_held;
     bool local;
@@ -147,6 +149,67 @@ static bool name_ask(void *arg, struct str ip)
     channel_send(relay, &(struct msg_name_ask){
                             .kind = MSG_NAME_ASK, .ticket = c->name_ticket, .address = ip});
     return true;
+}
+
+static void login_close(struct client *c)
+{
+    if (c->login_ticket != 0)
+        (void)map_remove(c->smtpd->logins, map_key_u64(&c->login_ticket));
+    c->login_ticket = 0;
+    c->logind = NULL;
+}
+
+/* One after the other, so that a slow check holds up as few as possible. */
+static struct channel *logind_choose(struct smtpd *m)
+{
+    size_t count = 0;
+    struct channel *chosen;
+
+    while (worker_peer(m->worker, LOGIND, count))
+        count++;
+    chosen = count > 0 ? worker_peer(m->worker, LOGIND, m->last_ticket % count) : NULL;
+    return chosen && !channel_full(chosen) ? chosen : NULL;
+}
+
+static bool login_ask(void *arg, const struct session_login *ask)
+{
+    struct client *c = arg;
+    struct smtpd *m = c->smtpd;
+
+    if (ask->mechanism.n == 0) {
+        if (!c->logind)
+            return false;
+        channel_send(c->logind, &(struct msg_login_step){.kind = MSG_LOGIN_STEP,
+                                                         .ticket = c->login_ticket,
+                                                         .response = ask->response});
+        return true;
+    }
+    c->login_ticket = ++m->last_ticket;
+    c->logind = logind_choose(m);
+    if (!c->logind) {
+        c->login_ticket = 0;
+        return false;
+    }
+    (void)map_put(m->logins, map_key_u64(&c->login_ticket), c);
+    channel_send(c->logind, &(struct msg_login_begin){.kind = MSG_LOGIN_BEGIN,
+                                                      .ticket = c->login_ticket,
+                                                      .mechanism = ask->mechanism,
+                                                      .has_response = ask->has_response,
+                                                      .response = ask->response,
+                                                      .client = ask->client,
+                                                      .binding = ask->binding,
+                                                      .certificate = ask->certificate});
+    return true;
+}
+
+static void login_cancel(void *arg)
+{
+    struct client *c = arg;
+
+    if (c->logind)
+        channel_send(c->logind, &(struct msg_login_cancel){.kind = MSG_LOGIN_CANCEL,
+                                                           .ticket = c->login_ticket});
+    login_close(c);
 }
 
 /* Sends pieces of the envelope until no more than `rest` are left, and returns these. */
@@ -267,10 +330,13 @@ void clients_init(struct smtpd *m)
     list_init(&m->clients);
     m->questions = map_new();
     m->name_questions = map_new();
+    m->logins = map_new();
     m->out = buf_init(OUT_BYTES_MAX);
     m->world = (struct session_world){.clock = m->worker->clock,
                                       .name_ask = name_ask,
                                       .route_ask = route_ask,
+                                      .login_ask = login_ask,
+                                      .login_cancel = login_cancel,
                                       .put = put,
                                       .cancel = cancel,
                                       .refuses = refuses,
@@ -301,6 +367,7 @@ static void client_free(struct client *c)
 
     session_free(&c->session);
     name_close(c);
+    login_close(c);
     stream_finish(&c->stream);
     timer_stop(&c->go);
     drop_free(&c->drop);
@@ -409,7 +476,7 @@ static void on_bytes(void *arg, struct buf *in)
         stream_pause(c->stream);
         return;
     }
-    buf_drop_front(in, session_feed(c->session, buf_str(in), &c->smtpd->out));
+    buf_wipe_front(in, session_feed(c->session, buf_str(in), &c->smtpd->out));
     client_step(c);
 }
 
@@ -602,6 +669,44 @@ void clients_lose_relay(struct smtpd *m, const struct channel *relay)
 
         if (c->name_ticket != 0 && c->name_relay == relay)
             take_name(c, STR_NONE, STR("the process that looks it up has ended"));
+    }
+}
+
+void client_challenged(struct smtpd *m, const struct msg_login_challenge *a)
+{
+    struct client *c = map_get(m->logins, map_key_u64(&a->ticket));
+
+    if (!c)
+        return;
+    session_challenged(c->session, a->challenge, &m->out);
+    client_step(c);
+}
+
+void client_login_done(struct smtpd *m, const struct msg_login_done *a)
+{
+    struct client *c = map_get(m->logins, map_key_u64(&a->ticket));
+
+    if (!c)
+        return;
+    login_close(c);
+    session_login_done(c->session, &a->status, a->login, a->why, &m->out);
+    client_step(c);
+}
+
+/* Who was challenged hears of it with the next line: then nobody is left to ask. */
+void clients_lose_logind(struct smtpd *m, const struct channel *logind)
+{
+    struct status away = reply_status(REPLY_LOGIN_LATER, STR_NONE);
+
+    list_each (link, &m->clients) {
+        struct client *c = list_of(link, struct client, link);
+
+        if (c->logind != logind || c->login_ticket == 0)
+            continue;
+        login_close(c);
+        session_login_done(c->session, &away, STR_NONE, STR("the process that checks it has ended"),
+                           &m->out);
+        client_step(c);
     }
 }
 

@@ -34,13 +34,16 @@ static struct reply cmd_helo(struct session *s, const struct smtp_command *c, st
 static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
     struct reply r = hello(s, c->text, true);
+    struct buf keywords = buf_init(KIB);
 
+    auth_keywords(s, &keywords);
     r.about = arena_printf(scratch,
                            "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
-                           "ENHANCEDSTATUSCODES\nDSN\nHELP%s",
+                           "ENHANCEDSTATUSCODES\nDSN%s\nHELP%s",
                            STR_ARG(s->config->hostname), s->helo,
-                           (unsigned long long)s->config->message_bytes_max,
+                           (unsigned long long)s->config->message_bytes_max, buf_c(&keywords),
                            s->may_xclient ? "\nXCLIENT " XCLIENT_ATTRIBUTES : "");
+    buf_free(&keywords);
     return r;
 }
 
@@ -49,12 +52,15 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
 /* What the parameters of one MAIL or RCPT wish. */
 struct wishes {
     struct arena *arena; /* of the command */
+    bool may_auth;       /* AUTH is offered */
     uint64_t size;       /* 0: not said */
     bool body_8bit;
     enum notify_return ret;
     struct str envid;
     struct notify notify;
 };
+
+enum { AUTH_BYTES_MAX = 500 }; /* RFC 4954 5 */
 
 /* Each returns REPLY_OK or what is wrong. */
 static enum reply_name take_size(struct str value, struct wishes *w)
@@ -86,6 +92,17 @@ static enum reply_name take_envid(struct str value, struct wishes *w)
     return xtext_parse(value, ENVID_BYTES_MAX, w->arena, &w->envid) ? REPLY_OK : REPLY_SYNTAX;
 }
 
+/* RFC 4954 5: who handed it to who hands it to us. Nobody is trusted with that; it only has to be
+ * well-formed. */
+static enum reply_name take_auth(struct str value, struct wishes *w)
+{
+    struct str said;
+
+    if (!w->may_auth)
+        return REPLY_BAD_PARAMETER;
+    return xtext_parse(value, AUTH_BYTES_MAX, w->arena, &said) ? REPLY_OK : REPLY_SYNTAX;
+}
+
 static enum reply_name take_notify(struct str value, struct wishes *w)
 {
     return notify_parse(value, &w->notify.when) ? REPLY_OK : REPLY_SYNTAX;
@@ -107,6 +124,8 @@ static const struct parameter {
     {VERB_MAIL, "RET", take_ret, "RET is FULL or HDRS"},
     {VERB_MAIL, "ENVID", take_envid,
      "ENVID takes up to 100 characters, others than ! to ~ without + and = written as +HH"},
+    {VERB_MAIL, "AUTH", take_auth,
+     "AUTH, where EHLO offers it, is <> or an address, with + and = written as +HH"},
     {VERB_RCPT, "NOTIFY", take_notify, "NOTIFY is NEVER, or some of SUCCESS,FAILURE,DELAY"},
     {VERB_RCPT, "ORCPT", take_orcpt,
      "ORCPT is a type and an address, as in rfc822;bob@example.org, of up to 500 characters"},
@@ -150,10 +169,12 @@ static struct reply take_parameters(const struct smtp_command *c, struct wishes 
 
 static struct reply cmd_mail(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
-    struct wishes wish = {.arena = scratch};
+    struct wishes wish = {.arena = scratch, .may_auth = auth_is_offered(s)};
     struct reply r = take_parameters(c, &wish, scratch);
     struct status *refusal = arena_alloc(scratch, sizeof *refusal);
 
+    if (auth_is_missing(s))
+        return reply(REPLY_LOGIN_REQUIRED);
     if (r.row != REPLY_OK)
         return r;
     if (wish.size > s->config->message_bytes_max)
@@ -192,7 +213,7 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
 
     buf_reset(&t->asked);
     address_print(&t->asked, &to);
-    if (!s->world->route_ask(s->arg, s->may_relay, t->sender, buf_str(&t->asked))) {
+    if (!s->world->route_ask(s->arg, may_relay(s), t->sender, buf_str(&t->asked))) {
         buf_reset(&t->asked);
         return reply(REPLY_ROUTER_AWAY);
     }
@@ -287,4 +308,6 @@ const struct command command_table[VERB_COUNT] = {
                    "Asks who is on a list. This server does not tell."},
     [VERB_XCLIENT] = {FRESH | READY, cmd_xclient, "XCLIENT ADDR=192.0.2.1 NAME=their.name",
                       "For proxies of ours: says who the client really is. Then all begins anew."},
+    [VERB_AUTH] = {READY, cmd_auth, "AUTH mechanism [response]",
+                   "Logs in. EHLO lists the mechanisms; what follows is base64, and * gives up."},
 };

@@ -24,7 +24,7 @@ void content_begin(struct session *s)
 
     s->phase = CONTENT;
     t->content = buf_init(PUT_CHUNK_BYTES + 2 * SLICE_BYTES + 2);
-    t->dot = (struct dot_reader){.normalize = s->may_relay};
+    t->dot = (struct dot_reader){.normalize = may_relay(s)};
     header_scan_init(&t->header);
 }
 
@@ -63,9 +63,16 @@ static void refuse_size(struct session *s)
 
 static const char *protocol(const struct session *s)
 {
+    /* RFC 3848 */
+    static const char *const lmtp[2][2] = {{"LMTP", "LMTPA"}, {"LMTPS", "LMTPSA"}};
+    static const char *const extended[2][2] = {{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}};
+    bool known = s->account[0] != '\0';
+
     if (s->lmtp)
-        return "LMTP";
-    return s->local ? "local" : s->extended ? "ESMTP" : "SMTP";
+        return lmtp[s->secure][known];
+    if (s->local)
+        return "local";
+    return s->extended ? extended[s->secure][known] : "SMTP";
 }
 
 static void client_print(const struct session *s, struct buf *to)
@@ -135,12 +142,12 @@ static void prefix_add(const struct session *s, struct buf *to)
     if (s->local && !s->trusted && !sender_is_own(s))
         warning_print(to, s->config->hostname, buf_str(&user), t->sender);
     buf_free(&user);
-    if (s->may_relay && !t->header.has_date) {
+    if (may_relay(s) && !t->header.has_date) {
         buf_add_c(to, "Date: ");
         date_print(to, now, 0);
         buf_add_c(to, "\r\n");
     }
-    if (s->may_relay && !t->header.has_message_id)
+    if (may_relay(s) && !t->header.has_message_id)
         message_id_print(to, s->config->hostname);
     if (t->headless) /* or its first line would become a header field */
         buf_add_c(to, "\r\n");

@@ -28,6 +28,7 @@
 #include <cmocka.h>
 
 #include "daemon/smtpd/fake_world.h"
+#include "daemon/smtpd/state.h"
 #include "io/disk.h"
 
 struct dialog {
@@ -250,8 +251,19 @@ static void stop(struct dialog *d)
 {
     session_stop(d->fake.session, &d->out);
 }
+static void logind_away(struct dialog *d)
+{
+    d->fake.login_away = true;
+}
+static void secured(struct dialog *d)
+{
+    d->fake.session->secure = true;
+    session_identified(d->fake.session, STR("0123456789abcdef0123456789abcdef"),
+                       STR("bob@local.example"));
+}
 static void well(struct dialog *d)
 {
+    d->fake.login_away = false;
     d->fake.router_away = d->fake.queue_full = d->fake.queue_away = false;
     d->fake.queue_fails = d->fake.tight = false;
 }
@@ -267,6 +279,8 @@ static const struct {
     {"tight", tight},             /* the worker is out of memory for messages */
     {"spill", spill},             /* the worker wants the memory of this one back */
     {"stop", stop},               /* the server is being stopped */
+    {"logind away", logind_away}, /* nobody to ask about logins */
+    {"secured", secured},         /* TLS is up, with a client certificate */
     {"well", well},               /* all of that is over */
 };
 
@@ -394,6 +408,27 @@ static const struct setting settings[] = {
     {"session-timeout", FIELD(session_timeout_us), US_PER_S},
 };
 
+/* Statements of a listen section. */
+static bool listen_config(struct config_listen *l, struct str name, struct str text)
+{
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {
+        {"plain-auth", &l->plain_auth},
+        {"cram-md5", &l->cram_md5},
+        {"old-auth-line", &l->old_auth_line},
+    };
+
+    for (size_t i = 0; i < countof(flags); i++) {
+        if (str_eq_c(name, flags[i].name))
+            return *flags[i].flag = str_eq_c(text, "yes");
+    }
+    if (str_eq_c(name, "auth"))
+        l->auth = text;
+    return str_eq_c(name, "auth");
+}
+
 static void on_config(struct dialog *d, struct str text)
 {
     struct str name = str_cut_word(&text);
@@ -424,6 +459,8 @@ static void on_config(struct dialog *d, struct str text)
         d->ip = text;
         return;
     }
+    if (listen_config(&d->fake.listen, name, text))
+        return;
     for (size_t i = 0; i < countof(settings); i++) {
         if (str_eq_c(name, settings[i].name) && str_u64(text, &value)) {
             *(uint64_t *)(void *)((char *)&d->fake.config + settings[i].offset) =

@@ -2,6 +2,8 @@
  * test program is one file.
  *
  * Local mailboxes: alice, bob and postmaster at local.example (and postmaster at the host itself);
+ * Logins: whatever the mechanism, what the client says comes back as a challenge, but
+ * "open" (it is alice@local.example), "no" (535) and "wait" (454).
  * "later@local.example" cannot be looked up now; everything else is elsewhere. It check()s what
  * the session promises its world. */
 // SPDX-License-Identifier: ISC
@@ -26,7 +28,10 @@ struct fake_world {
     struct session *session;
 
     bool name_asked, name_away; /* what it is called; nobody can be asked for that */
-    bool asked, may_relay;      /* a question to the router is open */
+    bool login_begun, login_asked, login_away;
+    struct buf login_response;
+
+    bool asked, may_relay; /* a question to the router is open */
     struct buf recipient;
     bool router_away;
 
@@ -69,6 +74,28 @@ static inline bool fake_route_ask(void *arg, bool may_relay, struct str sender,
     buf_reset(&f->recipient);
     buf_add(&f->recipient, recipient);
     return true;
+}
+
+static inline bool fake_login_ask(void *arg, const struct session_login *ask)
+{
+    struct fake_world *f = arg;
+
+    check(!f->login_asked && f->login_begun == (ask->mechanism.n == 0));
+    if (f->login_away) {
+        f->login_begun = false;
+        return false;
+    }
+    f->login_begun = f->login_asked = true;
+    buf_reset(&f->login_response);
+    buf_add(&f->login_response, ask->has_response ? ask->response : STR("?"));
+    return true;
+}
+
+static inline void fake_login_cancel(void *arg)
+{
+    struct fake_world *f = arg;
+
+    f->login_begun = f->login_asked = false;
 }
 
 static inline bool fake_put(void *arg, const struct session_put *p)
@@ -159,6 +186,8 @@ static inline void fake_init(struct fake_world *f)
         .now_us = UINT64_C(1795197850000000), /* 2026-11-20T18:04:10Z */
         .world = {.name_ask = fake_name_ask,
                   .route_ask = fake_route_ask,
+                  .login_ask = fake_login_ask,
+                  .login_cancel = fake_login_cancel,
                   .put = fake_put,
                   .cancel = fake_cancel,
                   .refuses = fake_refuses,
@@ -172,7 +201,8 @@ static inline void fake_init(struct fake_world *f)
                    .hops_max = 50,
                    .idle_timeout_us = 300 * US_PER_S,
                    .session_timeout_us = 3600 * US_PER_S},
-        .listen = {.protocol = STR("smtp")},
+        .listen = {.protocol = STR("smtp"), .auth = STR("off")},
+        .login_response = buf_init(16 * KIB),
         .recipient = buf_init(KIB),
         .envelope = buf_init(MIB),
         .prefix = buf_init(16 * KIB),
@@ -199,10 +229,11 @@ static inline void fake_connect(struct fake_world *f, struct str ip, bool may_re
 static inline void fake_done(struct fake_world *f)
 {
     session_free(&f->session);
-    check(!f->asked && !f->putting); /* freeing cancels what is open */
+    check(!f->asked && !f->putting && !f->login_begun); /* freeing cancels what is open */
 
-    struct buf *all[] = {&f->recipient,       &f->envelope,      &f->prefix,         &f->content,
-                         &f->stored_envelope, &f->stored_prefix, &f->stored_content, &f->in};
+    struct buf *all[] = {&f->login_response, &f->recipient,      &f->envelope,
+                         &f->prefix,         &f->content,        &f->stored_envelope,
+                         &f->stored_prefix,  &f->stored_content, &f->in};
     for (size_t i = 0; i < countof(all); i++)
         buf_free(all[i]);
 }
@@ -257,6 +288,32 @@ static inline void fake_answer_route(struct fake_world *f, struct buf *out)
     buf_free(&targets);
 }
 
+static inline void fake_answer_login(struct fake_world *f, struct buf *out)
+{
+    static const struct {
+        const char *response;
+        enum reply_name reply;
+        const char *login, *why;
+    } ends[] = {
+        {"open", REPLY_LOGGED_IN, "alice@local.example", ""},
+        {"no", REPLY_LOGIN_REFUSED, "alice@local.example", "wrong password"},
+        {"wait", REPLY_LOGIN_DELAYED, "alice@local.example", "too many failed tries"},
+    };
+    struct str said = buf_str(&f->login_response);
+
+    f->login_asked = false;
+    for (size_t i = 0; i < countof(ends); i++) {
+        struct status st = reply_status(ends[i].reply, STR("2 seconds"));
+
+        if (!str_eq_c(said, ends[i].response))
+            continue;
+        f->login_begun = false;
+        session_login_done(f->session, &st, str_c(ends[i].login), str_c(ends[i].why), out);
+        return;
+    }
+    session_challenged(f->session, str_sub(said, 0, 300), out); /* within a line */
+}
+
 static inline void fake_answer_put(struct fake_world *f, struct buf *out)
 {
     struct status st = reply_status(f->queue_fails ? REPLY_NOT_STORED : REPLY_OK, STR_NONE);
@@ -278,7 +335,9 @@ static inline void fake_answer_put(struct fake_world *f, struct buf *out)
 /* Answers one open question. False: there is none. */
 static inline bool fake_answer(struct fake_world *f, struct buf *out)
 {
-    if (f->asked)
+    if (f->login_asked)
+        fake_answer_login(f, out);
+    else if (f->asked)
         fake_answer_route(f, out);
     else if (f->complete)
         fake_answer_put(f, out);

@@ -15,12 +15,7 @@
 #include "base/log.h"
 #include "daemon/smtpd/state.h"
 
-enum {
-    COMMAND_BYTES_MAX = 2048,
-    NAME_DIGITS = 13,
-    ASKED_BYTES_MAX = 1024,
-    SAID_BYTES_MAX = 16 * 1024
-};
+enum { NAME_DIGITS = 13, ASKED_BYTES_MAX = 1024, SAID_BYTES_MAX = 16 * 1024 };
 
 /* What each phase promises; run after every step. */
 void session_check(const struct session *s)
@@ -38,6 +33,9 @@ void session_check(const struct session *s)
         check(s->txn->accepted_count > 0 && s->txn->recipients.count > 0);
     if (s->phase & (SENDER | RECIPIENTS))
         check(!s->txn->begun && !s->txn->ended && s->txn->content_bytes == 0);
+    if (s->attempt)
+        check(s->phase == READY && !s->account[0]);
+    check((s->waiting == FOR_LOGIN) == (s->attempt && !s->attempt->challenged));
     if (s->waiting == FOR_ROUTE)
         check(s->phase & (SENDER | RECIPIENTS));
     if (s->waiting == FOR_NAME)
@@ -93,6 +91,7 @@ struct session *session_new(const struct session_world *world, void *arg,
                           .config = config,
                           .lines = {.bytes_max = COMMAND_BYTES_MAX},
                           .phase = FRESH,
+                          .listen = client->listen,
                           .lmtp = client->listen && str_eq_c(client->listen->protocol, "lmtp"),
                           .may_relay = client->rights.may_relay,
                           .may_xclient = client->rights.may_xclient,
@@ -111,6 +110,8 @@ void session_free(struct session **s)
     if (!*s)
         return;
     txn_end(*s);
+    auth_end(*s);
+    free((*s)->certificate);
     free((*s)->helo);
     free((*s)->xclient_helo);
     free((*s)->client_name);
@@ -187,6 +188,8 @@ void client_line(const struct session *s, struct buf *to)
         line_u64(to, "uid", s->uid);
     if (s->local && s->login[0])
         line_c(to, "login", s->login);
+    if (s->account[0])
+        line_c(to, "login", s->account);
 }
 
 static void note_refusal(struct session *s, const struct status *st)
@@ -203,6 +206,7 @@ static void note_refusal(struct session *s, const struct status *st)
         line_address(&line, "from", s->txn->sender);
     if (s->txn && s->txn->asked.n > 0)
         line_address(&line, "to", buf_str(&s->txn->asked));
+    auth_refusal_line(s, &line);
     buf_printf(&said, "%u ", st->code);
     if (st->class != 0) {
         status_print_enhanced(&said, st);
@@ -293,6 +297,7 @@ void session_close(struct session *s, enum reply_name why, struct buf *out)
         return;
     say_row(s, why, about, out);
     txn_end(s);
+    auth_end(s);
     s->phase = CLOSED;
     session_check(s);
 }
@@ -336,7 +341,9 @@ static enum reply_name what_is_missing(const struct session *s, enum smtp_verb v
         return s->lmtp ? REPLY_SAY_LHLO : REPLY_SAY_HELLO;
     if (s->phase == READY)
         return REPLY_NEED_MAIL;
-    return verb == VERB_MAIL || verb == VERB_XCLIENT ? REPLY_NESTED_MAIL : REPLY_NEED_RCPT;
+    if (verb == VERB_MAIL || verb == VERB_XCLIENT || verb == VERB_AUTH)
+        return REPLY_NESTED_MAIL;
+    return REPLY_NEED_RCPT;
 }
 
 /* RFC 2033 4.1: LHLO is LMTP's alone, EHLO and HELO are not. */
@@ -385,8 +392,13 @@ static size_t line_feed(struct session *s, struct str in, struct buf *out)
 {
     struct str line;
     size_t used;
+    enum line_event e = line_read(&s->lines, in, &line, &used);
 
-    switch (line_read(&s->lines, in, &line, &used)) {
+    if (s->attempt && e != LINE_MORE) {
+        auth_line(s, e, line, out);
+        return used;
+    }
+    switch (e) {
     case LINE_MORE:
         break;
     case LINE_READY:
@@ -422,8 +434,7 @@ size_t session_feed(struct session *s, struct str in, struct buf *out)
 
 /* ---- answers ---- */
 
-/* Another process has said what to answer; were it no refusal it must not look like a 250. */
-static struct reply reply_refusal(const struct status *st, enum reply_name otherwise)
+struct reply reply_refusal(const struct status *st, enum reply_name otherwise)
 {
     if (st->code < 400 || st->code > 599)
         return reply(otherwise);

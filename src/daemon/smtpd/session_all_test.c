@@ -3,7 +3,7 @@
  *
  * A step that changes nothing but the answer is not followed further: what could come after it
  * comes after the shorter sequence too. The name of the client multiplies what can happen, so with
- * it sequences are shorter; so they are in LMTP and with XCLIENT. */
+ * it sequences are shorter; so they are in LMTP, with XCLIENT and with logins. */
 // SPDX-License-Identifier: ISC
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,12 +20,11 @@ enum { EVENTS_MAX = 10 };
 
 static const struct world {
     size_t events_max;
-    bool names, lmtp, xclient;
+    bool names, lmtp, xclient, logins;
 } worlds[] = {
-    {.events_max = EVENTS_MAX},
-    {.events_max = 8, .names = true},
-    {.events_max = 8, .lmtp = true},
-    {.events_max = 7, .names = true, .xclient = true},
+    {.events_max = EVENTS_MAX},        {.events_max = 8, .names = true},
+    {.events_max = 8, .lmtp = true},   {.events_max = 7, .names = true, .xclient = true},
+    {.events_max = 8, .logins = true},
 };
 static const struct world *world;
 static size_t promises; /* how often "accepted" is to be heard */
@@ -66,6 +65,18 @@ static void rset(struct fake_world *f, struct buf *out)
 {
     says(f, "RSET\r\n", out);
 }
+static void auth(struct fake_world *f, struct buf *out)
+{
+    says(f, "AUTH LOGIN\r\n", out);
+}
+static void open_word(struct fake_world *f, struct buf *out)
+{
+    says(f, "b3Blbg==\r\n", out);
+}
+static void star(struct fake_world *f, struct buf *out)
+{
+    says(f, "*\r\n", out);
+}
 static void quit(struct fake_world *f, struct buf *out)
 {
     says(f, "QUIT\r\n", out);
@@ -94,7 +105,11 @@ static void answer_no(struct fake_world *f, struct buf *out)
 {
     struct status st = reply_status(REPLY_NO_SUCH_USER, STR("alice"));
 
-    if (f->asked) {
+    if (f->login_asked) {
+        st = reply_status(REPLY_LOGIN_REFUSED, STR_NONE);
+        f->login_asked = f->login_begun = false;
+        session_login_done(f->session, &st, STR("alice"), STR("test"), out);
+    } else if (f->asked) {
         f->asked = false;
         session_routed(f->session, &st, STR_NONE, out);
     } else if (f->putting) { /* also in the middle of a message */
@@ -129,8 +144,8 @@ static void stop(struct fake_world *f, struct buf *out)
 }
 
 static void (*const events[])(struct fake_world *f, struct buf *out) = {
-    ehlo,       mail,      rcpt,  data,  dot,  bare, rset,    quit,
-    answer_yes, answer_no, spill, named, late, stop, xclient, xclient_last,
+    ehlo,  mail,  rcpt, data, dot,  bare,      rset, quit,    answer_yes,   answer_no,
+    spill, named, late, stop, auth, open_word, star, xclient, xclient_last,
 };
 
 /* ---- all of them ---- */
@@ -138,6 +153,7 @@ static void (*const events[])(struct fake_world *f, struct buf *out) = {
 struct facts { /* everything that decides what can happen next */
     int phase, waiting;
     int naming, name_due, may_xclient, helo_told;
+    int challenged, logged_in;
     size_t accepted, recipients, content, held, unsent;
     int line_spoiled, dot_state, spoiled, begun, ended, refused, stopping, extended;
 };
@@ -156,6 +172,8 @@ static struct facts facts_of(const struct fake_world *f)
     facts.may_xclient = s->may_xclient;
     facts.helo_told = s->xclient_helo != NULL;
     facts.name_due = name_is_due(s);
+    facts.challenged = s->attempt && s->attempt->challenged;
+    facts.logged_in = s->account[0] != '\0';
     facts.line_spoiled = s->lines.spoiled;
     facts.unsent = s->waiting == FOR_CLIENT ? f->in.n : 0;
     if (t) {
@@ -195,6 +213,8 @@ static bool run(const size_t *sequence, size_t count)
     f.config.dns.reverse_names = world->names;
     f.may_xclient = world->xclient;
     f.listen.protocol = world->lmtp ? STR("lmtp") : STR("smtp");
+    f.listen.auth = world->logins ? STR("required") : STR("off");
+    f.listen.plain_auth = true;
     promises = 0;
     fake_connect(&f, STR("192.0.2.1"), false, &out);
     after = facts_of(&f);
@@ -202,8 +222,9 @@ static bool run(const size_t *sequence, size_t count)
         before = after;
         events[sequence[i]](&f, &out);
         session_check(f.session);
+        check(!world->logins || !(f.session->phase & IN_TXN) || f.session->account[0]);
         check(session_waits(f.session) ==
-              (f.asked || f.complete || f.session->waiting == FOR_NAME));
+              (f.asked || f.login_asked || f.complete || f.session->waiting == FOR_NAME));
         after = facts_of(&f);
     }
     /* Every promise was kept, and none was made for nothing. */

@@ -20,7 +20,7 @@ enum phase {
     IN_TXN = SENDER | RECIPIENTS | CONTENT,
 };
 
-enum waiting { FOR_CLIENT, FOR_ROUTE, FOR_NAME, FOR_CREDIT, FOR_STORED };
+enum waiting { FOR_CLIENT, FOR_LOGIN, FOR_ROUTE, FOR_NAME, FOR_CREDIT, FOR_STORED };
 
 /* The name of the client, by its address: dns/reverse.h. */
 enum naming {
@@ -55,6 +55,15 @@ struct txn {
     struct status *refusal; /* what it will be answered with; the rest is thrown away */
 };
 
+enum { BINDING_BYTES_MAX = 64, MECHANISM_BYTES_MAX = 20 };
+
+/* From AUTH to the answer that ends it: auth.c. */
+struct attempt {
+    bool challenged; /* the next line answers a challenge */
+    char mechanism[MECHANISM_BYTES_MAX + 1];
+    struct str tried, why; /* of one that was refused: who it was, and the reason; borrowed */
+};
+
 struct session {
     const struct session_world *world;
     void *arg;
@@ -65,17 +74,25 @@ struct session {
     enum phase phase;
     enum waiting waiting;
     bool lmtp, extended, stopping;
-    bool may_relay, may_xclient;
+    bool may_relay, may_xclient; /* by its address; see may_relay() */
     uint64_t errors;
     uint64_t started_us, active_us; /* monotonic */
     enum reply_name last_reply;
     char ip[46], proxy[46];
     char *xclient_helo; /* told by XCLIENT, and stronger than what is said */
     enum naming naming;
-    uint64_t naming_us;  /* monotonic: when it was asked for */
-    char *client_name;   /* of NAME_KNOWN */
-    char *nameless_why;  /* of NAME_UNKNOWN */
-    bool local, trusted; /* a user of this machine */
+    uint64_t naming_us; /* monotonic: when it was asked for */
+    char *client_name;  /* of NAME_KNOWN */
+    char *nameless_why; /* of NAME_UNKNOWN */
+    const struct config_listen *listen;
+    bool secure;                     /* TLS is up */
+    char binding[BINDING_BYTES_MAX]; /* see session_identified */
+    size_t binding_bytes;
+    char *certificate;                   /* likewise; NULL: none */
+    struct attempt *attempt;             /* NULL: nobody is logging in */
+    const struct attempt *refused;       /* while its refusal is said */
+    char account[ADDRESS_BYTES_MAX + 1]; /* who has logged in; empty: nobody */
+    bool local, trusted;                 /* a user of this machine */
     uint32_t uid;
     char login[33];
     char name[14];
@@ -102,8 +119,16 @@ static inline struct reply reply_later(void)
     return (struct reply){.kind = REPLY_LATER};
 }
 
+/* One of our own: by where it comes from, or by who it is. */
+static inline bool may_relay(const struct session *s)
+{
+    return s->may_relay || s->account[0] != '\0';
+}
+
 /* session.c */
 void client_line(const struct session *s, struct buf *to); /* who it is, for a log line */
+/* Another process has said what to answer; were it no refusal it must not look like a 250. */
+struct reply reply_refusal(const struct status *st, enum reply_name otherwise);
 void session_say(struct session *s, struct reply r, struct buf *out);
 void session_check(const struct session *s); /* the facts of each phase */
 void txn_begin(struct session *s, struct str sender);
@@ -122,6 +147,17 @@ void name_line(const struct session *s, struct buf *to); /* for a log line */
 struct str name_printed(const struct session *s);        /* for Received; may be empty */
 bool name_is_due(const struct session *s); /* it may still come, and is worth waiting for */
 void name_late(struct session *s, struct buf *out); /* goes on without it when its time is over */
+
+/* auth.c */
+enum { COMMAND_BYTES_MAX = 2048 };
+struct reply cmd_auth(struct session *s, const struct smtp_command *c, struct arena *scratch);
+void auth_line(struct session *s, enum line_event e, struct str line, struct buf *out);
+void auth_end(struct session *s); /* gives up what is under way */
+/* What EHLO says of it: lines, each after a "\n". */
+void auth_keywords(const struct session *s, struct buf *to);
+bool auth_is_offered(const struct session *s);
+bool auth_is_missing(const struct session *s);                   /* and mail is not taken without */
+void auth_refusal_line(const struct session *s, struct buf *to); /* for a log line */
 
 /* content.c */
 void content_begin(struct session *s);
