@@ -19,6 +19,7 @@ struct session;
 struct session_put {
     bool begin, end;
     uint64_t size;       /* of the whole content, once it is known (end); else 0 */
+    struct str account;  /* who has logged in, or empty */
     struct str envelope; /* with begin; of any length */
     struct str prefix;   /* with end */
     struct str content;  /* at most PUT_CHUNK_BYTES */
@@ -33,7 +34,16 @@ struct session_world {
     bool (*route_ask)(void *arg, bool may_relay, struct str sender, struct str recipient);
     /* Credited by session_put_credit, answered by session_stored. False: the queue is away. */
     bool (*put)(void *arg, const struct session_put *put);
-    void (*cancel)(void *arg); /* no answer is wanted; a message half put is forgotten */
+    /* Questions of policy.c, one at a time. Does each of these addresses, one a line, belong to the
+     * login? Where does what a person typed lead? Answered by session_told. False: as above. */
+    bool (*owner_ask)(void *arg, struct str login, struct str addresses);
+    bool (*verify_ask)(void *arg, bool may_relay, struct str text);
+    /* May it send to so many recipients with this message? Answered by session_limited. What was
+     * granted is kept until the message is stored or limit_end. */
+    bool (*limit_ask)(void *arg, struct str login, uint32_t recipients);
+    void (*limit_end)(void *arg);
+    void (*policy_cancel)(void *arg); /* no answer to those is wanted */
+    void (*cancel)(void *arg);        /* no answer is wanted; a message half put is forgotten */
     /* Is new mail refused now (no room, no queue)? Then with which status. */
     bool (*refuses)(void *arg, struct status *ret);
     bool (*tight)(void *arg);                 /* the worker holds as many bytes as it may */
@@ -59,6 +69,8 @@ struct session *session_new(const struct session_world *world, void *arg,
                             const struct config *config, const struct session_client *client);
 void session_free(struct session **s); /* NULL is fine */
 
+/* The client has proved who it is: its full address, which may send from now on. */
+void session_logged_in(struct session *s, struct str login);
 void session_greet(struct session *s, struct buf *out);
 /* Returns how much of in was used; the rest is to come again: with more, after the answer, or when
  * the 16 KiB or more that it had to say have been read. */
@@ -71,6 +83,10 @@ void session_named(struct session *s, struct str name, struct str why, struct bu
 /* Answers. targets: encoded (mail/envelope.h) when st is of class 2. */
 void session_routed(struct session *s, const struct status *st, struct str targets,
                     struct buf *out);
+/* address: of ROUTE_ASK's answer, its why. */
+void session_told(struct session *s, const struct status *st, struct str targets,
+                  struct str address, struct buf *out);
+void session_limited(struct session *s, const struct status *st, struct buf *out);
 void session_put_credit(struct session *s, uint64_t bytes, struct buf *out);
 void session_stored(struct session *s, const struct status *st, struct id id, struct buf *out);
 

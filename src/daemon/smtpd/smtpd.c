@@ -259,6 +259,11 @@ static void on_name_answer(struct worker *w, struct channel *from, union message
     client_named(&smtpd, &m->name_answer);
 }
 
+static void on_limit_answer(struct worker *w, struct channel *from, union message *m)
+{
+    client_limited(&smtpd, &m->limit_answer);
+}
+
 static void on_put_credit(struct worker *w, struct channel *from, union message *m)
 {
     client_put_credit(&smtpd, &m->put_credit);
@@ -292,6 +297,7 @@ static const struct role_handler handlers[] = {
     {MSG_DROP, on_drop},
     {MSG_ROUTE_ANSWER, on_route_answer},
     {MSG_NAME_ANSWER, on_name_answer},
+    {MSG_LIMIT_ANSWER, on_limit_answer},
     {MSG_PUT_CREDIT, on_put_credit},
     {MSG_PUT_DONE, on_put_done},
     {MSG_QUEUE_STATE, on_queue_state},

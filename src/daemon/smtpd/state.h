@@ -4,6 +4,7 @@
 
 #include "daemon/smtpd/session.h"
 #include "ipc/message.h"
+#include "mail/address.h"
 #include "mail/envelope.h"
 #include "mail/header.h"
 #include "wire/smtp.h"
@@ -19,7 +20,16 @@ enum phase {
     IN_TXN = SENDER | RECIPIENTS | CONTENT,
 };
 
-enum waiting { FOR_CLIENT, FOR_ROUTE, FOR_NAME, FOR_CREDIT, FOR_STORED };
+enum waiting {
+    FOR_CLIENT,
+    FOR_ROUTE,
+    FOR_NAME,
+    FOR_CREDIT,
+    FOR_STORED,
+    FOR_OWNER, /* the three of policy.c */
+    FOR_LIMIT,
+    FOR_VERIFY,
+};
 
 /* The name of the client, by its address: dns/reverse.h. */
 enum naming {
@@ -43,6 +53,10 @@ struct txn {
     size_t recipient_count, recipient_room;
     struct map *places;    /* those in recipients, from the second on */
     size_t accepted_count; /* RCPTs answered with 250 */
+
+    bool limited;       /* the queue keeps room for it in the limits of the account */
+    bool authors_known; /* From and Sender belong to the account */
+    struct buf authors; /* as long as they are read */
 
     struct dot_reader dot;
     struct header_scan header;
@@ -75,6 +89,8 @@ struct session {
     bool local, trusted; /* a user of this machine */
     uint32_t uid;
     char login[33];
+    char account[ADDRESS_BYTES_MAX + 1]; /* who has logged in: a full address; empty: nobody */
+    bool expanding;                      /* FOR_VERIFY: by EXPN */
     char name[14];
 };
 
@@ -112,6 +128,17 @@ void name_line(const struct session *s, struct buf *to); /* for a log line */
 struct str name_printed(const struct session *s);        /* for Received; may be empty */
 bool name_is_due(const struct session *s); /* it may still come, and is worth waiting for */
 void name_late(struct session *s, struct buf *out); /* goes on without it when its time is over */
+
+struct reply rcpt_route(struct session *s); /* asks where txn->asked goes */
+/* Another process has said what to answer; were it no refusal it must not look like a 250. */
+struct reply reply_refusal(const struct status *st, enum reply_name otherwise);
+
+/* policy.c: what an account may do, and what is told to whom */
+struct reply policy_mail(struct session *s); /* to MAIL, the sender is in txn */
+struct reply policy_rcpt(struct session *s); /* to RCPT, before it is routed */
+bool policy_authors(struct session *s); /* at the end of a message. True: the answer will come */
+void policy_cancel(struct session *s);  /* what is open */
+struct reply policy_verify(struct session *s, struct str text, bool expand);
 
 /* content.c */
 void content_begin(struct session *s);
