@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { STRICT = 1, OWN_CLIENT = 2, SMALL = 4, FEW_ERRORS = 8, FEW_HOPS = 16, NAMED = 32 };
+enum { STRICT = 1, OWN_CLIENT = 2, SMALL = 4, FEW_ERRORS = 8, FEW_HOPS = 16, NAMED = 32, LOGGED_IN = 64 };
 
 static void settings_apply(struct config *c, uint8_t settings)
 {
@@ -21,6 +21,7 @@ static void settings_apply(struct config *c, uint8_t settings)
     c->hops_max = settings & FEW_HOPS ? 1 : 20;
     c->recipients_max = 3;
     c->dns.reverse_names = settings & NAMED;
+    c->login_recipient_count = 1;
 }
 
 /* Each line is a reply: three digits and a blank or a hyphen, short enough, all in ASCII. */
@@ -44,6 +45,8 @@ static void play(struct str in, size_t chunk, uint8_t settings, struct buf *told
 
     fake_init(&f);
     settings_apply(&f.config, settings);
+    f.account = settings & LOGGED_IN ? STR("alice@local.example") : STR_NONE;
+    f.limit = 5;
     fake_connect(&f, STR("192.0.2.1"), settings & OWN_CLIENT, told);
     session_named(f.session, str_sub(in, 0, 300), STR_NONE, told); /* whatever it may be */
     for (size_t at = 0; at < in.n; at += chunk) {

@@ -3,7 +3,8 @@
  *
  * A step that changes nothing but the answer is not followed further: what could come after it
  * comes after the shorter sequence too. The name of the client multiplies what can happen, so with
- * it sequences are shorter. */
+ * it sequences are shorter; so they are for somebody who has logged in, whose sender and From are
+ * asked about and whose recipients are counted. */
 // SPDX-License-Identifier: ISC
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,7 @@
 #include "daemon/smtpd/fake_world.h"
 #include "daemon/smtpd/state.h"
 
-enum { EVENTS_MAX = 10, EVENTS_MAX_NAMED = 8 };
+enum { EVENTS_MAX = 10, EVENTS_MAX_NAMED = 8, EVENTS_MAX_ACCOUNT = 9 };
 
 /* ---- events: what the client says ---- */
 
@@ -33,6 +34,10 @@ static void ehlo(struct fake_world *f, struct buf *out)
 static void mail(struct fake_world *f, struct buf *out)
 {
     says(f, "MAIL FROM:<a@b.example>\r\n", out);
+}
+static void vrfy(struct fake_world *f, struct buf *out)
+{
+    says(f, "VRFY alice\r\n", out);
 }
 static void rcpt(struct fake_world *f, struct buf *out)
 {
@@ -71,7 +76,14 @@ static void answer_no(struct fake_world *f, struct buf *out)
 {
     struct status st = reply_status(REPLY_NO_SUCH_USER, STR("alice"));
 
-    if (f->asked) {
+    if (f->owner_asked || f->verify_asked) {
+        f->owner_asked = f->verify_asked = false;
+        session_told(f->session, &st, STR_NONE, STR("a@b.example"), out);
+    } else if (f->limit_asked) {
+        st = reply_status(REPLY_LOGIN_LIMIT, STR("limit reached"));
+        f->limit_asked = false;
+        session_limited(f->session, &st, out);
+    } else if (f->asked) {
         f->asked = false;
         session_routed(f->session, &st, STR_NONE, out);
     } else if (f->putting) { /* also in the middle of a message */
@@ -106,7 +118,8 @@ static void stop(struct fake_world *f, struct buf *out)
 }
 
 static void (*const events[])(struct fake_world *f, struct buf *out) = {
-    ehlo, mail, rcpt, data, dot, bare, rset, quit, answer_yes, answer_no, spill, named, late, stop,
+    ehlo,       mail,      rcpt,  data,  dot,  bare, rset, quit,
+    answer_yes, answer_no, spill, named, late, stop, vrfy,
 };
 
 /* ---- all of them ---- */
@@ -115,6 +128,7 @@ struct facts { /* everything that decides what can happen next */
     int phase, waiting;
     int naming, name_due;
     size_t accepted, recipients, content, held, unsent;
+    int limited, authors_known, expanding;
     int line_spoiled, dot_state, spoiled, begun, ended, refused, stopping, extended;
 };
 
@@ -133,6 +147,8 @@ static struct facts facts_of(const struct fake_world *f)
     facts.line_spoiled = s->lines.spoiled;
     facts.unsent = s->waiting == FOR_CLIENT ? f->in.n : 0;
     if (t) {
+        facts.limited = t->limited;
+        facts.authors_known = t->authors_known;
         facts.accepted = t->accepted_count;
         facts.recipients = t->recipient_count;
         facts.content = t->content_bytes;
@@ -156,7 +172,7 @@ static size_t count_of(struct str text, struct str what)
 }
 
 static size_t sequences, steps, events_max;
-static bool names_wanted;
+static bool names_wanted, logged_in;
 
 /* Runs a sequence from the start. True: its last event changed something. */
 static bool run(const size_t *sequence, size_t count)
@@ -168,6 +184,8 @@ static bool run(const size_t *sequence, size_t count)
     fake_init(&f);
     f.config.errors_max = 1000;
     f.config.dns.reverse_names = names_wanted;
+    f.config.login_recipient_count = 1;
+    f.account = logged_in ? STR("alice@local.example") : STR_NONE;
     fake_connect(&f, STR("192.0.2.1"), false, &out);
     after = facts_of(&f);
     for (size_t i = 0; i < count; i++) {
@@ -175,7 +193,8 @@ static bool run(const size_t *sequence, size_t count)
         events[sequence[i]](&f, &out);
         session_check(f.session);
         check(session_waits(f.session) ==
-              (f.asked || f.complete || f.session->waiting == FOR_NAME));
+              (f.asked || f.complete || f.owner_asked || f.verify_asked || f.limit_asked ||
+               f.session->waiting == FOR_NAME));
         after = facts_of(&f);
     }
     /* Every promise was kept, and none was made for nothing. */
@@ -201,9 +220,12 @@ static void every_sequence(void **state)
 {
     size_t sequence[EVENTS_MAX];
 
-    for (int i = 0; i < 2; i++) {
-        names_wanted = i > 0;
-        events_max = names_wanted ? EVENTS_MAX_NAMED : EVENTS_MAX;
+    static const size_t longest[] = {EVENTS_MAX, EVENTS_MAX_NAMED, EVENTS_MAX_ACCOUNT};
+
+    for (size_t i = 0; i < countof(longest); i++) {
+        names_wanted = i == 1;
+        logged_in = i == 2;
+        events_max = longest[i];
         follow(sequence, 0);
     }
     print_message("%zu sequences, %zu steps\n", sequences, steps);
