@@ -147,10 +147,8 @@ static void keeps_authors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(walks),
-        cmocka_unit_test(ends),
-        cmocka_unit_test(finds_the_first),
-        cmocka_unit_test(scans_like_it_walks),
+        cmocka_unit_test(walks),           cmocka_unit_test(ends),
+        cmocka_unit_test(finds_the_first), cmocka_unit_test(scans_like_it_walks),
         cmocka_unit_test(keeps_authors),
     };
 

@@ -128,8 +128,8 @@ static void it_survives_as_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(windows_slide),    cmocka_unit_test(it_says_when),
-        cmocka_unit_test(never_too_few),    cmocka_unit_test(clocks_that_leap),
+        cmocka_unit_test(windows_slide),        cmocka_unit_test(it_says_when),
+        cmocka_unit_test(never_too_few),        cmocka_unit_test(clocks_that_leap),
         cmocka_unit_test(it_survives_as_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

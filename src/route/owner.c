@@ -21,8 +21,8 @@ static struct route_question question_of(struct str address)
 
 static bool is_same(const struct address *a, const struct address *b)
 {
-    return str_eq(a->domain, b->domain) &&
-           (str_eq_nocase(a->local, b->local) || str_eq_nocase(local_without_tag(a->local), b->local));
+    return str_eq(a->domain, b->domain) && (str_eq_nocase(a->local, b->local) ||
+                                            str_eq_nocase(local_without_tag(a->local), b->local));
 }
 
 /* The mailbox an address has by itself. */

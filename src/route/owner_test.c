@@ -18,9 +18,9 @@ static void addresses_of_a_login(void **state)
         {"alice@a.test", "alice@a.test", 250, ""},
         {"alice@a.test", "ALICE@A.Test", 250, ""},
         {"alice@a.test", "alice+news@a.test", 250, ""},
-        {"alice@a.test", "sales@a.test", 250, ""},      /* an alias */
-        {"alice@a.test", "info+x@a.test", 250, ""},     /* of an alias */
-        {"alice@a.test", "postmaster@a.test", 250, ""}, /* an alias, too */
+        {"alice@a.test", "sales@a.test", 250, ""},         /* an alias */
+        {"alice@a.test", "info+x@a.test", 250, ""},        /* of an alias */
+        {"alice@a.test", "postmaster@a.test", 250, ""},    /* an alias, too */
         {"alice@a.test", "bob@a.test", 550, "bob@a.test"}, /* who only sends copies */
         {"bob@b.test", "sales@a.test", 250, ""},
         {"bob@b.test", "bob@a.test", 550, "bob@a.test"}, /* another bob */

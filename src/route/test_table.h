@@ -32,12 +32,9 @@ static inline enum alias_answer test_alias(void *arg, const struct route_domain 
         const char *name;
         const char *to[2];
     } rows[] = {
-        {"sales", {"alice@a.test", "bob@b.test"}},
-        {"info", {"sales@a.test", NULL}},
-        {"bob", {"bob@a.test", "alice@a.test"}},
-        {"postmaster", {"alice@a.test", NULL}},
-        {"far", {"x@elsewhere.test", NULL}},
-        {"gone", {"nobody@a.test", NULL}},
+        {"sales", {"alice@a.test", "bob@b.test"}}, {"info", {"sales@a.test", NULL}},
+        {"bob", {"bob@a.test", "alice@a.test"}},   {"postmaster", {"alice@a.test", NULL}},
+        {"far", {"x@elsewhere.test", NULL}},       {"gone", {"nobody@a.test", NULL}},
     };
 
     for (size_t i = 0; i < countof(rows); i++) {

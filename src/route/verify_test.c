@@ -59,8 +59,7 @@ static void who_is_meant(void **state)
 
     route_verify(&test_table, &q, &a, &answer);
     assert_int_equal(answer.status.code, 553);
-    assert_string_equal(answer.status.text,
-                        "ambiguous; it could be <bob@a.test> <bob@b.test>");
+    assert_string_equal(answer.status.text, "ambiguous; it could be <bob@a.test> <bob@b.test>");
     arena_free(&a);
 }
 

@@ -11,7 +11,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { STRICT = 1, OWN_CLIENT = 2, SMALL = 4, FEW_ERRORS = 8, FEW_HOPS = 16, NAMED = 32, LOGGED_IN = 64 };
+enum {
+    STRICT = 1,
+    OWN_CLIENT = 2,
+    SMALL = 4,
+    FEW_ERRORS = 8,
+    FEW_HOPS = 16,
+    NAMED = 32,
+    LOGGED_IN = 64
+};
 
 static void settings_apply(struct config *c, uint8_t settings)
 {

@@ -15,8 +15,7 @@ static void ask(struct usage *u, uint64_t now_us)
         uint64_t wait = usage_wait_us(u, span, USAGE_RECIPIENTS, now_us, 100, 1);
 
         check((wait == 0) == (sum + 1 <= 100));
-        check(wait == 0 ||
-              usage_sum(u, span, USAGE_RECIPIENTS, now_us + wait) + 1 <= 100);
+        check(wait == 0 || usage_sum(u, span, USAGE_RECIPIENTS, now_us + wait) + 1 <= 100);
     }
 }
 

@@ -120,10 +120,9 @@ static void store(struct queue *q, struct login_use *u)
 
     usage_encode(&fact, &u->usage);
     u->changed = true;
-    queue_must(q, spool_fact_set(
-                      q->spool,
-                      arena_printf(&a, LOGIN_USE_PREFIX "%.*s", STR_ARG(u->account)).p,
-                      buf_str(&fact)));
+    queue_must(q, spool_fact_set(q->spool,
+                                 arena_printf(&a, LOGIN_USE_PREFIX "%.*s", STR_ARG(u->account)).p,
+                                 buf_str(&fact)));
     queue_touch(q);
     buf_free(&fact);
     arena_free(&a);
@@ -131,8 +130,8 @@ static void store(struct queue *q, struct login_use *u)
 
 /* ---- limits ---- */
 
-static const char *const things[] = {[USAGE_MESSAGES] = "messages",
-                                     [USAGE_RECIPIENTS] = "recipients"};
+static const char *const things[] = {
+    [USAGE_MESSAGES] = "messages", [USAGE_RECIPIENTS] = "recipients"};
 
 struct limit_met {
     const struct rate *rate;
@@ -149,8 +148,7 @@ static void look(const struct usage *u, enum usage_what what, uint64_t now_us, u
                  const struct rate *rates, size_t count, struct limit_met *met)
 {
     for (size_t i = 0; i < count; i++) {
-        uint64_t wait =
-            usage_wait_us(u, span_of(&rates[i]), what, now_us, rates[i].count, wanted);
+        uint64_t wait = usage_wait_us(u, span_of(&rates[i]), what, now_us, rates[i].count, wanted);
 
         if (wait > met->wait_us)
             *met = (struct limit_met){&rates[i], what, wait};
@@ -267,8 +265,8 @@ void login_limit_ask(struct peer *peer, const struct msg_limit_ask *m)
         return;
     }
 
-    struct limit_met met = limit_met(q, &u->usage, (uint64_t)messages + 1,
-                                     (uint64_t)recipients + m->recipients);
+    struct limit_met met =
+        limit_met(q, &u->usage, (uint64_t)messages + 1, (uint64_t)recipients + m->recipients);
 
     if (met.wait_us > 0) {
         refuse(peer, m->ticket, u, &met);

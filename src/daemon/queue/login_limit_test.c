@@ -141,9 +141,9 @@ static void large_messages_count(void **state)
     struct recipient one = {.address = address, .target = fake_route(address, &a)};
     struct buf bytes = buf_init(64 * KIB);
     limit_all(w);
-    envelope_encode(&bytes, &(struct envelope){.sender = STR("a@b.test"),
-                                               .recipients = &one,
-                                               .recipient_count = 1});
+    envelope_encode(
+        &bytes,
+        &(struct envelope){.sender = STR("a@b.test"), .recipients = &one, .recipient_count = 1});
     intake_put(w->smtpd->data, &(struct msg_put){.ticket = 77,
                                                  .flags = PUT_BEGIN,
                                                  .account = STR("alice@a.test"),
@@ -170,9 +170,8 @@ static void aliases_count_once(void **state)
     struct buf bytes = buf_init(64 * KIB);
     limit_all(w);
     for (size_t i = 0; i < countof(list); i++)
-        list[i] = (struct recipient){
-            .address = i < 2 ? STR("staff@a.test") : STR("bob@a.test"),
-            .target = fake_route(arena_printf(&a, "r%zu@x.test", i), &a)};
+        list[i] = (struct recipient){.address = i < 2 ? STR("staff@a.test") : STR("bob@a.test"),
+                                     .target = fake_route(arena_printf(&a, "r%zu@x.test", i), &a)};
     envelope_encode(&bytes, &(struct envelope){.sender = STR("a@b.test"),
                                                .recipients = list,
                                                .recipient_count = countof(list)});
@@ -250,10 +249,10 @@ static void old_counts_go(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_A_WORLD(recipients_of_an_hour), IN_A_WORLD(messages_of_an_hour),
+        IN_A_WORLD(recipients_of_an_hour),    IN_A_WORLD(messages_of_an_hour),
         IN_A_WORLD(holds_are_of_all_workers), IN_A_WORLD(counts_survive),
-        IN_A_WORLD(large_messages_count), IN_A_WORLD(aliases_count_once),
-        IN_A_WORLD(people_are_told), IN_A_WORLD(old_counts_go),
+        IN_A_WORLD(large_messages_count),     IN_A_WORLD(aliases_count_once),
+        IN_A_WORLD(people_are_told),          IN_A_WORLD(old_counts_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

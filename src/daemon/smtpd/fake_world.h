@@ -90,7 +90,8 @@ static inline bool fake_owner_ask(void *arg, struct str login, struct str addres
 {
     struct fake_world *f = arg;
 
-    check(str_eq(login, f->account) && addresses.n > 0);
+    check(login.n > 0 && addresses.n > 0);
+    f->account = login;
     return fake_policy_ask(f, &f->owner_asked, addresses);
 }
 
@@ -106,7 +107,7 @@ static inline bool fake_limit_ask(void *arg, struct str login, uint32_t recipien
 {
     struct fake_world *f = arg;
 
-    check(str_eq(login, f->account) && recipients > 0 && !f->putting);
+    check(login.n > 0 && recipients > 0 && !f->putting);
     if (f->queue_away)
         return false;
     f->held = recipients; /* or it stays what it was, see fake_answer_policy */

@@ -36,8 +36,7 @@ static bool is_plainly_own(const struct session *s, struct str address)
 
     if (str_eq_c(s->config->login_senders, "any") || str_eq_nocase(address, str_c(s->account)))
         return true;
-    return str_eq_c(s->config->login_senders, "domain") &&
-           str_eq_nocase(domain, account_domain(s));
+    return str_eq_c(s->config->login_senders, "domain") && str_eq_nocase(domain, account_domain(s));
 }
 
 static struct status not_yours(const struct session *s, struct str field, struct str address,
@@ -294,8 +293,7 @@ static struct reply expanded(const struct members *m, struct str address)
         return reply_about(REPLY_NO_LIST, address);
     if (m->count > MEMBERS_TOLD_MAX || m->lines.full)
         return reply_about(REPLY_LIST_TOO_LONG, address);
-    return (struct reply){
-        .kind = REPLY_LINES, .row = REPLY_VERIFIED, .about = buf_str(&m->lines)};
+    return (struct reply){.kind = REPLY_LINES, .row = REPLY_VERIFIED, .about = buf_str(&m->lines)};
 }
 
 static void told_where(struct session *s, const struct status *st, struct str targets,

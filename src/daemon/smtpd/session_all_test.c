@@ -49,7 +49,7 @@ static void data(struct fake_world *f, struct buf *out)
 }
 static void dot(struct fake_world *f, struct buf *out)
 {
-    says(f, ".\r\n", out);
+    says(f, f->account.n > 0 ? "From: sales@local.example\r\n.\r\n" : ".\r\n", out);
 }
 static void bare(struct fake_world *f, struct buf *out)
 {
@@ -185,7 +185,7 @@ static bool run(const size_t *sequence, size_t count)
     f.config.errors_max = 1000;
     f.config.dns.reverse_names = names_wanted;
     f.config.login_recipient_count = 1;
-    f.account = logged_in ? STR("alice@local.example") : STR_NONE;
+    f.account = logged_in ? STR("a@local.example") : STR_NONE;
     fake_connect(&f, STR("192.0.2.1"), false, &out);
     after = facts_of(&f);
     for (size_t i = 0; i < count; i++) {
