@@ -13,6 +13,11 @@
 #include "base/arena.h"
 #include "io/socket.h"
 
+/* So many in so long. */
+struct rate {
+    uint64_t count, in_us; /* an hour or a day */
+};
+
 struct config_listen {
     struct str name;       /* title: "smtp" */
     struct str *addresses; /* "*:25", "127.0.0.1:2525" */
@@ -94,6 +99,13 @@ struct config {
 
     struct str *trusted_users; /* logins */
     size_t trusted_user_count;
+
+    struct str login_senders;    /* "own", "domain", "any": what an account may call itself */
+    struct rate *login_messages; /* how much it may send */
+    size_t login_message_count;
+    struct rate *login_recipients;
+    size_t login_recipient_count;
+    struct str vrfy, expn; /* "yes", "no", "logged-in" */
 
     uint64_t message_bytes_max;
     uint64_t recipients_max;

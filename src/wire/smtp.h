@@ -61,7 +61,7 @@ enum smtp_syntax {
     SYNTAX_OK,
     SYNTAX_UNKNOWN_COMMAND, /* 500 5.5.1 */
     SYNTAX_ARGUMENTS,       /* 501 5.5.4 */
-    SYNTAX_SENDER,          /* 501 5.1.7 */
+    SYNTAX_SENDER,          /* 550 5.1.7 */
     SYNTAX_RECIPIENT,       /* 501 5.1.3 */
     SYNTAX_PARAMETERS,      /* 501 5.5.4 too many or malformed */
 };

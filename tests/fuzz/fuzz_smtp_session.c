@@ -21,7 +21,8 @@ enum {
     LMTP = 64,
     PROXY = 128, /* it may use XCLIENT */
     LOGINS = 256,
-    TLS = 512
+    TLS = 512,
+    LOGGED_IN = 1024
 };
 
 static void settings_apply(struct config *c, unsigned settings)
@@ -32,6 +33,7 @@ static void settings_apply(struct config *c, unsigned settings)
     c->hops_max = settings & FEW_HOPS ? 1 : 20;
     c->recipients_max = 3;
     c->dns.reverse_names = settings & NAMED;
+    c->login_recipient_count = 1;
 }
 
 /* Each line is a reply: three digits and a blank or a hyphen, short enough, all in ASCII. */
@@ -59,6 +61,8 @@ static void play(struct str in, size_t chunk, unsigned settings, struct buf *tol
     f.may_xclient = settings & PROXY;
     f.listen.auth = settings & LOGINS ? STR("required") : STR("off");
     f.listen.plain_auth = f.listen.old_auth_line = settings & FEW_HOPS;
+    f.account = settings & LOGGED_IN ? STR("alice@local.example") : STR_NONE;
+    f.limit = 5;
     fake_connect(&f, STR("192.0.2.1"), settings & OWN_CLIENT, told);
     f.session->secure = settings & TLS;
     session_identified(f.session, settings & TLS ? STR("0123456789abcdef") : STR_NONE,

@@ -188,10 +188,22 @@ static struct reply cmd_mail(struct session *s, const struct smtp_command *c, st
     s->txn->body_8bit = wish.body_8bit;
     s->txn->ret = wish.ret;
     s->txn->envid = arena_copy(&s->txn->arena, wish.envid);
-    return reply_about(REPLY_SENDER_OK, s->txn->sender);
+    return policy_mail(s);
 }
 
 /* ---- RCPT ---- */
+
+struct reply rcpt_route(struct session *s)
+{
+    struct txn *t = s->txn;
+
+    if (!s->world->route_ask(s->arg, may_relay(s), t->sender, buf_str(&t->asked))) {
+        buf_reset(&t->asked);
+        return reply(REPLY_ROUTER_AWAY);
+    }
+    s->waiting = FOR_ROUTE;
+    return reply_later();
+}
 
 static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
@@ -213,15 +225,10 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
 
     buf_reset(&t->asked);
     address_print(&t->asked, &to);
-    if (!s->world->route_ask(s->arg, may_relay(s), t->sender, buf_str(&t->asked))) {
-        buf_reset(&t->asked);
-        return reply(REPLY_ROUTER_AWAY);
-    }
     t->asked_when = wish.notify.when;
     buf_reset(&t->asked_orcpt);
     (void)buf_add(&t->asked_orcpt, wish.notify.orcpt);
-    s->waiting = FOR_ROUTE;
-    return reply_later();
+    return policy_rcpt(s);
 }
 
 /* ---- the rest ---- */
@@ -256,12 +263,12 @@ static struct reply cmd_quit(struct session *s, const struct smtp_command *c, st
 
 static struct reply cmd_vrfy(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
-    return reply(REPLY_CANNOT_VERIFY);
+    return policy_verify(s, c->text, false);
 }
 
 static struct reply cmd_expn(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
-    return reply(REPLY_NOT_IMPLEMENTED);
+    return policy_verify(s, c->text, true);
 }
 
 enum { HELP_BYTES_MAX = 32 * 1024 };
@@ -303,9 +310,9 @@ const struct command command_table[VERB_COUNT] = {
     [VERB_HELP] = {ANY_COMMAND, cmd_help, "HELP [command or code]",
                    "Explains a command (HELP MAIL) or an answer (HELP 550, HELP 5.1.1)."},
     [VERB_VRFY] = {ANY_COMMAND, cmd_vrfy, "VRFY name",
-                   "Asks whether a mailbox exists. RCPT tells; this does not."},
+                   "Asks whether a mailbox exists. Strangers are told as little as `vrfy` says."},
     [VERB_EXPN] = {ANY_COMMAND, cmd_expn, "EXPN list",
-                   "Asks who is on a list. This server does not tell."},
+                   "Asks who is on a list: where an alias leads. Not for strangers."},
     [VERB_XCLIENT] = {FRESH | READY, cmd_xclient, "XCLIENT ADDR=192.0.2.1 NAME=their.name",
                       "For proxies of ours: says who the client really is. Then all begins anew."},
     [VERB_AUTH] = {READY, cmd_auth, "AUTH mechanism [response]",

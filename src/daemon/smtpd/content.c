@@ -26,6 +26,8 @@ void content_begin(struct session *s)
     t->content = buf_init(PUT_CHUNK_BYTES + 2 * SLICE_BYTES + 2);
     t->dot = (struct dot_reader){.normalize = may_relay(s)};
     header_scan_init(&t->header);
+    if (s->account[0])
+        t->header.authors = &t->authors;
 }
 
 void content_refuse(struct session *s, const struct status *why)
@@ -34,6 +36,7 @@ void content_refuse(struct session *s, const struct status *why)
 
     if (t->refusal)
         return;
+    policy_cancel(s);
     t->refusal = arena_alloc(&t->arena, sizeof *t->refusal);
     *t->refusal = *why;
     if (t->begun)
@@ -142,6 +145,8 @@ static void prefix_add(const struct session *s, struct buf *to)
     if (s->local && !s->trusted && !sender_is_own(s))
         warning_print(to, s->config->hostname, buf_str(&user), t->sender);
     buf_free(&user);
+    if (s->account[0] && !t->header.has_from)
+        buf_printf(to, "From: <%s>\r\n", s->account);
     if (may_relay(s) && !t->header.has_date) {
         buf_add_c(to, "Date: ");
         date_print(to, now, 0);
@@ -170,6 +175,7 @@ static bool put(struct session *s, size_t n, bool end)
     struct buf prefix = buf_init(PREFIX_BYTES_MAX);
     struct session_put p = {.begin = !t->begun,
                             .end = end,
+                            .account = str_c(s->account),
                             .size = end ? t->content_bytes : 0,
                             .content = str_sub(buf_str(&t->content), 0, n)};
 
@@ -214,6 +220,8 @@ static void finish(struct session *s, struct buf *out)
 {
     struct txn *t = s->txn;
 
+    if (!t->refusal && policy_authors(s))
+        return;
     if (!t->refusal && hand_on(s, t->content.n, true)) {
         buf_free(&t->content);
         s->waiting = FOR_STORED;

@@ -429,6 +429,26 @@ static bool listen_config(struct config_listen *l, struct str name, struct str t
     return str_eq_c(name, "auth");
 }
 
+static const struct {
+    const char *name;
+    size_t offset;
+} words[] = {
+    {"login-senders", offsetof(struct config, login_senders)},
+    {"vrfy", offsetof(struct config, vrfy)},
+    {"expn", offsetof(struct config, expn)},
+};
+
+static bool set_word(struct dialog *d, struct str name, struct str text)
+{
+    for (size_t i = 0; i < countof(words); i++) {
+        if (!str_eq_c(name, words[i].name))
+            continue;
+        *(struct str *)(void *)((char *)&d->fake.config + words[i].offset) = text;
+        return true;
+    }
+    return false;
+}
+
 static void on_config(struct dialog *d, struct str text)
 {
     struct str name = str_cut_word(&text);
@@ -455,6 +475,17 @@ static void on_config(struct dialog *d, struct str text)
         d->fake.listen.protocol = text;
         return;
     }
+    if (str_eq_c(name, "account")) { /* who has logged in */
+        d->fake.account = text;
+        return;
+    }
+    if (str_eq_c(name, "limit") && str_u64(text, &value)) { /* recipients of that account */
+        d->fake.limit = (size_t)value;
+        d->fake.config.login_recipient_count = 1;
+        return;
+    }
+    if (set_word(d, name, text))
+        return;
     if (str_eq_c(name, "client")) {
         d->ip = text;
         return;

@@ -6,7 +6,9 @@
  *   any of them --QUIT, 421--> CLOSED
  *
  * The facts of each phase are in session_check(). Waiting is apart from the phase: FOR_ROUTE in
- * SENDER and RECIPIENTS; FOR_NAME in RECIPIENTS, after DATA; FOR_CREDIT and FOR_STORED in CONTENT. */
+ * SENDER and RECIPIENTS; FOR_NAME in RECIPIENTS, after DATA; FOR_CREDIT and FOR_STORED in CONTENT;
+ * FOR_OWNER after MAIL and at the end of CONTENT; FOR_LIMIT as FOR_ROUTE; FOR_VERIFY wherever VRFY
+ * is legal. */
 // SPDX-License-Identifier: ISC
 #include <stdlib.h>
 
@@ -15,7 +17,12 @@
 #include "base/log.h"
 #include "daemon/smtpd/state.h"
 
-enum { NAME_DIGITS = 13, ASKED_BYTES_MAX = 1024, SAID_BYTES_MAX = 16 * 1024 };
+enum {
+    NAME_DIGITS = 13,
+    ASKED_BYTES_MAX = 1024,
+    AUTHORS_BYTES_MAX = 16 * 1024,
+    SAID_BYTES_MAX = 16 * 1024
+};
 
 /* What each phase promises; run after every step. */
 void session_check(const struct session *s)
@@ -40,6 +47,12 @@ void session_check(const struct session *s)
         check(s->phase & (SENDER | RECIPIENTS));
     if (s->waiting == FOR_NAME)
         check(s->phase == RECIPIENTS && s->naming == NAME_ASKED);
+    if (s->waiting == FOR_OWNER)
+        check(s->account[0] && (s->phase == SENDER || (s->phase == CONTENT && s->txn->ended)));
+    if (s->waiting == FOR_LIMIT)
+        check(s->account[0] && s->phase & (SENDER | RECIPIENTS));
+    if (s->waiting == FOR_VERIFY)
+        check(s->phase & ANY_COMMAND);
     if (s->waiting == FOR_CREDIT)
         check(s->phase == CONTENT && s->txn->begun && s->txn->unacknowledged_bytes > 0);
     if (s->waiting == FOR_STORED)
@@ -109,6 +122,7 @@ void session_free(struct session **s)
 {
     if (!*s)
         return;
+    policy_cancel(*s);
     txn_end(*s);
     auth_end(*s);
     free((*s)->certificate);
@@ -124,6 +138,7 @@ void txn_begin(struct session *s, struct str sender)
 {
     s->txn = mem_new(sizeof *s->txn);
     s->txn->content = buf_init(0);
+    s->txn->authors = buf_init(AUTHORS_BYTES_MAX);
     s->txn->asked = buf_init(ASKED_BYTES_MAX);
     s->txn->asked_orcpt = buf_init(ASKED_BYTES_MAX);
     recipients_init(&s->txn->recipients);
@@ -135,9 +150,13 @@ void txn_end(struct session *s)
 {
     if (!s->txn)
         return;
-    if (s->txn->begun || (s->waiting != FOR_CLIENT && s->waiting != FOR_NAME))
+    policy_cancel(s);
+    if (s->txn->begun || s->waiting == FOR_ROUTE)
         s->world->cancel(s->arg);
+    if (s->txn->limited)
+        s->world->limit_end(s->arg);
     s->waiting = FOR_CLIENT;
+    buf_free(&s->txn->authors);
     buf_free(&s->txn->content);
     buf_free(&s->txn->asked);
     buf_free(&s->txn->asked_orcpt);
@@ -186,10 +205,10 @@ void client_line(const struct session *s, struct buf *to)
         line_c(to, "proxy", s->proxy);
     if (s->local)
         line_u64(to, "uid", s->uid);
-    if (s->local && s->login[0])
-        line_c(to, "login", s->login);
     if (s->account[0])
         line_c(to, "login", s->account);
+    else if (s->local && s->login[0])
+        line_c(to, "login", s->login);
 }
 
 static void note_refusal(struct session *s, const struct status *st)
@@ -296,6 +315,7 @@ void session_close(struct session *s, enum reply_name why, struct buf *out)
     if (s->phase == CLOSED)
         return;
     say_row(s, why, about, out);
+    policy_cancel(s);
     txn_end(s);
     auth_end(s);
     s->phase = CLOSED;
@@ -376,9 +396,11 @@ static void command(struct session *s, struct str line, struct buf *out)
     struct smtp_command c;
     struct reply r = command_run(s, line, &c, &scratch);
     bool hello = c.verb == VERB_HELO || c.verb == VERB_EHLO || c.verb == VERB_LHLO;
+    bool bad_name = c.verb == VERB_EHLO && r.row == REPLY_SYNTAX;
 
-    /* RFC 2034 3: no enhanced code in answers to HELO and EHLO, mistakes included. */
-    if (hello && r.kind == REPLY_ROW) {
+    /* RFC 2034 3: no enhanced code in answers to HELO and EHLO. People know one all the same, the
+     * 501 5.5.4 for a name that is none. */
+    if (hello && !bad_name && r.kind == REPLY_ROW) {
         struct status st = reply_status(r.row, r.about);
 
         say_status(s, &st, false, out);

@@ -20,6 +20,7 @@ struct session;
 struct session_put {
     bool begin, end;
     uint64_t size;         /* of the whole content, once it is known (end); else 0 */
+    struct str account;    /* who has logged in, or empty */
     struct str envelope;   /* with begin: its head, */
     struct str recipients; /* and the rest of it, of any length */
     struct str prefix;     /* with end */
@@ -54,7 +55,16 @@ struct session_world {
     void (*login_cancel)(void *arg); /* the login that was begun is given up */
     /* Credited by session_put_credit, answered by session_stored. False: the queue is away. */
     bool (*put)(void *arg, const struct session_put *put);
-    void (*cancel)(void *arg); /* no answer is wanted; a message half put is forgotten */
+    /* Questions of policy.c, one at a time. Does each of these addresses, one a line, belong to the
+     * login? Where does what a person typed lead? Answered by session_told. False: as above. */
+    bool (*owner_ask)(void *arg, struct str login, struct str addresses);
+    bool (*verify_ask)(void *arg, bool may_relay, struct str text);
+    /* May it send to so many recipients with this message? Answered by session_limited. What was
+     * granted is kept until the message is stored or limit_end. */
+    bool (*limit_ask)(void *arg, struct str login, uint32_t recipients);
+    void (*limit_end)(void *arg);
+    void (*policy_cancel)(void *arg); /* no answer to those is wanted */
+    void (*cancel)(void *arg);        /* no answer is wanted; a message half put is forgotten */
     /* Is new mail refused now (no room, no queue)? Then with which status. */
     bool (*refuses)(void *arg, struct status *ret);
     /* The client has another address than it seemed (NULL: none that is known). REPLY_GREETING: it
@@ -100,7 +110,7 @@ void session_identified(struct session *s, struct str binding, struct str certif
 void session_challenged(struct session *s, struct str challenge, struct buf *out);
 void session_login_done(struct session *s, const struct status *st, struct str login,
                         struct str why, struct buf *out);
-/* It is this account from now on: it may send to everywhere. */
+/* It has proved to be this account, a full address, which may send to everywhere. */
 void session_logged_in(struct session *s, struct str login);
 
 /* The name of the client; empty: why there is none. */
@@ -108,6 +118,10 @@ void session_named(struct session *s, struct str name, struct str why, struct bu
 /* Answers. targets: encoded (mail/envelope.h) when st is of class 2. */
 void session_routed(struct session *s, const struct status *st, struct str targets,
                     struct buf *out);
+/* address: of ROUTE_ASK's answer, its why. */
+void session_told(struct session *s, const struct status *st, struct str targets,
+                  struct str address, struct buf *out);
+void session_limited(struct session *s, const struct status *st, struct buf *out);
 void session_put_credit(struct session *s, uint64_t bytes, struct buf *out);
 void session_stored(struct session *s, const struct status *st, struct id id, struct buf *out);
 

@@ -3,7 +3,8 @@
  *
  * A step that changes nothing but the answer is not followed further: what could come after it
  * comes after the shorter sequence too. The name of the client multiplies what can happen, so with
- * it sequences are shorter; so they are in LMTP, with XCLIENT and with logins. */
+ * it sequences are shorter; so they are in LMTP, with XCLIENT, with logins, and for somebody who
+ * has logged in, whose sender and From are asked about and whose recipients are counted. */
 // SPDX-License-Identifier: ISC
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,11 +21,11 @@ enum { EVENTS_MAX = 10 };
 
 static const struct world {
     size_t events_max;
-    bool names, lmtp, xclient, logins;
+    bool names, lmtp, xclient, logins, account;
 } worlds[] = {
     {.events_max = EVENTS_MAX},        {.events_max = 8, .names = true},
     {.events_max = 8, .lmtp = true},   {.events_max = 7, .names = true, .xclient = true},
-    {.events_max = 8, .logins = true},
+    {.events_max = 8, .logins = true}, {.events_max = 9, .account = true},
 };
 static const struct world *world;
 static size_t promises; /* how often "accepted" is to be heard */
@@ -45,6 +46,10 @@ static void mail(struct fake_world *f, struct buf *out)
 {
     says(f, "MAIL FROM:<a@b.example>\r\n", out);
 }
+static void vrfy(struct fake_world *f, struct buf *out)
+{
+    says(f, "VRFY alice\r\n", out);
+}
 static void rcpt(struct fake_world *f, struct buf *out)
 {
     says(f, "RCPT TO:<alice@local.example>\r\n", out);
@@ -55,7 +60,7 @@ static void data(struct fake_world *f, struct buf *out)
 }
 static void dot(struct fake_world *f, struct buf *out)
 {
-    says(f, ".\r\n", out);
+    says(f, f->account.n > 0 ? "From: sales@local.example\r\n.\r\n" : ".\r\n", out);
 }
 static void bare(struct fake_world *f, struct buf *out)
 {
@@ -109,6 +114,13 @@ static void answer_no(struct fake_world *f, struct buf *out)
         st = reply_status(REPLY_LOGIN_REFUSED, STR_NONE);
         f->login_asked = f->login_begun = false;
         session_login_done(f->session, &st, STR("alice"), STR("test"), out);
+    } else if (f->owner_asked || f->verify_asked) {
+        f->owner_asked = f->verify_asked = false;
+        session_told(f->session, &st, STR_NONE, STR("a@b.example"), out);
+    } else if (f->limit_asked) {
+        st = reply_status(REPLY_LOGIN_LIMIT, STR("limit reached"));
+        f->limit_asked = false;
+        session_limited(f->session, &st, out);
     } else if (f->asked) {
         f->asked = false;
         session_routed(f->session, &st, STR_NONE, out);
@@ -145,7 +157,7 @@ static void stop(struct fake_world *f, struct buf *out)
 
 static void (*const events[])(struct fake_world *f, struct buf *out) = {
     ehlo,  mail,  rcpt, data, dot,  bare,      rset, quit,    answer_yes,   answer_no,
-    spill, named, late, stop, auth, open_word, star, xclient, xclient_last,
+    spill, named, late, stop, auth, open_word, star, xclient, xclient_last, vrfy,
 };
 
 /* ---- all of them ---- */
@@ -155,6 +167,7 @@ struct facts { /* everything that decides what can happen next */
     int naming, name_due, may_xclient, helo_told;
     int challenged, logged_in;
     size_t accepted, recipients, content, held, unsent;
+    int limited, authors_known, expanding;
     int line_spoiled, dot_state, spoiled, begun, ended, refused, stopping, extended;
 };
 
@@ -177,6 +190,8 @@ static struct facts facts_of(const struct fake_world *f)
     facts.line_spoiled = s->lines.spoiled;
     facts.unsent = s->waiting == FOR_CLIENT ? f->in.n : 0;
     if (t) {
+        facts.limited = t->limited;
+        facts.authors_known = t->authors_known;
         facts.accepted = t->accepted_count;
         facts.recipients = t->recipients.count;
         facts.content = t->content_bytes;
@@ -211,6 +226,8 @@ static bool run(const size_t *sequence, size_t count)
     fake_init(&f);
     f.config.errors_max = 1000;
     f.config.dns.reverse_names = world->names;
+    f.config.login_recipient_count = 1;
+    f.account = world->account ? STR("a@local.example") : STR_NONE;
     f.may_xclient = world->xclient;
     f.listen.protocol = world->lmtp ? STR("lmtp") : STR("smtp");
     f.listen.auth = world->logins ? STR("required") : STR("off");
@@ -223,8 +240,9 @@ static bool run(const size_t *sequence, size_t count)
         events[sequence[i]](&f, &out);
         session_check(f.session);
         check(!world->logins || !(f.session->phase & IN_TXN) || f.session->account[0]);
-        check(session_waits(f.session) ==
-              (f.asked || f.login_asked || f.complete || f.session->waiting == FOR_NAME));
+        check(session_waits(f.session) == (f.asked || f.login_asked || f.complete ||
+                                           f.owner_asked || f.verify_asked || f.limit_asked ||
+                                           f.session->waiting == FOR_NAME));
         after = facts_of(&f);
     }
     /* Every promise was kept, and none was made for nothing. */

@@ -30,10 +30,11 @@ struct smtpd {
     size_t proxied_count;
     struct list clients;
     size_t client_count;
-    uint64_t last_number;       /* of a session */
-    struct map *questions;      /* ticket -> client that waits for its answer */
-    struct map *name_questions; /* likewise, for its name */
-    struct map *logins;         /* likewise, for its login */
+    uint64_t last_number;         /* of a session */
+    struct map *questions;        /* ticket -> client that waits for its answer */
+    struct map *name_questions;   /* likewise, for its name */
+    struct map *logins;           /* likewise, for its login */
+    struct map *policy_questions; /* likewise, for what policy.c asks */
     uint64_t last_ticket;
     size_t bytes_held;  /* by all sessions for their messages */
     struct buf out;     /* what one session says in one go */
@@ -63,6 +64,7 @@ void client_named(struct smtpd *m, const struct msg_name_answer *a);
 void client_routed(struct smtpd *m, const struct msg_route_answer *a);
 void client_challenged(struct smtpd *m, const struct msg_login_challenge *a);
 void client_login_done(struct smtpd *m, const struct msg_login_done *a);
+void client_limited(struct smtpd *m, const struct msg_limit_answer *a);
 void client_put_credit(struct smtpd *m, const struct msg_put_credit *a);
 void client_stored(struct smtpd *m, const struct msg_put_done *a);
 

@@ -5,6 +5,7 @@
 #include "daemon/smtpd/recipients.h"
 #include "daemon/smtpd/session.h"
 #include "ipc/message.h"
+#include "mail/address.h"
 #include "mail/envelope.h"
 #include "mail/header.h"
 #include "wire/smtp.h"
@@ -20,7 +21,17 @@ enum phase {
     IN_TXN = SENDER | RECIPIENTS | CONTENT,
 };
 
-enum waiting { FOR_CLIENT, FOR_LOGIN, FOR_ROUTE, FOR_NAME, FOR_CREDIT, FOR_STORED };
+enum waiting {
+    FOR_CLIENT,
+    FOR_LOGIN,
+    FOR_ROUTE,
+    FOR_NAME,
+    FOR_CREDIT,
+    FOR_STORED,
+    FOR_OWNER, /* the three of policy.c */
+    FOR_LIMIT,
+    FOR_VERIFY,
+};
 
 /* The name of the client, by its address: dns/reverse.h. */
 enum naming {
@@ -43,6 +54,10 @@ struct txn {
     struct buf asked_orcpt; /* and what it was called before */
     struct recipients recipients;
     size_t accepted_count; /* RCPTs answered with 250 */
+
+    bool limited;       /* the queue keeps room for it in the limits of the account */
+    bool authors_known; /* From and Sender belong to the account */
+    struct buf authors; /* as long as they are read */
 
     struct dot_reader dot;
     struct header_scan header;
@@ -91,10 +106,11 @@ struct session {
     char *certificate;                   /* likewise; NULL: none */
     struct attempt *attempt;             /* NULL: nobody is logging in */
     const struct attempt *refused;       /* while its refusal is said */
-    char account[ADDRESS_BYTES_MAX + 1]; /* who has logged in; empty: nobody */
+    char account[ADDRESS_BYTES_MAX + 1]; /* who has logged in, a full address; empty: nobody */
     bool local, trusted;                 /* a user of this machine */
     uint32_t uid;
     char login[33];
+    bool expanding; /* FOR_VERIFY: by EXPN */
     char name[14];
 };
 
@@ -159,6 +175,13 @@ bool auth_is_offered(const struct session *s);
 bool auth_is_missing(const struct session *s);                   /* and mail is not taken without */
 void auth_refusal_line(const struct session *s, struct buf *to); /* for a log line */
 
+/* policy.c: what an account may do, and what is told to whom */
+struct reply policy_mail(struct session *s); /* to MAIL, the sender is in txn */
+struct reply policy_rcpt(struct session *s); /* to RCPT, before it is routed */
+bool policy_authors(struct session *s); /* at the end of a message. True: the answer will come */
+void policy_cancel(struct session *s);  /* what is open */
+struct reply policy_verify(struct session *s, struct str text, bool expand);
+
 /* content.c */
 void content_begin(struct session *s);
 size_t content_feed(struct session *s, struct str in, struct buf *out);
@@ -175,6 +198,7 @@ struct command {
     const char *form, *words; /* for HELP */
 };
 extern const struct command command_table[VERB_COUNT];
+struct reply rcpt_route(struct session *s); /* asks where txn->asked goes */
 
 /* help.c: lines about a topic (a command, a reply code, an enhanced code; empty: all commands),
  * separated by '\n'. False: there is no such topic. */
