@@ -118,6 +118,22 @@ void buf_drop_front(struct buf *b, size_t n)
     b->n -= n;
 }
 
+void buf_wipe_front(struct buf *b, size_t n)
+{
+    size_t before = b->n;
+
+    buf_drop_front(b, n);
+    if (before > b->n)
+        explicit_bzero(b->p + b->n, before - b->n);
+}
+
+void buf_wipe(struct buf *b)
+{
+    if (b->p)
+        explicit_bzero(b->p, b->room);
+    buf_free(b);
+}
+
 void buf_cut(struct buf *b, size_t n)
 {
     if (n < b->n)

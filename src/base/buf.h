@@ -32,7 +32,10 @@ char *buf_room(struct buf *b, size_t n);
 void buf_added(struct buf *b, size_t n);
 
 void buf_drop_front(struct buf *b, size_t n); /* forgets the first n bytes */
-void buf_cut(struct buf *b, size_t n);        /* keeps only the first n bytes */
-struct str buf_str(const struct buf *b);      /* a view; dies with the next buf_ call */
-const char *buf_c(struct buf *b);             /* the same, NUL-terminated */
-char *buf_take(struct buf *b);                /* NUL-terminated; the caller frees; b is empty */
+/* The same for secrets: what is freed by it is overwritten. */
+void buf_wipe_front(struct buf *b, size_t n);
+void buf_wipe(struct buf *b);            /* overwrites all of it, then as buf_free */
+void buf_cut(struct buf *b, size_t n);   /* keeps only the first n bytes */
+struct str buf_str(const struct buf *b); /* a view; dies with the next buf_ call */
+const char *buf_c(struct buf *b);        /* the same, NUL-terminated */
+char *buf_take(struct buf *b);           /* NUL-terminated; the caller frees; b is empty */

@@ -75,6 +75,25 @@ static void drops_and_cuts(void **state)
     buf_free(&b);
 }
 
+static void wipes(void **state)
+{
+    struct buf b = buf_init(16);
+
+    (void)buf_add_c(&b, "secret rest");
+    buf_wipe_front(&b, 7);
+    assert_true(str_eq(buf_str(&b), STR("rest")));
+    for (size_t i = b.n; i < 11; i++)
+        assert_int_equal(b.p[i], 0);
+    buf_wipe_front(&b, 99);
+    assert_int_equal(b.n, 0);
+    for (size_t i = 0; i < 11; i++)
+        assert_int_equal(b.p[i], 0);
+    buf_wipe(&b);
+    assert_null(b.p);
+    buf_wipe_front(&b, 0);
+    buf_wipe(&b);
+}
+
 static void takes(void **state)
 {
     struct buf b = buf_init(16);
@@ -108,6 +127,7 @@ int main(void)
         cmocka_unit_test(prints),
         cmocka_unit_test(prints_up_to_the_last_byte),
         cmocka_unit_test(drops_and_cuts),
+        cmocka_unit_test(wipes),
         cmocka_unit_test(takes),
         cmocka_unit_test(room_beyond_the_limit_is_refused),
     };

@@ -4,6 +4,8 @@
 #include <endian.h>
 #include <string.h>
 
+#include "base/check.h"
+
 static uint64_t load_u64(const char *p)
 {
     uint64_t v;
@@ -111,6 +113,60 @@ bool base32_get(struct str s, uint64_t *ret)
     if (s.n == 0)
         return false;
     *ret = v;
+    return true;
+}
+
+static const char base64_letters[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void base64_put(struct buf *to, struct str bytes)
+{
+    for (size_t i = 0; i < bytes.n; i += 3) {
+        size_t n = MIN_OF(bytes.n - i, (size_t)3);
+        uint32_t v = 0;
+        char four[4];
+
+        for (size_t j = 0; j < 3; j++)
+            v = v << 8 | (j < n ? (uint8_t)bytes.p[i + j] : 0);
+        for (size_t j = 0; j < 4; j++)
+            four[j] = j <= n ? base64_letters[v >> (18 - 6 * j) & 63] : '=';
+        (void)buf_add(to, str_n(four, 4));
+    }
+}
+
+/* Four letters, the last ones of which may be padding: how many bytes they are; 0: malformed. */
+static size_t base64_group(const char *four, bool last, char ret[3])
+{
+    size_t n = 4;
+    uint32_t v = 0;
+
+    while (last && n > 2 && four[n - 1] == '=')
+        n--;
+    for (size_t i = 0; i < 4; i++) {
+        const char *at = i < n ? memchr(base64_letters, four[i], 64) : base64_letters;
+
+        if (!at)
+            return 0;
+        v = v << 6 | (uint32_t)(at - base64_letters);
+    }
+    for (size_t i = 0; i < 3; i++)
+        ret[i] = (char)(uint8_t)(v >> (16 - 8 * i));
+    return (v & (n == 2 ? 0xffff : n == 3 ? 0xff : 0)) == 0 ? n - 1 : 0;
+}
+
+bool base64_get(struct buf *to, struct str text)
+{
+    size_t before = to->n;
+
+    for (size_t i = 0; i < text.n; i += 4) {
+        char bytes[3];
+        size_t n = text.n % 4 == 0 ? base64_group(text.p + i, i + 4 == text.n, bytes) : 0;
+
+        if (n == 0 || !buf_add(to, str_n(bytes, n))) {
+            buf_cut(to, before);
+            return false;
+        }
+    }
     return true;
 }
 

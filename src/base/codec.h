@@ -15,5 +15,10 @@ void base32_put(char *to, size_t digits, uint64_t v);
 bool base32_get(struct str s,
                 uint64_t *ret); /* accepts capitals; false on a foreign letter or overflow */
 
+/* RFC 4648 4, with padding. base64_get appends what text stands for; false (and nothing is added):
+ * it is not exactly what base64_put makes, or it does not fit. */
+void base64_put(struct buf *to, struct str bytes);
+bool base64_get(struct buf *to, struct str text);
+
 /* Hash of bytes for tables and filters (not against attackers who know the seed). */
 uint64_t hash_bytes(uint64_t seed, struct str s);

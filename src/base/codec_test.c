@@ -69,6 +69,65 @@ static void base32_refuses_foreign_letters(void **state)
     assert_int_equal(v, 1023);
 }
 
+static void base64_goes_both_ways(void **state)
+{
+    static const char *const rows[][2] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"Username:", "VXNlcm5hbWU6"},
+        {"\xff\xfe\xfd", "//79"},
+    };
+
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct buf b = buf_init(64);
+
+        base64_put(&b, str_c(rows[i][0]));
+        assert_string_equal(buf_c(&b), rows[i][1]);
+        buf_reset(&b);
+        assert_true(base64_get(&b, str_c(rows[i][1])));
+        assert_string_equal(buf_c(&b), rows[i][0]);
+        buf_free(&b);
+    }
+    for (size_t n = 0; n < 100; n++) { /* all bytes, at all lengths */
+        char bytes[100];
+        struct buf text = buf_init(256), back = buf_init(100);
+
+        for (size_t i = 0; i < n; i++)
+            bytes[i] = (char)(uint8_t)(n * 37 + i * 11);
+        base64_put(&text, str_n(bytes, n));
+        assert_true(base64_get(&back, buf_str(&text)));
+        assert_true(str_eq(buf_str(&back), str_n(bytes, n)));
+        buf_free(&text);
+        buf_free(&back);
+    }
+}
+
+/* Nothing has two forms: padding, the bits behind the end, and the place of = are looked at. */
+static void base64_refuses_what_it_would_not_write(void **state)
+{
+    static const char *const bad[] = {"Z",    "Zg",   "Zg=",   "Zg==Zg==", "Zh==",
+                                      "Zm9=", "Z===", "====",  "Zm9v\n",   "Zm 9v",
+                                      "=Zm9", "Zm-_", "Zm9vZ", "*",        "Zm9vYg==="};
+
+    for (size_t i = 0; i < countof(bad); i++) {
+        struct buf b = buf_init(64);
+
+        buf_add_c(&b, "x");
+        assert_false(base64_get(&b, str_c(bad[i])));
+        assert_string_equal(buf_c(&b), "x");
+        buf_free(&b);
+    }
+
+    struct buf small = buf_init(2);
+
+    assert_false(base64_get(&small, STR("Zm9v")));
+    assert_int_equal(small.n, 0);
+    buf_free(&small);
+}
+
 static void hash_depends_on_seed_length_and_every_byte(void **state)
 {
     char bytes[80] = {0};
@@ -92,6 +151,8 @@ int main(void)
         cmocka_unit_test(crc_goes_on_at_any_split),
         cmocka_unit_test(base32_goes_both_ways_in_order),
         cmocka_unit_test(base32_refuses_foreign_letters),
+        cmocka_unit_test(base64_goes_both_ways),
+        cmocka_unit_test(base64_refuses_what_it_would_not_write),
         cmocka_unit_test(hash_depends_on_seed_length_and_every_byte),
     };
 

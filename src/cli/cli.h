@@ -84,4 +84,6 @@ void print_line_json(struct str line);           /* one JSON object of the line'
 void print_event(struct str line, bool with_id); /* one event of a message's life for a person */
 void print_queue_head(void);
 void print_queue_row(struct str line); /* one row of `troika queue ls` */
-void print_detail(struct str line);    /* one line of `troika queue show` */
+void print_limits_head(void);
+void print_limits_row(struct str line); /* one row of `troika queue limits` */
+void print_detail(struct str line);     /* one line of `troika queue show` */

@@ -52,7 +52,10 @@ static json_t *json_value(struct str key, struct str value)
                                           "n",        "pid", "number", "rcpts", "reused", "size"};
     uint64_t number;
 
-    if (in_list(numbers, countof(numbers), key) && str_u64(value, &number) && number < INT64_MAX)
+    bool counts = str_starts(key, STR("messages-")) || str_starts(key, STR("recipients-"));
+
+    if ((counts || in_list(numbers, countof(numbers), key)) && str_u64(value, &number) &&
+        number < INT64_MAX)
         return json_integer((json_int_t)number);
     return json_text(value);
 }
@@ -179,6 +182,44 @@ void print_queue_row(struct str line)
         printf("%s", i ? "  " : "");
         print_text(value_of(line, rest[i], &scratch));
     }
+    putchar('\n');
+    buf_free(&scratch);
+}
+
+void print_limits_head(void)
+{
+    printf("%-30s  %-13s  %-13s  %-15s  %-15s  %s\n", "account", "messages/hour", "messages/day",
+           "recipients/hour", "recipients/day", "at a limit until (UTC)");
+}
+
+/* "3 of 500", or "3" */
+static void print_share(struct str line, const char *key, size_t width)
+{
+    struct buf scratch = buf_init(KIB), shown = buf_init(KIB), name = buf_init(64);
+
+    buf_add(&shown, value_of(line, key, &scratch));
+    buf_printf(&name, "%s-max", key);
+    struct str most = value_of(line, buf_c(&name), &scratch);
+    if (most.n > 0)
+        buf_printf(&shown, " of %.*s", STR_ARG(most));
+    print_column(buf_str(&shown), width);
+    buf_free(&name);
+    buf_free(&shown);
+    buf_free(&scratch);
+}
+
+void print_limits_row(struct str line)
+{
+    struct buf scratch = buf_init(LINE_BYTES_MAX);
+
+    print_column(value_of(line, "login", &scratch), 32);
+    print_share(line, "messages-hour", 15);
+    print_share(line, "messages-day", 15);
+    print_share(line, "recipients-hour", 17);
+    print_share(line, "recipients-day", 17);
+    struct str until = value_of(line, "until", &scratch);
+    if (until.n > 0)
+        print_time(until, 19);
     putchar('\n');
     buf_free(&scratch);
 }

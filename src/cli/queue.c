@@ -54,9 +54,11 @@ static int ask_queue(const struct command_line *l, const struct verb *v, const c
     struct msg_queue_list list = {.kind = MSG_QUEUE_LIST, .text = text};
     struct msg_queue_show show = {.kind = MSG_QUEUE_SHOW, .text = text};
     struct msg_queue_act act = {.kind = MSG_QUEUE_ACT, .act = (uint8_t)v->act, .text = text};
-    void *question = v->kind == MSG_QUEUE_LIST   ? (void *)&list
-                     : v->kind == MSG_QUEUE_SHOW ? (void *)&show
-                                                 : (void *)&act;
+    struct msg_queue_limits limits = {.kind = MSG_QUEUE_LIMITS, .text = text};
+    void *question = v->kind == MSG_QUEUE_LIST     ? (void *)&list
+                     : v->kind == MSG_QUEUE_SHOW   ? (void *)&show
+                     : v->kind == MSG_QUEUE_LIMITS ? (void *)&limits
+                                                   : (void *)&act;
     struct printing printing = {.line = l, .verb = v};
     struct asked *a = NULL;
     struct msg_end end = {0};
@@ -77,6 +79,7 @@ int run_queue(const struct command_line *l)
         {"hold", MSG_QUEUE_ACT, ACT_HOLD, NULL, print_detail, "held"},
         {"release", MSG_QUEUE_ACT, ACT_RELEASE, NULL, print_detail, "released"},
         {"rm", MSG_QUEUE_ACT, ACT_REMOVE, NULL, print_detail, "removed"},
+        {"limits", MSG_QUEUE_LIMITS, 0, print_limits_head, print_limits_row, NULL},
     };
     const char *name = l->argument_count ? l->arguments[0] : "ls";
     const char *which = l->argument_count > 1 ? l->arguments[1] : NULL;
@@ -86,10 +89,10 @@ int run_queue(const struct command_line *l)
     for (size_t i = 0; i < countof(verbs); i++) {
         if (strcmp(verbs[i].name, name) != 0)
             continue;
-        if (!which && verbs[i].kind != MSG_QUEUE_LIST)
+        if (!which && verbs[i].kind != MSG_QUEUE_LIST && verbs[i].kind != MSG_QUEUE_LIMITS)
             return fail(l, EX_USAGE, "%s what? an id, an address, @domain%s", name,
                         verbs[i].kind == MSG_QUEUE_SHOW ? "" : " or all");
         return ask_queue(l, &verbs[i], which ? which : "all");
     }
-    return fail(l, EX_USAGE, "%s? one of ls, show, retry, hold, release, rm", name);
+    return fail(l, EX_USAGE, "%s? one of ls, show, retry, hold, release, rm, limits", name);
 }

@@ -349,7 +349,7 @@ static void nothing_can_be_injected(void **state)
     m.sender = STR("x>\r\nRSET");
     dialogue_send(&d, &m);
     assert_int_equal(seen.end_count, 2);
-    assert_int_equal(seen.results[1].code, 501);
+    assert_int_equal(seen.results[1].code, 550);
     dialogue_free(&d);
 }
 

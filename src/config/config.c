@@ -111,6 +111,29 @@ bool config_has_certificate(const struct config *c)
     return c->tls.certificate.n > 0;
 }
 
+bool config_has_logins(const struct config *c)
+{
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (!str_eq_c(c->listens[i].auth, "off"))
+            return true;
+    return false;
+}
+
+struct str config_login_domain(const struct config *c)
+{
+    struct str found = STR_NONE;
+    if (c->login_domain.n > 0)
+        return c->login_domain;
+    for (size_t i = 0; i < c->domain_count; i++) {
+        if (!c->domains[i].accounts)
+            continue;
+        if (found.n > 0)
+            return STR_NONE;
+        found = c->domains[i].name;
+    }
+    return found;
+}
+
 const char *config_default_path(void)
 {
     const char *path = getenv("TROIKA_CONF");

@@ -13,6 +13,11 @@
 #include "base/arena.h"
 #include "io/socket.h"
 
+/* So many in so long. */
+struct rate {
+    uint64_t count, in_us; /* an hour or a day */
+};
+
 struct config_listen {
     struct str name;       /* title: "smtp" */
     struct str *addresses; /* "*:25", "127.0.0.1:2525" */
@@ -22,6 +27,10 @@ struct config_listen {
     size_t proxy_count;
     struct network *xclient; /* who may use XCLIENT */
     size_t xclient_count;
+    struct str auth; /* "off", "optional", "required" */
+    bool plain_auth; /* passwords also without TLS */
+    bool cram_md5;
+    bool old_auth_line;
     struct str tls;           /* "off", "optional", "required", "implicit" */
     bool client_certificates; /* clients are asked for theirs */
     struct str at;            /* "troika.conf:12", for messages */
@@ -91,7 +100,8 @@ struct config {
     struct str smarthost_tls; /* as config_route.tls */
     struct config_dns dns;
     struct config_tls tls;
-    bool private_next_hops; /* DNS may lead to loopback and private addresses */
+    bool private_next_hops;  /* DNS may lead to loopback and private addresses */
+    struct str login_domain; /* of logins without one; or empty */
     struct network *relay_for;
     size_t relay_for_count;
     struct str relay_for_at;
@@ -103,6 +113,13 @@ struct config {
 
     struct str *trusted_users; /* logins */
     size_t trusted_user_count;
+
+    struct str login_senders;    /* "own", "domain", "any": what an account may call itself */
+    struct rate *login_messages; /* how much it may send */
+    size_t login_message_count;
+    struct rate *login_recipients;
+    size_t login_recipient_count;
+    struct str vrfy, expn; /* "yes", "no", "logged-in" */
 
     uint64_t message_bytes_max;
     uint64_t recipients_max;
@@ -120,8 +137,9 @@ struct config {
     uint64_t free_floor_bytes;
     uint64_t history_days_max, history_bytes_max;
     uint64_t smtpd_count, relay_count; /* 0: one per core */
-    struct str log;                    /* "stderr" or "syslog" */
-    struct str log_level;              /* "debug", "info", "warning", "error" */
+    uint64_t logind_count;
+    struct str log;       /* "stderr" or "syslog" */
+    struct str log_level; /* "debug", "info", "warning", "error" */
 
     uint64_t routing_fingerprint; /* of all that decides where mail goes; the queue asks again when
                                      it changes */
@@ -143,6 +161,9 @@ void config_drop(struct config **c); /* NULL is fine */
 
 bool config_has_system_users(const struct config *c);            /* any domain has */
 bool config_speaks_lmtp(const struct config *c, struct str via); /* a route there says so */
+bool config_has_logins(const struct config *c);                  /* any listener takes them */
+/* The domain of logins that are said without one; empty: there is none. */
+struct str config_login_domain(const struct config *c);
 
 bool config_has_certificate(const struct config *c); /* TLS can be offered */
 

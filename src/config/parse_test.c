@@ -135,6 +135,12 @@ static const struct {
      "t.conf:4: smarthost: \"[1::2::3]:25\" is no server; write host and port, as in "
      "\"mx.example.org:25\", \"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"},
     {LISTEN "route a.test { via = \"mx.partner.test:25\" }\n", ""},
+    /* logins */
+    {LISTEN "domain a.test { accounts = no }\ndomain b.test { }\nlogin-domain = b.test\n", ""},
+    {LISTEN "domain a.test { accounts = no }\ndomain b.test { }\nlogin-domain = a.test\n",
+     "t.conf:4: login-domain: \"a.test\" is no domain with accounts here; name one that is\n"},
+    {LISTEN "listen b { address = \"*:2587\" auth = maybe }\n",
+     "t.conf:2: auth: \"maybe\" is not known here; write one of: off optional required\n"},
     /* a section without a title */
     {LISTEN "dns { }\nlisten dns { address = \"*:26\" }\n", ""},
     {LISTEN "dns {\n forward = { \"192.0.2.53\", \"host\", \"192.0.2.53@0\" }\n"

@@ -38,6 +38,8 @@ LIST_FOLLOWED(struct config, routes, route_count);
 LIST_FOLLOWED(struct config, relay_for, relay_for_count);
 LIST_FOLLOWED(struct config, trusted_users, trusted_user_count);
 LIST_FOLLOWED(struct config, retry_us, retry_count);
+LIST_FOLLOWED(struct config, login_messages, login_message_count);
+LIST_FOLLOWED(struct config, login_recipients, login_recipient_count);
 LIST_FOLLOWED(struct config_listen, addresses, address_count);
 LIST_FOLLOWED(struct config_listen, proxy, proxy_count);
 LIST_FOLLOWED(struct config_listen, xclient, xclient_count);

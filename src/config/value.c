@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "config/config.h"
 #include "io/socket.h"
 #include "mail/address.h"
 #include "mail/place.h"
@@ -159,6 +160,15 @@ static bool mail_domain_parse(const struct value_range *range, struct str text, 
     if (str_eq_nocase(text, STR("postmaster")))
         return wrong(why, text, "cannot be a domain: a mailbox has this name");
     *(struct str *)ret = lower(a, text);
+    return true;
+}
+
+static bool our_domain_parse(const struct value_range *range, struct str text, struct arena *a,
+                             void *ret, struct buf *why)
+{
+    if (text.n > 0)
+        return mail_domain_parse(range, text, a, ret, why);
+    *(struct str *)ret = STR("");
     return true;
 }
 
@@ -432,6 +442,40 @@ static void network_value_print(const void *value, struct buf *to)
     buf_printf(to, "%s/%u", text, n.bits);
 }
 
+static const struct {
+    const char *name;
+    uint64_t us;
+} rate_units[] = {{"hour", 3600 * US_PER_S}, {"day", 86400 * US_PER_S}};
+
+static bool rate_parse(const struct value_range *range, struct str text, struct arena *a, void *ret,
+                       struct buf *why)
+{
+    struct str unit = text;
+    struct str count = str_cut(&unit, '/');
+    struct rate rate = {0};
+
+    for (size_t i = 0; i < countof(rate_units); i++)
+        if (str_eq_nocase(unit, str_c(rate_units[i].name)))
+            rate.in_us = rate_units[i].us;
+    if (rate.in_us == 0)
+        return wrong(why, text, "is no rate; write 500/hour or 2000/day");
+    if (!ranged(range, str_u64, "is no number; write a rate as in 500/hour or 2000/day", count,
+                &rate.count, why))
+        return false;
+    *(struct rate *)ret = rate;
+    return true;
+}
+
+static void rate_print(const void *value, struct buf *to)
+{
+    const struct rate *rate = value;
+
+    buf_add_u64(to, rate->count);
+    for (size_t i = 0; i < countof(rate_units); i++)
+        if (rate->in_us == rate_units[i].us)
+            buf_printf(to, "/%s", rate_units[i].name);
+}
+
 static const struct kind {
     struct value_form form;
     value_parse_fn *parse;
@@ -471,6 +515,10 @@ static const struct kind {
                          resolver_parse,
                          text_print},
     [VALUE_PLACE] = {{"place", false, false, sizeof(struct str)}, place_parse, text_print},
+    [VALUE_OUR_DOMAIN] = {{"domain", false, false, sizeof(struct str)},
+                          our_domain_parse,
+                          text_print},
+    [VALUE_RATES] = {{"number/unit", true, false, sizeof(struct rate)}, rate_parse, rate_print},
     [VALUE_NONE] = {{"", false, false, sizeof(struct str)}, none_parse, text_print},
 };
 

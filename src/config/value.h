@@ -26,6 +26,8 @@ enum value_kind {
     VALUE_USERS,        /* a list of struct str: logins of this machine */
     VALUE_RESOLVERS,    /* a list of struct str: ADDRESS@PORT */
     VALUE_PLACE,        /* struct str: where a user's mail goes: ~/Maildir */
+    VALUE_OUR_DOMAIN,   /* as VALUE_MAIL_DOMAIN, or empty: none */
+    VALUE_RATES,        /* a list of struct rate: 500/hour, 2000/day */
     VALUE_NONE,         /* struct str, empty: the title of a section without one */
     VALUE_KIND_COUNT
 };

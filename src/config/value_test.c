@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
+#include "config/config.h"
 #include "config/statement.h"
 #include "config/value.h"
 #include "io/socket.h"
@@ -18,6 +19,7 @@ union any {
     uint64_t number;
     struct str text;
     struct network network;
+    struct rate rate;
 };
 
 static const struct {
@@ -38,6 +40,16 @@ static const struct {
     {VALUE_PLACE, "", "", "/var/mail", NULL},
     {VALUE_PLACE, "", "", "~/../x", NULL},
     {VALUE_PLACE, "", "", "", NULL},
+    {VALUE_RATES, "1", "1000", "500/hour", "500/hour"},
+    {VALUE_RATES, "1", "1000", "1000/DAY", "1000/day"},
+    {VALUE_RATES, "1", "1000", "1001/day", NULL},
+    {VALUE_RATES, "1", "1000", "0/day", NULL},
+    {VALUE_RATES, "1", "1000", "500", NULL},
+    {VALUE_RATES, "1", "1000", "500/minute", NULL},
+    {VALUE_RATES, "1", "1000", "/hour", NULL},
+    {VALUE_RATES, "1", "1000", "500 / hour", NULL},
+    {VALUE_RATES, "1", "1000", "5/hour/day", NULL},
+    {VALUE_RATES, "1", "1000", "", NULL},
     {VALUE_COUNT, "1", "64", "64", "64"},
     {VALUE_COUNT, "1", "64", "65", NULL},
     {VALUE_COUNT, "1", "64", "0", NULL},
@@ -113,6 +125,9 @@ static const struct {
     {VALUE_NAME, "", "", "123456789012345678901234567890123", NULL},
     {VALUE_NAME, "", "", "a.b", NULL},
     {VALUE_NAME, "", "", "", NULL},
+    {VALUE_OUR_DOMAIN, "", "", "A.test", "a.test"},
+    {VALUE_OUR_DOMAIN, "", "", "", ""},
+    {VALUE_OUR_DOMAIN, "", "", "a b", NULL},
     {VALUE_MAIL_DOMAIN, "", "", "LocalHost", "localhost"},
     {VALUE_MAIL_DOMAIN, "", "", "PostMaster", NULL},
     {VALUE_MAIL_DOMAIN, "", "", ".a.test", NULL},

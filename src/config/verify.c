@@ -396,6 +396,20 @@ static void check_tls(const struct verify *v)
     }
 }
 
+/* Logins are looked for among accounts. */
+static void check_login_domain(const struct verify *v)
+{
+    const struct config *c = v->config;
+    if (c->login_domain.n == 0)
+        return;
+    for (size_t i = 0; i < c->domain_count; i++)
+        if (c->domains[i].accounts && str_eq(c->domains[i].name, c->login_domain))
+            return;
+    problem_printf(
+        v->problems, statement_line(v, SCOPE_TOP, "login-domain", 0), STR("login-domain"),
+        "\"%.*s\" is no domain with accounts here; name one that is", STR_ARG(c->login_domain));
+}
+
 void verify_config(const struct verify *v)
 {
     for (size_t i = SCOPE_TOP + 1; i < SCOPE_COUNT; i++)
@@ -407,6 +421,7 @@ void verify_config(const struct verify *v)
     check_times(v);
     check_system_users(v);
     check_tls(v);
+    check_login_domain(v);
     if (v->config->listen_count == 0)
         problem_warn(v->problems, 0, STR("listen"),
                      "there is none, so no client can connect; write listen smtp { address = { "

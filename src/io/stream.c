@@ -16,6 +16,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -84,8 +85,10 @@ static void in_settle(struct stream *s)
         (large.n > 0 && large.room <= MAX_OF(2 * large.n, (size_t)KEEP_BYTES_MIN)))
         return;
     s->in = buf_init(large.bytes_max);
-    if (large.n > 0)
+    if (large.n > 0) {
         buf_add(&s->in, buf_str(&large));
+        explicit_bzero(large.p, large.n); /* it may be a part of a password */
+    }
     if (spare.p || large.room < READ_BYTES) {
         buf_free(&large);
         return;

@@ -50,7 +50,7 @@ struct channel {
 
     char down_text[160];
     const char *down_why; /* set: nothing more is sent or read */
-    bool told_down, freed, paused, blocked, was_full, peer_deaf;
+    bool told_down, freed, paused, blocked, was_full, peer_deaf, wiped;
 };
 
 static char area[BATCH_PACKETS_MAX][PACKET_BYTES_MAX];
@@ -178,6 +178,8 @@ static void packets_took(struct channel *c, int count)
 {
     for (int i = 0; i < count; i++) {
         struct packet *p = &c->packets[c->packets_sent++];
+        if (c->wiped)
+            explicit_bzero(c->out.p + c->out_sent, p->bytes);
         c->out_sent += p->bytes;
         close_fd(p->fd);
     }
@@ -298,6 +300,13 @@ void channel_flush(struct channel *c)
 {
     if (!c->down_why && !c->blocked)
         send_waiting(c);
+}
+
+/* With room for what is usual, so that nothing is copied while it grows. */
+void channel_wipe(struct channel *c)
+{
+    c->wiped = true;
+    (void)buf_room(&c->out, KEPT_BYTES / 2);
 }
 
 bool channel_full(const struct channel *c)

@@ -44,6 +44,7 @@ void channel_pause(struct channel *c);       /* stop reading: the peer's sends w
 void channel_resume(struct channel *c);
 /* The owner's own verdict that the peer broke the contract (why: static text): on_down follows. */
 void channel_break(struct channel *c, const char *why);
+void channel_wipe(struct channel *c); /* from now on what has been sent is overwritten */
 enum role channel_peer(const struct channel *c);
 void *channel_data(const struct channel *c); /* a pointer the owner may hang on */
 void channel_set_data(struct channel *c, void *data);

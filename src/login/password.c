@@ -241,7 +241,9 @@ bool password_hash_matches(const char *hash, struct str password)
     const char *setting = known ? hash : nobody;
     bool differs =
         !password_prepare(password, &prepared) && !str_eq(str_c(prepared.text), password);
-    bool equal = (differs && hash_equal(setting, prepared.text)) | raw_matches(setting, password);
+    bool equal = differs && hash_equal(setting, prepared.text);
+
+    equal = raw_matches(setting, password) || equal; /* both are always tried */
     explicit_bzero(&prepared, sizeof prepared);
     return equal && known;
 }

@@ -107,13 +107,19 @@ static void note_field(struct header_scan *h)
 {
     struct str name = str_n(h->name, h->name_bytes);
 
+    h->keeps = false;
     if (h->name_bytes > sizeof(h->name))
         return;
     if (str_eq_nocase(name, STR("Received")))
         h->received_count += h->received_count < UINT32_MAX;
     h->has_date |= str_eq_nocase(name, STR("Date"));
     h->has_message_id |= str_eq_nocase(name, STR("Message-ID"));
-    h->has_from |= str_eq_nocase(name, STR("From"));
+    bool from = str_eq_nocase(name, STR("From"));
+
+    h->has_from |= from;
+    h->keeps = h->authors && (from || str_eq_nocase(name, STR("Sender")));
+    if (h->keeps)
+        buf_printf(h->authors, "%.*s:", STR_ARG(name));
 }
 
 static void add_to_name(struct header_scan *h, char c)
@@ -130,6 +136,8 @@ static void feed_at_line(struct header_scan *h, char c)
         h->state = SAW_CR;
     } else if (char_is_blank(c) && h->state == AT_LINE) {
         h->state = IN_BODY;
+        if (h->keeps)
+            (void)buf_add_char(h->authors, c);
     } else if (is_name_char(c)) {
         h->state = IN_NAME;
         h->name_bytes = 0;
@@ -158,6 +166,8 @@ void header_scan_feed(struct header_scan *h, struct str bytes)
     while (bytes.n > 0 && !h->ended) {
         if (h->state == IN_BODY) {
             size_t newline = str_find(bytes, '\n');
+            if (h->keeps)
+                (void)buf_add(h->authors, str_sub(bytes, 0, newline + 1)); /* full: it knows */
             if (newline < bytes.n)
                 h->state = AT_LINE;
             bytes = str_skip(bytes, newline + 1);

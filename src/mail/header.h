@@ -26,7 +26,9 @@ struct header_scan {
     bool ended; /* the blank line has been seen, or a line that is no field */
     bool has_date, has_message_id, has_from;
     uint32_t received_count;
+    struct buf *authors; /* given: the fields From and Sender are added to it as they stand */
     /* private */
+    bool keeps;
     char name[24];
     uint8_t name_bytes, state;
 };

@@ -115,13 +115,41 @@ static void scans_like_it_walks(void **state)
     assert_int_equal(h.received_count, 2);
 }
 
+/* Whole and byte by byte: From and Sender as they stand, nothing else. */
+static void keeps_authors(void **state)
+{
+    static const struct {
+        const char *message, *kept;
+    } cases[] = {
+        {"From: a@b\r\nTo: x@y\r\nSender : c@d,\r\n\te@f\r\n\r\nFrom: g@h\r\n",
+         "From: a@b\r\nSender: c@d,\r\n\te@f\r\n"},
+        {"FROM:\n a@b\nfrom:c@d\n\n", "FROM:\n a@b\nfrom:c@d\n"},
+        {"Fromage: a@b\nX-From: c@d\nReply-To: e@f\n From: g@h\n\n", ""},
+        {"Subject: x\n\nFrom: a@b\n", ""},
+        {"From: a@b", "From: a@b"},
+    };
+
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct str message = str_c(cases[i].message);
+        for (size_t step = 1; step <= message.n; step++) {
+            struct buf authors = buf_init(KIB);
+            struct header_scan h;
+            header_scan_init(&h);
+            h.authors = &authors;
+            for (size_t at = 0; at < message.n; at += step)
+                header_scan_feed(&h, str_sub(message, at, at + step));
+            assert_string_equal(buf_c(&authors), cases[i].kept);
+            buf_free(&authors);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(walks),
-        cmocka_unit_test(ends),
-        cmocka_unit_test(finds_the_first),
-        cmocka_unit_test(scans_like_it_walks),
+        cmocka_unit_test(walks),           cmocka_unit_test(ends),
+        cmocka_unit_test(finds_the_first), cmocka_unit_test(scans_like_it_walks),
+        cmocka_unit_test(keeps_authors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,3 +84,14 @@ struct route_answer {
  * or "~LOGIN": that of a user of this machine. */
 void route_decide(const struct route_table *t, const struct route_question *q, struct arena *a,
                   struct route_answer *ret);
+
+/* May the login q->sender, a full address, send as each of q->recipient, one a line? Its own are:
+ * itself, with and without a +tag, and what leads to its mailbox through aliases, but for mailboxes
+ * of others. Class 2, or a refusal whose why is the first that is not. */
+enum { ROUTE_OWNED_MAX = 50 };
+void route_owner(const struct route_table *t, const struct route_question *q, struct arena *a,
+                 struct route_answer *ret);
+/* What a person asks for with VRFY or EXPN: an address, or a name of any domain here. As
+ * route_decide, but why is the address it was taken for. */
+void route_verify(const struct route_table *t, const struct route_question *q, struct arena *a,
+                  struct route_answer *ret);

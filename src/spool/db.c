@@ -82,6 +82,8 @@ static const char *const sql_table[SQL_COUNT] = {
                       " content_bytes = ?7 WHERE one = 1",
     [SQL_FACT] = "SELECT value FROM fact WHERE name = ?1",
     [SQL_SET_FACT] = "INSERT OR REPLACE INTO fact VALUES (?1, ?2)",
+    [SQL_DROP_FACT] = "DELETE FROM fact WHERE name = ?1",
+    [SQL_FACTS] = "SELECT name, value FROM fact WHERE name > ?1 ORDER BY name LIMIT ?2",
 
     [SQL_SEGMENTS] = "SELECT number, message_count FROM segment",
     [SQL_SET_SEGMENT] = "INSERT OR REPLACE INTO segment VALUES (?1, ?2)",

@@ -20,6 +20,8 @@ enum sql {
     SQL_SET_TALLY,
     SQL_FACT,
     SQL_SET_FACT,
+    SQL_DROP_FACT,
+    SQL_FACTS,
     SQL_SEGMENTS,
     SQL_SET_SEGMENT,
     SQL_DROP_SEGMENT,

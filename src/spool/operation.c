@@ -468,3 +468,19 @@ int spool_fact_set(struct spool *s, const char *name, struct str value)
     o->value = arena_copy(&s->batch.arena, value);
     return 0;
 }
+
+static int apply_fact_drop(struct spool *s, const struct operation *o)
+{
+    sqlite3_stmt *st = db_use(&s->db, SQL_DROP_FACT);
+
+    bind_str(st, 1, o->name);
+    return db_run(st);
+}
+
+int spool_fact_drop(struct spool *s, const char *name)
+{
+    if (s->broken)
+        return -EIO;
+    operation_add(s, apply_fact_drop)->name = arena_copy(&s->batch.arena, str_c(name));
+    return 0;
+}

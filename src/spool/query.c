@@ -433,3 +433,19 @@ bool spool_fact(struct spool *s, const char *name, struct buf *ret)
     db_end(st);
     return fits;
 }
+
+int spool_facts(struct spool *s, struct str after, struct arena *a, struct spool_fact *ret,
+                size_t count)
+{
+    int r = spool_read_begin(s);
+    int n = 0;
+
+    if (r < 0)
+        return r;
+    sqlite3_stmt *st = db_use(&s->db, SQL_FACTS);
+    bind_str(st, 1, after);
+    bind_u64(st, 2, count);
+    for (r = db_row(st); r == 1; r = db_row(st))
+        ret[n++] = (struct spool_fact){column_str(st, 0, a), column_str(st, 1, a)};
+    return r < 0 ? r : n;
+}

@@ -100,6 +100,13 @@ int spool_events_taken(struct spool *s, uint64_t number); /* all up to this batc
 /* Small facts by name that must survive (the fingerprint of the routing configuration…). */
 int spool_fact_set(struct spool *s, const char *name, struct str value);
 bool spool_fact(struct spool *s, const char *name, struct buf *ret);
+int spool_fact_drop(struct spool *s, const char *name); /* none of that name is fine */
+/* Those whose names sort behind `after`, in order; returns how many. */
+struct spool_fact {
+    struct str name, value;
+};
+int spool_facts(struct spool *s, struct str after, struct arena *a, struct spool_fact *ret,
+                size_t count);
 
 bool spool_dirty(const struct spool *s); /* is there something to commit? */
 /* The order: segment bytes → their sync → rows, with the bytes of a small batch → COMMIT. */

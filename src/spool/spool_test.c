@@ -535,6 +535,33 @@ static void test_facts(void **state)
     test_stop(&t);
 }
 
+static void test_facts_in_order(void **state)
+{
+    static const char *const names[] = {"a:2", "a:1", "b", "a:3"};
+    struct arena a = ARENA_INIT;
+    struct spool_fact facts[3];
+    struct test_spool t;
+
+    test_start(&t);
+    for (size_t i = 0; i < countof(names); i++)
+        assert_int_equal(spool_fact_set(t.s, names[i], str_c(names[i])), 0);
+    assert_int_equal(spool_fact_drop(t.s, "a:3"), 0);
+    assert_int_equal(spool_fact_drop(t.s, "never there"), 0);
+    assert_int_equal(spool_facts(t.s, STR("a:"), &a, facts, 3), 1); /* "node" is always there */
+    test_commit(&t);
+    test_reopen(&t);
+    assert_int_equal(spool_facts(t.s, STR("a:"), &a, facts, 3), 3);
+    expect_str(facts[0].name, "a:1");
+    expect_str(facts[0].value, "a:1");
+    expect_str(facts[1].name, "a:2");
+    expect_str(facts[2].name, "b");
+    assert_int_equal(spool_facts(t.s, STR("a:1"), &a, facts, 1), 1);
+    expect_str(facts[0].name, "a:2");
+    assert_int_equal(spool_facts(t.s, STR("z"), &a, facts, 3), 0);
+    arena_free(&a);
+    test_stop(&t);
+}
+
 /* ---- time ---- */
 
 static void test_ids(void **state)
@@ -989,6 +1016,7 @@ int main(void)
         cmocka_unit_test(test_events),
         cmocka_unit_test(test_many_events),
         cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_facts_in_order),
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_id_follows_clock),
         cmocka_unit_test(test_pull_back),

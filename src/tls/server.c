@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/x509v3.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -281,4 +282,30 @@ void tls_words(const struct tls *t, struct buf *to)
     if (p.has_certificate)
         buf_printf(to, ", client %s of %s verified %s", p.subject[0] ? p.subject : "without a name",
                    p.issuer[0] ? p.issuer : "nobody", p.chain_trouble ? "no" : "yes");
+}
+
+size_t tls_binding(const struct tls *t, char ret[TLS_BINDING_BYTES])
+{
+    static const char label[] = "EXPORTER-Channel-Binding";
+    bool unique = SSL_version(t->ssl) >= TLS1_3_VERSION || SSL_get_extms_support(t->ssl) == 1;
+
+    return unique && SSL_export_keying_material(t->ssl, (unsigned char *)ret, TLS_BINDING_BYTES,
+                                                label, sizeof label - 1, (const unsigned char *)"",
+                                                0, 1) == 1
+               ? TLS_BINDING_BYTES
+               : 0;
+}
+
+void tls_peer_mail(const struct tls *t, struct buf *to)
+{
+    X509 *certificate = SSL_get0_peer_certificate(t->ssl);
+
+    if (!certificate || SSL_get_verify_result(t->ssl) != X509_V_OK)
+        return;
+    STACK_OF(OPENSSL_STRING) *mails = X509_get1_email(certificate);
+    const char *first = sk_OPENSSL_STRING_value(mails, 0); /* of none: NULL */
+
+    if (first)
+        (void)buf_add_c(to, first);
+    X509_email_free(mails);
 }

@@ -64,6 +64,31 @@ static enum smtp_syntax host_name(struct input *in, struct smtp_command *c)
     return SYNTAX_OK;
 }
 
+/* RFC 4422 3.1: 1 to 20 of these, here in any case. */
+static bool mechanism_valid(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!char_is_alpha(s.p[i]) && !char_is_digit(s.p[i]) && s.p[i] != '-' && s.p[i] != '_')
+            return false;
+    }
+    return s.n > 0 && s.n <= 20;
+}
+
+/* RFC 4954 4. Whether the response is base64 is for AUTH to say: it has an answer of its own. */
+static enum smtp_syntax login(struct input *in, struct smtp_command *c)
+{
+    struct str rest = str_trim(in->rest);
+
+    c->mechanism = str_cut_word(&rest);
+    if (!mechanism_valid(c->mechanism))
+        return wrong(in, SYNTAX_ARGUMENTS, "the form is AUTH PLAIN; EHLO lists the mechanisms");
+    if (rest.n > 0)
+        c->response = str_cut_word(&rest);
+    if (rest.n > 0)
+        return wrong(in, SYNTAX_ARGUMENTS, "AUTH takes a mechanism and at most one response");
+    return SYNTAX_OK;
+}
+
 /* ---- MAIL and RCPT ---- */
 
 /* RFC 5321 4.1.2: esmtp-keyword, esmtp-value. */
@@ -202,6 +227,7 @@ static const struct verb_row verbs[VERB_COUNT] = {
     [VERB_EXPN] = {"EXPN", some_text},
     [VERB_XCLIENT] = {"XCLIENT", attributes},
     [VERB_STARTTLS] = {"STARTTLS", no_arguments},
+    [VERB_AUTH] = {"AUTH", login},
 };
 
 const char *smtp_verb_word(enum smtp_verb verb)

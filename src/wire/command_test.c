@@ -31,6 +31,9 @@ static void parse(struct str line, bool strict, struct buf *told)
         buf_add_c(told, wrong[syntax]);
     } else {
         buf_add_c(told, smtp_verb_word(c.verb));
+        if (c.mechanism.n > 0)
+            buf_printf(told, " %.*s%s%.*s", STR_ARG(c.mechanism), c.response.p ? " " : "",
+                       STR_ARG(c.response));
         if (c.text.n > 0)
             buf_printf(told, " %.*s", STR_ARG(c.text));
         if (c.verb == VERB_MAIL || c.verb == VERB_RCPT) {
@@ -75,6 +78,15 @@ static const struct {
     {"VRFY", "arguments", NULL},
     {"VRFY bill", "VRFY bill", NULL},
     {"EXPN list", "EXPN list", NULL},
+    {"AUTH PLAIN", "AUTH PLAIN", NULL},
+    {"auth plain =", "AUTH plain =", NULL},
+    {"AUTH  SCRAM-SHA-256 bm8= ", "AUTH SCRAM-SHA-256 bm8=", NULL},
+    {"AUTH PLAIN not*base64", "AUTH PLAIN not*base64", NULL},
+    {"AUTH", "arguments", NULL},
+    {"AUTH PLAIN a b", "arguments", NULL},
+    {"AUTH PLAIN/LOGIN", "arguments", NULL},
+    {"AUTH A2345678901234567890", "AUTH A2345678901234567890", NULL},
+    {"AUTH A23456789012345678901", "arguments", NULL},
     {"MAIL FROM:<a@b.example>", "MAIL a@b.example", NULL},
     {"mail from:<a@B.Example>", "MAIL a@b.example", NULL},
     {"MAIL FROM:<>", "MAIL ", NULL},

@@ -41,6 +41,7 @@ enum smtp_verb {
     VERB_VRFY,
     VERB_EXPN,
     VERB_XCLIENT,
+    VERB_AUTH,
     VERB_COUNT
 };
 struct smtp_parameter {
@@ -49,9 +50,11 @@ struct smtp_parameter {
 enum { SMTP_PARAMETERS_MAX = 16 };
 struct smtp_command {
     enum smtp_verb verb;
-    struct str word;     /* as it came */
-    struct str text;     /* argument of HELO, EHLO, LHLO, NOOP, HELP, VRFY, EXPN, trimmed */
-    struct address path; /* of MAIL and RCPT */
+    struct str word;      /* as it came */
+    struct str text;      /* argument of HELO, EHLO, LHLO, NOOP, HELP, VRFY, EXPN, trimmed */
+    struct str mechanism; /* of AUTH */
+    struct str response;  /* of AUTH, in base64; p NULL: none was given */
+    struct address path;  /* of MAIL and RCPT */
     struct smtp_parameter parameters[SMTP_PARAMETERS_MAX]; /* attributes of XCLIENT, too */
     size_t parameter_count;
 };
@@ -59,7 +62,7 @@ enum smtp_syntax {
     SYNTAX_OK,
     SYNTAX_UNKNOWN_COMMAND, /* 500 5.5.1 */
     SYNTAX_ARGUMENTS,       /* 501 5.5.4 */
-    SYNTAX_SENDER,          /* 501 5.1.7 */
+    SYNTAX_SENDER,          /* 550 5.1.7 */
     SYNTAX_RECIPIENT,       /* 501 5.1.3 */
     SYNTAX_PARAMETERS,      /* 501 5.5.4 too many or malformed */
 };

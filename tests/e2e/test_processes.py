@@ -6,6 +6,7 @@ import pwd
 import re
 import shutil
 import signal
+import smtplib
 import socket
 import subprocess
 import tempfile
@@ -15,10 +16,10 @@ import pytest
 import troika
 from names import NameServer
 from sinks import Sink
-from troika import Dialogue, Troika, wait_for
+from troika import Dialogue, Troika, free_port, wait_for
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-USERS = ["_troika-" + role for role in ("smtpd", "router", "queue", "relay", "local", "history")]
+USERS = ["_troika-" + role for role in ("smtpd", "router", "queue", "relay", "local", "history", "logind")]
 
 
 def test_one_process_per_role_and_protections_in_the_log(server):
@@ -245,7 +246,10 @@ def test_as_root_only_logind_can_read_what_logins_are_checked_with(users):
 @ROOT_ONLY
 def test_as_root_every_role_has_its_own_uid(users):
     with Sink() as far, NameServer({"test": "far-host A 127.0.0.1\n"}) as names:
-        with Troika(as_root=True, config=f'route "far.test" {{ via = "far-host.test:{far.port}" }}\n', dns=names.dns) as t:
+        submit = free_port()
+        config = (f'route "far.test" {{ via = "far-host.test:{far.port}" }}\n'
+                  f'listen submission {{ address = {{ "127.0.0.1:{submit}" }} auth = required plain-auth = yes }}\n')
+        with Troika(as_root=True, config=config, dns=names.dns) as t:
             uids = {}
             for name, pid in t.workers().items():
                 if pid == t.process.pid:
@@ -255,7 +259,12 @@ def test_as_root_every_role_has_its_own_uid(users):
                 assert set(facts["Uid"].split()) == {uids[name]} and uids[name] != "0", name
                 assert facts["CapEff"].strip() == "0000000000000000", name
                 assert os.readlink(f"/proc/{pid}/root") != "/", name
-            assert len(set(uids.values())) == 6, uids
+            assert len(set(uids.values())) == 7, uids
+            t.run("user", "passwd", "alice@example.test", "--password-stdin", input="a very tasty soup")
+            with smtplib.SMTP("127.0.0.1", submit, timeout=60) as s:
+                s.login("alice", "a very tasty soup")
+                with pytest.raises(smtplib.SMTPAuthenticationError):
+                    smtplib.SMTP("127.0.0.1", submit, timeout=60).login("nobody", "a very tasty soup")
             id = t.send(to=["bob@example.test", "x@far.test"])
             assert t.wait_mails("bob") and wait_for(lambda: far.messages, what="the relayed message")
             wait_for(lambda: sum(e["event"] == "delivered" for e in t.trace(id)) == 2, what="both deliveries in the trace")

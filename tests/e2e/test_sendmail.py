@@ -324,7 +324,7 @@ def warning(message):
 @pytest.fixture
 def rooted():
     """A server of root with its own users, and two users of the machine without rights."""
-    users = ["_troika-" + role for role in ("smtpd", "router", "queue", "relay", "local", "history")] + ["smone", "smtwo"]
+    users = ["_troika-" + role for role in ("smtpd", "router", "queue", "relay", "local", "history", "logind")] + ["smone", "smtwo"]
     made = []
     for user in users:
         try:

@@ -181,7 +181,8 @@ mount --rbind /dev {self.base}/root/dev
         return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=SIGKILL", "sh", "-c", setup + f"exec chroot {self.base}/root sh -c '{script}'"]
 
     def install(self):
-        if os.path.exists(self.base + "/ready"):
+        ready = self.base + "/ready"
+        if os.path.exists(ready) and open(ready).read() == " ".join(self.packages):
             return
         install = "apt-get install -y --no-install-recommends " + " ".join(self.packages)
         script = f"""printf "#!/bin/sh\\nexit 101\\n" >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
@@ -190,7 +191,8 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
         result = subprocess.run(self.shell(script), capture_output=True, text=True, timeout=600)
         if result.returncode:
             raise AssertionError(f"{self.name} could not be installed below build/peers:\n" + result.stdout[-2000:] + result.stderr[-2000:])
-        open(self.base + "/ready", "w").close()
+        with open(ready, "w") as f:
+            f.write(" ".join(self.packages))
 
     def script(self):
         """What configures and starts it, in the foreground, without a single quote; files() are there."""
@@ -243,12 +245,13 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
 
 class Postfix(Peer):
-    name, packages, log_file = "postfix", ("postfix",), "/var/log/postfix.log"
+    name, packages, log_file = "postfix", ("postfix", "libsasl2-modules"), "/var/log/postfix.log"
 
-    def __init__(self, relay_port, certificate=None, transport="smtp"):
-        """certificate: a file with key and certificate; STARTTLS is offered then. transport: of what goes to relay_port"""
+    def __init__(self, relay_port, certificate=None, transport="smtp", login=None):
+        """certificate: a file with key and certificate; STARTTLS is offered then. transport: of what goes to relay_port.
+        login: NAME:PASSWORD for where it relays to."""
         super().__init__(relay_port)
-        self.certificate, self.transport = certificate, transport
+        self.certificate, self.transport, self.login = certificate, transport, login
 
     def files(self):
         if not self.certificate:
@@ -268,6 +271,10 @@ class Postfix(Peer):
             "queue_run_delay": "1s", "maximal_backoff_time": "2s", "maillog_file": self.log_file, "append_dot_mydomain": "no", "compatibility_level": "3.6",
             "smtp_line_length_limit": "0",  # else it folds lines of more than 998 bytes on their way out
         }
+        if self.login:
+            settings |= {"smtp_sasl_auth_enable": "yes", "smtp_sasl_password_maps": "static:" + self.login, "smtp_sasl_security_options": "noanonymous"}
+        else:
+            settings |= {"smtp_sasl_auth_enable": "no"}
         script = "postconf -e " + " ".join(f'"{k}={v}"' for k, v in settings.items()) + "\n"
         script += "".join(f"find /var/spool/postfix/{q} -type f -delete\n" for q in ("incoming", "active", "deferred", "defer"))
         script += f"postconf -F \"*/*/chroot=n\"\npostconf -MX smtp/inet 2>/dev/null || true\n"

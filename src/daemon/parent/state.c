@@ -182,7 +182,8 @@ static int make_folders(const struct state *s, struct buf *error)
     for (size_t i = 0; i < countof(worker_rows) && code == EX_OK; i++) {
         const struct worker_row *row = &worker_rows[i];
         bool empty = strcmp(row->folder, "empty") == 0;
-        code = make_folder(s, row->folder, empty ? NULL : row->user, empty ? 0555 : 0700, error);
+        bool given = !empty && getpwnam(row->user); /* a role that is not used may have no user */
+        code = make_folder(s, row->folder, given ? row->user : NULL, empty ? 0555 : 0700, error);
     }
     return code;
 }

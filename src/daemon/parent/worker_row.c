@@ -41,6 +41,11 @@ static uint32_t keys_count(const struct config *c)
     return config_has_certificate(c) ? 1 : 0;
 }
 
+static uint32_t logind_count(const struct config *c)
+{
+    return config_has_logins(c) ? (uint32_t)c->logind_count : 0;
+}
+
 /* Started in this order, and all but the outside ones stopped last. */
 const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
     {
@@ -75,6 +80,13 @@ const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
         .count = one,
     },
     {
+        .role = LOGIND,
+        .user = "_troika-logind",
+        .folder = "credentials",
+        .peers = SMTPD,
+        .count = logind_count,
+    },
+    {
         .role = QUEUE,
         .user = "_troika-queue",
         .folder = "spool",
@@ -104,7 +116,7 @@ const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
         .role = SMTPD,
         .user = "_troika-smtpd",
         .folder = "empty",
-        .peers = ROUTER | QUEUE | RELAY | HISTORY | KEYS,
+        .peers = ROUTER | LOGIND | QUEUE | RELAY | HISTORY | KEYS,
         .outside = true,
         .count = smtpd_count,
     },

@@ -16,5 +16,5 @@ struct worker_row {
     uint32_t (*count)(const struct config *c);
 };
 
-enum { WORKER_ROW_COUNT = 8 };
+enum { WORKER_ROW_COUNT = 9 };
 extern const struct worker_row worker_rows[WORKER_ROW_COUNT];

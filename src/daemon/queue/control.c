@@ -7,6 +7,7 @@
 #include "daemon/queue/queue.h"
 #include "mail/header.h"
 
+enum { FACTS_PAGE = 64, FACT_NAME_BYTES_MAX = 1024 };
 enum { SHOWN_FIELDS_MAX = 64, HOPS_KEPT = 64, SHOWN_HEADER_BYTES = 32 * 1024 };
 
 struct selection { /* what text chooses: everything, one message, an address, a domain */
@@ -32,6 +33,7 @@ struct asker {
     struct spool_message message; /* of the row at hand; strings in page */
     struct hop hops[HOPS_KEPT];   /* by id, as they were when the listing met them */
     struct buf lines, line, scratch;
+    struct buf fact; /* the last name, of ASK_LIMITS */
     uint64_t event_number, count, left_alone;
     bool ended; /* the last page is done; END is due */
 };
@@ -341,11 +343,30 @@ static bool events_step(struct asker *k)
     return r > 0;
 }
 
+static bool limits_step(struct asker *k)
+{
+    struct queue *q = k->peer->queue;
+    struct spool_fact facts[FACTS_PAGE];
+    struct str text = k->which.text;
+    arena_free(&k->page);
+    int n = spool_facts(q->spool, buf_str(&k->fact), &k->page, facts, FACTS_PAGE);
+    queue_must(q, n);
+    for (int i = 0; i < n; i++) {
+        struct str account = str_skip(facts[i].name, sizeof LOGIN_USE_PREFIX - 1);
+        if ((text.n > 0 && !address_chosen(account, text)) ||
+            !login_limit_line(q, &facts[i], line_begin(k)))
+            continue;
+        line_end(k);
+        k->count++;
+    }
+    buf_reset(&k->fact);
+    bool more = n > 0 && str_starts(facts[n - 1].name, STR(LOGIN_USE_PREFIX));
+    return more && buf_add(&k->fact, facts[n - 1].name);
+}
+
 static bool (*const steps[ASK_COUNT])(struct asker *k) = {
-    [ASK_LIST] = list_step,
-    [ASK_SHOW] = show_step,
-    [ASK_ACT] = act_step,
-    [ASK_EVENTS] = events_step,
+    [ASK_LIST] = list_step,     [ASK_SHOW] = show_step,     [ASK_ACT] = act_step,
+    [ASK_EVENTS] = events_step, [ASK_LIMITS] = limits_step,
 };
 
 /* ---- life of an asker ---- */
@@ -358,6 +379,7 @@ static void asker_free(struct asker *k)
     buf_free(&k->lines);
     buf_free(&k->line);
     buf_free(&k->scratch);
+    buf_free(&k->fact);
     free((char *)(uintptr_t)k->which.text.p);
     free(k);
 }
@@ -369,7 +391,7 @@ static struct status end_status(const struct asker *k)
     if (k->question == ASK_SHOW && k->which.id.key == 0)
         st = status_make(0, 5, 5, 4, STR("show takes the id of a message"));
     else if (k->count == 0 && k->left_alone == 0 && k->which.id.key != 0 &&
-             k->question != ASK_EVENTS)
+             k->question != ASK_EVENTS && k->question != ASK_LIMITS)
         st = status_make(0, 5, 1, 0, STR("no such message is waiting"));
     else if (k->left_alone > 0)
         st = status_make(0, 2, 0, 0,
@@ -414,7 +436,9 @@ void control_ask(struct peer *peer, enum question question, enum queue_act act, 
                         .which = selection_make(text),
                         .lines = buf_init(PACKET_BYTES_MAX),
                         .line = buf_init(LINE_BYTES_MAX),
-                        .scratch = buf_init(LINE_BYTES_MAX)};
+                        .scratch = buf_init(LINE_BYTES_MAX),
+                        .fact = buf_init(FACT_NAME_BYTES_MAX)};
+    buf_add_c(&k->fact, LOGIN_USE_PREFIX);
     peer->asker = k;
     timer_set(peer->queue->loop, &k->step, 0, step, k);
 }

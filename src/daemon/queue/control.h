@@ -13,7 +13,7 @@ struct asker;
 
 enum { LINES_BYTES = 64 * 1024 }; /* of a packet, about */
 
-enum question { ASK_LIST, ASK_SHOW, ASK_ACT, ASK_EVENTS, ASK_COUNT };
+enum question { ASK_LIST, ASK_SHOW, ASK_ACT, ASK_EVENTS, ASK_LIMITS, ASK_COUNT };
 
 /* A new question ends the one before. */
 void control_ask(struct peer *peer, enum question question, enum queue_act act, struct str text);

@@ -20,6 +20,8 @@ enum {
 
 struct put { /* a message that arrives in several packets */
     uint64_t ticket;
+    uint64_t hold;
+    struct str account; /* in the arena */
     struct peer *peer;
     struct arena arena;
     struct buf envelope_bytes, prefix;
@@ -237,6 +239,7 @@ static int put_whole(struct peer *peer, const struct msg_put *m)
         r = add(q, peer, m->ticket, &entry, &e, m->prefix, &a);
     if (r < 0)
         return r;
+    login_limit_count(peer, m->hold, m->account, &e);
     a->size = m->content.n;
     keep_content(q, a, m);
     tell_accepted(q, a);
@@ -274,9 +277,11 @@ static struct put *put_new(struct peer *peer, const struct msg_put *m)
     struct put *p = mem_new(sizeof(*p));
     *p = (struct put){.ticket = m->ticket,
                       .peer = peer,
+                      .hold = m->hold,
                       .announced_bytes = m->size,
                       .envelope_bytes = buf_init(ENVELOPE_BYTES_MAX),
                       .prefix = buf_init(PREFIX_BYTES_MAX)};
+    p->account = arena_copy(&p->arena, m->account);
     map_put(peer->puts, map_key_u64(&p->ticket), p);
     if (!spool_accepts(peer->queue->spool))
         put_fail(p, REPLY_DISK_FULL);
@@ -328,6 +333,7 @@ static void put_add(struct put *p)
     if (r < 0) {
         refuse(p->peer, p->ticket, reply_of(r));
     } else {
+        login_limit_count(p->peer, p->hold, p->account, &p->envelope);
         a->size = p->written_bytes;
         tell_accepted(q, a);
     }
@@ -453,6 +459,7 @@ void intake_state(struct queue *q)
 void intake_peer_up(struct peer *peer)
 {
     peer->puts = map_new();
+    peer->holds = map_new();
     send_state(peer);
 }
 
@@ -464,6 +471,7 @@ void intake_peer_down(struct peer *peer)
         put_free(p);
     }
     map_free(&peer->puts);
+    login_limit_peer_down(peer);
     /* What is in the batch stays there: nobody has heard 250, so a second copy is the worst. */
     for (struct accepted *a = peer->queue->intake.first; a != NULL; a = a->next)
         if (a->peer == peer)

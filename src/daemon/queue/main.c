@@ -24,6 +24,16 @@ static void on_put_abort(struct worker *w, struct channel *from, union message *
     intake_put_abort(channel_data(from), m->put_abort.ticket);
 }
 
+static void on_limit_ask(struct worker *w, struct channel *from, union message *m)
+{
+    login_limit_ask(channel_data(from), &m->limit_ask);
+}
+
+static void on_limit_end(struct worker *w, struct channel *from, union message *m)
+{
+    login_limit_end(channel_data(from), m->limit_end.hold);
+}
+
 static void on_slots(struct worker *w, struct channel *from, union message *m)
 {
     queue_slots(channel_data(from), m->slots.count);
@@ -75,6 +85,11 @@ static void on_act(struct worker *w, struct channel *from, union message *m)
         control_ask(channel_data(from), ASK_ACT, m->queue_act.act, m->queue_act.text);
 }
 
+static void on_limits(struct worker *w, struct channel *from, union message *m)
+{
+    control_ask(channel_data(from), ASK_LIMITS, ACT_COUNT, m->queue_limits.text);
+}
+
 static void on_events_pending(struct worker *w, struct channel *from, union message *m)
 {
     control_ask(channel_data(from), ASK_EVENTS, ACT_COUNT, m->events_pending.text);
@@ -83,6 +98,8 @@ static void on_events_pending(struct worker *w, struct channel *from, union mess
 static const struct role_handler handlers[] = {
     {MSG_PUT, on_put},
     {MSG_PUT_ABORT, on_put_abort},
+    {MSG_LIMIT_ASK, on_limit_ask},
+    {MSG_LIMIT_END, on_limit_end},
     {MSG_SLOTS, on_slots},
     {MSG_RESULT, on_result},
     {MSG_JOB_END, on_job_end},
@@ -93,6 +110,7 @@ static const struct role_handler handlers[] = {
     {MSG_QUEUE_LIST, on_list},
     {MSG_QUEUE_SHOW, on_show},
     {MSG_QUEUE_ACT, on_act},
+    {MSG_QUEUE_LIMITS, on_limits},
     {MSG_EVENTS_PENDING, on_events_pending},
 };
 

@@ -147,6 +147,7 @@ static void tick_fired(void *arg)
     watch_clock(q);
     events_tick(q);
     bounces_tick(q);
+    login_limits_tick(q);
     notice_tick(q);
     spool_checkpoint(q->spool);
     queue_must(q, spool_health(q->spool));
@@ -250,6 +251,7 @@ struct queue *queue_new(struct worker *w)
     destinations_init(&q->destinations);
     bounces_init(&q->bounces);
     limit_init(&q->limit);
+    login_limits_init(&q->login_limits);
     notice_init(q);
     schedule_init(q);
     return q;
@@ -331,6 +333,7 @@ void queue_free(struct queue **at)
     notice_done(q);
     bounces_done(q);
     limit_done(&q->limit);
+    login_limits_done(q);
     schedule_done(q);
     destinations_done(&q->destinations);
     jobs_done(q);

@@ -23,6 +23,7 @@
 #include "daemon/queue/intake.h"
 #include "daemon/queue/job.h"
 #include "daemon/queue/limit.h"
+#include "daemon/queue/login_limit.h"
 #include "daemon/queue/notice.h"
 #include "daemon/queue/outcome.h"
 #include "daemon/queue/reroute.h"
@@ -41,6 +42,7 @@ struct peer { /* a channel to a worker or to a person's command; hung on it as i
     bool held_ended;     /* relay, local: has said what it holds */
     struct list jobs;    /* relay, local */
     struct map *puts;    /* smtpd: by ticket */
+    struct map *holds;   /* smtpd: see login_limit.h */
     struct asker *asker; /* control: the question being answered */
 };
 
@@ -76,6 +78,7 @@ struct queue {
     struct schedule schedule;
     struct bounces bounces;
     struct limit limit;
+    struct login_limits login_limits;
     struct notice notice;
     struct reroute reroute;
 };

@@ -24,6 +24,7 @@ struct question {
     uint64_t ticket; /* of who asks */
     uint64_t number; /* ours */
     struct route_question ask;
+    uint8_t what; /* enum route_what */
     struct known_login *logins;
     size_t login_count, login_room, open_count; /* open: asked, not answered */
     struct timer deadline;

@@ -144,6 +144,14 @@ static bool ask_users(struct worker *w, struct question *q)
     return q->open_count > 0;
 }
 
+static void (*const deciders[ROUTE_WHAT_COUNT])(const struct route_table *t,
+                                                const struct route_question *q, struct arena *a,
+                                                struct route_answer *ret) = {
+    [ROUTE_RECIPIENT] = route_decide,
+    [ROUTE_OWNER] = route_owner,
+    [ROUTE_VERIFY] = route_verify,
+};
+
 /* Decides, and answers or waits for users. final: with what is known. */
 static void decide(struct worker *w, struct question *q, bool final)
 {
@@ -151,14 +159,14 @@ static void decide(struct worker *w, struct question *q, bool final)
     struct route_answer answer = {0};
     router.table.account_error = router.table.alias_error = 0;
     router.table.question = q;
-    route_decide(&router.table.routes, &q->ask, &a, &answer);
+    deciders[q->what](&router.table.routes, &q->ask, &a, &answer);
     router.table.question = NULL;
     if (!final && ask_users(w, q)) {
         timer_set(w->loop, &q->deadline, USERS_WAIT_US, on_late, q);
     } else {
         complain(w);
         complain_of_aliases(w);
-        if (channel_peer(q->from) == SMTPD)
+        if (channel_peer(q->from) == SMTPD && q->what == ROUTE_RECIPIENT)
             log_failures(q->ask.recipient, &answer);
         answer_with(q, &answer);
         question_free(&q);
@@ -176,10 +184,14 @@ static void on_late(void *arg)
 
 static void on_route_ask(struct worker *w, struct channel *from, union message *m)
 {
+    if (m->route_ask.what >= ROUTE_WHAT_COUNT)
+        return; /* none of ours */
+
     struct question *q =
         question_new(&(struct route_question){.sender = m->route_ask.sender,
                                               .recipient = m->route_ask.recipient,
                                               .may_relay = m->route_ask.may_relay != 0});
+    q->what = m->route_ask.what;
     q->from = from;
     q->ticket = m->route_ask.ticket;
     q->number = ++router.question_number;

@@ -15,6 +15,7 @@
 #include "daemon/smtpd/smtpd.h"
 #include "daemon/smtpd/smtpd_tls.h"
 #include "io/stream.h"
+#include "mail/address.h"
 
 enum {
     IN_BYTES_MAX = 32 * 1024,
@@ -35,8 +36,13 @@ struct client {
     const struct config_listen *listen; /* NULL: a local user */
     struct connection connection;
     uint64_t ticket;            /* of the open question; 0: none */
+    uint64_t policy_ticket;     /* of the question of policy.c, likewise */
+    enum role policy_role;      /* who was asked that */
+    uint64_t hold;              /* by which the queue knows what it keeps; 0: nothing */
     uint64_t name_ticket;       /* of the question for its name, likewise */
     struct channel *name_relay; /* who was asked that */
+    uint64_t login_ticket;      /* of its login, likewise */
+    struct channel *logind;     /* who checks that */
     bool putting;               /* it is a message for the queue */
     size_t bytes_held;
     char ip[46];
@@ -155,16 +161,162 @@ static bool name_ask(void *arg, struct str ip)
     return true;
 }
 
+static void login_close(struct client *c)
+{
+    if (c->login_ticket != 0)
+        (void)map_remove(c->smtpd->logins, map_key_u64(&c->login_ticket));
+    c->login_ticket = 0;
+    c->logind = NULL;
+}
+
+/* One after the other, so that a slow check holds up as few as possible. */
+static struct channel *logind_choose(struct smtpd *m)
+{
+    size_t count = 0;
+    struct channel *chosen;
+
+    while (worker_peer(m->worker, LOGIND, count))
+        count++;
+    chosen = count > 0 ? worker_peer(m->worker, LOGIND, m->last_ticket % count) : NULL;
+    return chosen && !channel_full(chosen) ? chosen : NULL;
+}
+
+static bool login_ask(void *arg, const struct session_login *ask)
+{
+    struct client *c = arg;
+    struct smtpd *m = c->smtpd;
+
+    if (ask->mechanism.n == 0) {
+        if (!c->logind)
+            return false;
+        channel_send(c->logind, &(struct msg_login_step){.kind = MSG_LOGIN_STEP,
+                                                         .ticket = c->login_ticket,
+                                                         .response = ask->response});
+        return true;
+    }
+    c->login_ticket = ++m->last_ticket;
+    c->logind = logind_choose(m);
+    if (!c->logind) {
+        c->login_ticket = 0;
+        return false;
+    }
+    (void)map_put(m->logins, map_key_u64(&c->login_ticket), c);
+    channel_send(c->logind, &(struct msg_login_begin){.kind = MSG_LOGIN_BEGIN,
+                                                      .ticket = c->login_ticket,
+                                                      .mechanism = ask->mechanism,
+                                                      .has_response = ask->has_response,
+                                                      .response = ask->response,
+                                                      .client = ask->client,
+                                                      .binding = ask->binding,
+                                                      .certificate = ask->certificate});
+    return true;
+}
+
+static void login_cancel(void *arg)
+{
+    struct client *c = arg;
+
+    if (c->logind)
+        channel_send(c->logind, &(struct msg_login_cancel){.kind = MSG_LOGIN_CANCEL,
+                                                           .ticket = c->login_ticket});
+    login_close(c);
+}
+
+/* ---- questions of policy.c ---- */
+
+static struct channel *policy_open(struct client *c, enum role role)
+{
+    struct smtpd *m = c->smtpd;
+    struct channel *peer = worker_peer(m->worker, role, 0);
+
+    check(c->policy_ticket == 0);
+    if (!peer)
+        return NULL;
+    c->policy_role = role;
+    c->policy_ticket = ++m->last_ticket;
+    (void)map_put(m->policy_questions, map_key_u64(&c->policy_ticket), c);
+    return peer;
+}
+
+static void policy_close(void *arg)
+{
+    struct client *c = arg;
+
+    if (c->policy_ticket != 0)
+        (void)map_remove(c->smtpd->policy_questions, map_key_u64(&c->policy_ticket));
+    c->policy_ticket = 0;
+}
+
+static bool owner_ask(void *arg, struct str login, struct str addresses)
+{
+    struct client *c = arg;
+    struct channel *router = policy_open(c, ROUTER);
+
+    if (router)
+        channel_send(router, &(struct msg_route_ask){.kind = MSG_ROUTE_ASK,
+                                                     .ticket = c->policy_ticket,
+                                                     .what = ROUTE_OWNER,
+                                                     .sender = login,
+                                                     .recipient = addresses});
+    return router != NULL;
+}
+
+static bool verify_ask(void *arg, bool may_relay, struct str text)
+{
+    struct client *c = arg;
+    struct channel *router = policy_open(c, ROUTER);
+
+    if (router)
+        channel_send(router, &(struct msg_route_ask){.kind = MSG_ROUTE_ASK,
+                                                     .ticket = c->policy_ticket,
+                                                     .what = ROUTE_VERIFY,
+                                                     .may_relay = may_relay,
+                                                     .recipient = text});
+    return router != NULL;
+}
+
+static bool limit_ask(void *arg, struct str login, uint32_t recipients)
+{
+    struct client *c = arg;
+    struct channel *queue = policy_open(c, QUEUE);
+
+    if (c->hold == 0)
+        c->hold = ++c->smtpd->last_ticket;
+    if (queue)
+        channel_send(queue, &(struct msg_limit_ask){.kind = MSG_LIMIT_ASK,
+                                                    .ticket = c->policy_ticket,
+                                                    .hold = c->hold,
+                                                    .account = login,
+                                                    .recipients = recipients});
+    return queue != NULL;
+}
+
+static void limit_end(void *arg)
+{
+    struct client *c = arg;
+    struct channel *queue = worker_peer(c->smtpd->worker, QUEUE, 0);
+
+    if (queue && c->hold != 0)
+        channel_send(queue, &(struct msg_limit_end){.kind = MSG_LIMIT_END, .hold = c->hold});
+    c->hold = 0;
+}
+
+/* ---- the message ---- */
+
 /* Sends pieces of the envelope until no more than `rest` are left, and returns these. */
-static struct str send_ahead(struct channel *queue, uint64_t ticket, struct str envelope,
-                             size_t rest, uint8_t *flags)
+static struct str send_ahead(struct channel *queue, const struct client *c,
+                             const struct session_put *p, struct str envelope, size_t rest,
+                             uint8_t *flags)
 {
     while (envelope.n > rest) {
         struct str piece = str_sub(envelope, 0, ENVELOPE_PIECE_BYTES);
 
-        channel_send(queue,
-                     &(struct msg_put){
-                         .kind = MSG_PUT, .ticket = ticket, .flags = *flags, .envelope = piece});
+        channel_send(queue, &(struct msg_put){.kind = MSG_PUT,
+                                              .ticket = c->ticket,
+                                              .hold = c->hold,
+                                              .account = p->account,
+                                              .flags = *flags,
+                                              .envelope = piece});
         envelope = str_skip(envelope, piece.n);
         *flags = 0;
     }
@@ -172,13 +324,13 @@ static struct str send_ahead(struct channel *queue, uint64_t ticket, struct str 
 }
 
 /* What of the envelope goes into the packet with the content: all of it, unless it is too long. */
-static struct str send_envelope(struct channel *queue, uint64_t ticket, const struct session_put *p,
-                                struct buf *whole, uint8_t *flags)
+static struct str send_envelope(struct channel *queue, const struct client *c,
+                                const struct session_put *p, struct buf *whole, uint8_t *flags)
 {
     if (buf_add(whole, p->envelope) && buf_add(whole, p->recipients))
         return buf_str(whole);
-    (void)send_ahead(queue, ticket, p->envelope, 0, flags);
-    return send_ahead(queue, ticket, p->recipients, ENVELOPE_PIECE_BYTES, flags);
+    (void)send_ahead(queue, c, p, p->envelope, 0, flags);
+    return send_ahead(queue, c, p, p->recipients, ENVELOPE_PIECE_BYTES, flags);
 }
 
 static bool put(void *arg, const struct session_put *p)
@@ -193,10 +345,12 @@ static bool put(void *arg, const struct session_put *p)
         question_open(c, true);
 
     struct buf whole = buf_init(ENVELOPE_PIECE_BYTES);
-    struct str envelope = send_envelope(queue, c->ticket, p, &whole, &flags);
+    struct str envelope = send_envelope(queue, c, p, &whole, &flags);
 
     channel_send(queue, &(struct msg_put){.kind = MSG_PUT,
                                           .ticket = c->ticket,
+                                          .hold = c->hold,
+                                          .account = p->account,
                                           .flags = flags | (p->end ? PUT_END : 0),
                                           .size = p->size,
                                           .envelope = envelope,
@@ -278,10 +432,19 @@ void clients_init(struct smtpd *m)
     list_init(&m->clients);
     m->questions = map_new();
     m->name_questions = map_new();
+    m->logins = map_new();
+    m->policy_questions = map_new();
     m->out = buf_init(OUT_BYTES_MAX);
     m->world = (struct session_world){.clock = m->worker->clock,
                                       .name_ask = name_ask,
                                       .route_ask = route_ask,
+                                      .login_ask = login_ask,
+                                      .login_cancel = login_cancel,
+                                      .owner_ask = owner_ask,
+                                      .verify_ask = verify_ask,
+                                      .limit_ask = limit_ask,
+                                      .limit_end = limit_end,
+                                      .policy_cancel = policy_close,
                                       .put = put,
                                       .cancel = cancel,
                                       .refuses = refuses,
@@ -313,6 +476,7 @@ static void client_free(struct client *c)
 
     session_free(&c->session);
     name_close(c);
+    login_close(c);
     stream_finish(&c->stream);
     timer_stop(&c->go);
     drop_free(&c->drop);
@@ -396,6 +560,12 @@ static void on_secured(void *arg)
     struct buf words = buf_init(KIB);
 
     c->shaking = false;
+    char binding[TLS_BINDING_BYTES];
+    struct buf mail = buf_init(ADDRESS_BYTES_MAX);
+
+    tls_peer_mail(c->tls, &mail);
+    session_identified(c->session, str_n(binding, tls_binding(c->tls, binding)), buf_str(&mail));
+    buf_free(&mail);
     tls_words(c->tls, &words);
     log_client(c, "secured", "tls", buf_c(&words), "");
     session_secured(c->session, buf_str(&words), &c->smtpd->out);
@@ -469,7 +639,7 @@ static void on_bytes(void *arg, struct buf *in)
         stream_pause(c->stream);
         return;
     }
-    buf_drop_front(in, session_feed(c->session, buf_str(in), &c->smtpd->out));
+    buf_wipe_front(in, session_feed(c->session, buf_str(in), &c->smtpd->out));
     client_step(c);
 }
 
@@ -633,12 +803,37 @@ void client_accept_drop(struct smtpd *m, struct msg_drop *drop)
 }
 /* ---- answers and events of the worker ---- */
 
+/* To a question of policy.c; or whoever asked is gone. */
+static void told(struct smtpd *m, const struct msg_route_answer *a)
+{
+    struct client *c = map_get(m->policy_questions, map_key_u64(&a->ticket));
+
+    if (!c || c->policy_role != ROUTER)
+        return;
+    policy_close(c);
+    session_told(c->session, &a->status, a->targets, a->why, &m->out);
+    client_step(c);
+}
+
+void client_limited(struct smtpd *m, const struct msg_limit_answer *a)
+{
+    struct client *c = map_get(m->policy_questions, map_key_u64(&a->ticket));
+
+    if (!c || c->policy_role != QUEUE)
+        return;
+    policy_close(c);
+    session_limited(c->session, &a->status, &m->out);
+    client_step(c);
+}
+
 void client_routed(struct smtpd *m, const struct msg_route_answer *a)
 {
     struct client *c = question_client(m, a->ticket, false);
 
-    if (!c)
+    if (!c) {
+        told(m, a);
         return;
+    }
     question_close(c);
     session_routed(c->session, &a->status, a->targets, &m->out);
     client_step(c);
@@ -666,6 +861,44 @@ void clients_lose_relay(struct smtpd *m, const struct channel *relay)
 
         if (c->name_ticket != 0 && c->name_relay == relay)
             take_name(c, STR_NONE, STR("the process that looks it up has ended"));
+    }
+}
+
+void client_challenged(struct smtpd *m, const struct msg_login_challenge *a)
+{
+    struct client *c = map_get(m->logins, map_key_u64(&a->ticket));
+
+    if (!c)
+        return;
+    session_challenged(c->session, a->challenge, &m->out);
+    client_step(c);
+}
+
+void client_login_done(struct smtpd *m, const struct msg_login_done *a)
+{
+    struct client *c = map_get(m->logins, map_key_u64(&a->ticket));
+
+    if (!c)
+        return;
+    login_close(c);
+    session_login_done(c->session, &a->status, a->login, a->why, &m->out);
+    client_step(c);
+}
+
+/* Who was challenged hears of it with the next line: then nobody is left to ask. */
+void clients_lose_logind(struct smtpd *m, const struct channel *logind)
+{
+    struct status away = reply_status(REPLY_LOGIN_LATER, STR_NONE);
+
+    list_each (link, &m->clients) {
+        struct client *c = list_of(link, struct client, link);
+
+        if (c->logind != logind || c->login_ticket == 0)
+            continue;
+        login_close(c);
+        session_login_done(c->session, &away, STR_NONE, STR("the process that checks it has ended"),
+                           &m->out);
+        client_step(c);
     }
 }
 
@@ -697,7 +930,9 @@ void clients_lose_router(struct smtpd *m)
     list_each (link, &m->clients) {
         struct client *c = list_of(link, struct client, link);
 
-        if (c->ticket != 0 && !c->putting)
+        if (c->policy_ticket != 0 && c->policy_role == ROUTER)
+            told(m, &(struct msg_route_answer){.ticket = c->policy_ticket, .status = away});
+        else if (c->ticket != 0 && !c->putting)
             client_routed(m, &(struct msg_route_answer){.ticket = c->ticket, .status = away});
     }
 }
@@ -709,7 +944,11 @@ void clients_lose_queue(struct smtpd *m)
     list_each (link, &m->clients) {
         struct client *c = list_of(link, struct client, link);
 
-        if (c->putting)
+        c->hold = 0; /* another queue knows nothing of it */
+        if (c->policy_ticket != 0 && c->policy_role == QUEUE)
+            client_limited(m,
+                           &(struct msg_limit_answer){.ticket = c->policy_ticket, .status = lost});
+        else if (c->putting)
             client_stored(m, &(struct msg_put_done){.ticket = c->ticket, .status = lost});
         else
             client_listen(c); /* it may have been the queue that was full */

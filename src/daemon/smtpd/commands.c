@@ -34,14 +34,17 @@ static struct reply cmd_helo(struct session *s, const struct smtp_command *c, st
 static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
     struct reply r = hello(s, c->text, true);
+    struct buf keywords = buf_init(KIB);
 
+    auth_keywords(s, &keywords);
     r.about = arena_printf(scratch,
                            "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
-                           "ENHANCEDSTATUSCODES\nDSN\n%sHELP%s",
+                           "ENHANCEDSTATUSCODES\nDSN%s%s\nHELP%s",
                            STR_ARG(s->config->hostname), s->helo,
-                           (unsigned long long)s->config->message_bytes_max,
-                           starttls_offered(s) ? "STARTTLS\n" : "",
+                           (unsigned long long)s->config->message_bytes_max, buf_c(&keywords),
+                           starttls_offered(s) ? "\nSTARTTLS" : "",
                            s->may_xclient ? "\nXCLIENT " XCLIENT_ATTRIBUTES : "");
+    buf_free(&keywords);
     return r;
 }
 
@@ -50,12 +53,15 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
 /* What the parameters of one MAIL or RCPT wish. */
 struct wishes {
     struct arena *arena; /* of the command */
+    bool may_auth;       /* AUTH is offered */
     uint64_t size;       /* 0: not said */
     bool body_8bit;
     enum notify_return ret;
     struct str envid;
     struct notify notify;
 };
+
+enum { AUTH_BYTES_MAX = 500 }; /* RFC 4954 5 */
 
 /* Each returns REPLY_OK or what is wrong. */
 static enum reply_name take_size(struct str value, struct wishes *w)
@@ -87,6 +93,17 @@ static enum reply_name take_envid(struct str value, struct wishes *w)
     return xtext_parse(value, ENVID_BYTES_MAX, w->arena, &w->envid) ? REPLY_OK : REPLY_SYNTAX;
 }
 
+/* RFC 4954 5: who handed it to who hands it to us. Nobody is trusted with that; it only has to be
+ * well-formed. */
+static enum reply_name take_auth(struct str value, struct wishes *w)
+{
+    struct str said;
+
+    if (!w->may_auth)
+        return REPLY_BAD_PARAMETER;
+    return xtext_parse(value, AUTH_BYTES_MAX, w->arena, &said) ? REPLY_OK : REPLY_SYNTAX;
+}
+
 static enum reply_name take_notify(struct str value, struct wishes *w)
 {
     return notify_parse(value, &w->notify.when) ? REPLY_OK : REPLY_SYNTAX;
@@ -108,6 +125,8 @@ static const struct parameter {
     {VERB_MAIL, "RET", take_ret, "RET is FULL or HDRS"},
     {VERB_MAIL, "ENVID", take_envid,
      "ENVID takes up to 100 characters, others than ! to ~ without + and = written as +HH"},
+    {VERB_MAIL, "AUTH", take_auth,
+     "AUTH, where EHLO offers it, is <> or an address, with + and = written as +HH"},
     {VERB_RCPT, "NOTIFY", take_notify, "NOTIFY is NEVER, or some of SUCCESS,FAILURE,DELAY"},
     {VERB_RCPT, "ORCPT", take_orcpt,
      "ORCPT is a type and an address, as in rfc822;bob@example.org, of up to 500 characters"},
@@ -151,10 +170,12 @@ static struct reply take_parameters(const struct smtp_command *c, struct wishes 
 
 static struct reply cmd_mail(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
-    struct wishes wish = {.arena = scratch};
+    struct wishes wish = {.arena = scratch, .may_auth = auth_is_offered(s)};
     struct reply r = take_parameters(c, &wish, scratch);
     struct status *refusal = arena_alloc(scratch, sizeof *refusal);
 
+    if (auth_is_missing(s))
+        return reply(REPLY_LOGIN_REQUIRED);
     if (r.row != REPLY_OK)
         return r;
     if (wish.size > s->config->message_bytes_max)
@@ -168,10 +189,22 @@ static struct reply cmd_mail(struct session *s, const struct smtp_command *c, st
     s->txn->body_8bit = wish.body_8bit;
     s->txn->ret = wish.ret;
     s->txn->envid = arena_copy(&s->txn->arena, wish.envid);
-    return reply_about(REPLY_SENDER_OK, s->txn->sender);
+    return policy_mail(s);
 }
 
 /* ---- RCPT ---- */
+
+struct reply rcpt_route(struct session *s)
+{
+    struct txn *t = s->txn;
+
+    if (!s->world->route_ask(s->arg, may_relay(s), t->sender, buf_str(&t->asked))) {
+        buf_reset(&t->asked);
+        return reply(REPLY_ROUTER_AWAY);
+    }
+    s->waiting = FOR_ROUTE;
+    return reply_later();
+}
 
 static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
@@ -193,15 +226,10 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
 
     buf_reset(&t->asked);
     address_print(&t->asked, &to);
-    if (!s->world->route_ask(s->arg, s->may_relay, t->sender, buf_str(&t->asked))) {
-        buf_reset(&t->asked);
-        return reply(REPLY_ROUTER_AWAY);
-    }
     t->asked_when = wish.notify.when;
     buf_reset(&t->asked_orcpt);
     (void)buf_add(&t->asked_orcpt, wish.notify.orcpt);
-    s->waiting = FOR_ROUTE;
-    return reply_later();
+    return policy_rcpt(s);
 }
 
 /* ---- the rest ---- */
@@ -236,12 +264,12 @@ static struct reply cmd_quit(struct session *s, const struct smtp_command *c, st
 
 static struct reply cmd_vrfy(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
-    return reply(REPLY_CANNOT_VERIFY);
+    return policy_verify(s, c->text, false);
 }
 
 static struct reply cmd_expn(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
-    return reply(REPLY_NOT_IMPLEMENTED);
+    return policy_verify(s, c->text, true);
 }
 
 enum { HELP_BYTES_MAX = 32 * 1024 };
@@ -285,9 +313,11 @@ const struct command command_table[VERB_COUNT] = {
     [VERB_HELP] = {ANY_COMMAND, cmd_help, "HELP [command or code]",
                    "Explains a command (HELP MAIL) or an answer (HELP 550, HELP 5.1.1).", true},
     [VERB_VRFY] = {ANY_COMMAND, cmd_vrfy, "VRFY name",
-                   "Asks whether a mailbox exists. RCPT tells; this does not."},
+                   "Asks whether a mailbox exists. Strangers are told as little as `vrfy` says."},
     [VERB_EXPN] = {ANY_COMMAND, cmd_expn, "EXPN list",
-                   "Asks who is on a list. This server does not tell."},
+                   "Asks who is on a list: where an alias leads. Not for strangers."},
     [VERB_XCLIENT] = {FRESH | READY, cmd_xclient, "XCLIENT ADDR=192.0.2.1 NAME=their.name",
                       "For proxies of ours: says who the client really is. Then all begins anew."},
+    [VERB_AUTH] = {READY, cmd_auth, "AUTH mechanism [response]",
+                   "Logs in. EHLO lists the mechanisms; what follows is base64, and * gives up."},
 };

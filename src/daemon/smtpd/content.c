@@ -24,8 +24,10 @@ void content_begin(struct session *s)
 
     s->phase = CONTENT;
     t->content = buf_init(PUT_CHUNK_BYTES + 2 * SLICE_BYTES + 2);
-    t->dot = (struct dot_reader){.normalize = s->may_relay};
+    t->dot = (struct dot_reader){.normalize = may_relay(s)};
     header_scan_init(&t->header);
+    if (s->account[0])
+        t->header.authors = &t->authors;
 }
 
 void content_refuse(struct session *s, const struct status *why)
@@ -34,6 +36,7 @@ void content_refuse(struct session *s, const struct status *why)
 
     if (t->refusal)
         return;
+    policy_cancel(s);
     t->refusal = arena_alloc(&t->arena, sizeof *t->refusal);
     *t->refusal = *why;
     if (t->begun)
@@ -63,11 +66,16 @@ static void refuse_size(struct session *s)
 
 static const char *protocol(const struct session *s)
 {
+    /* RFC 3848 */
+    static const char *const lmtp[2][2] = {{"LMTP", "LMTPA"}, {"LMTPS", "LMTPSA"}};
+    static const char *const extended[2][2] = {{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}};
+    bool known = s->account[0] != '\0';
+
     if (s->lmtp)
-        return s->secure ? "LMTPS" : "LMTP";
+        return lmtp[s->secure][known];
     if (s->local)
         return "local";
-    return !s->extended ? "SMTP" : s->secure ? "ESMTPS" : "ESMTP";
+    return s->extended ? extended[s->secure][known] : "SMTP";
 }
 
 static void client_print(const struct session *s, struct buf *to)
@@ -138,12 +146,14 @@ static void prefix_add(const struct session *s, struct buf *to)
     if (s->local && !s->trusted && !sender_is_own(s))
         warning_print(to, s->config->hostname, buf_str(&user), t->sender);
     buf_free(&user);
-    if (s->may_relay && !t->header.has_date) {
+    if (s->account[0] && !t->header.has_from)
+        buf_printf(to, "From: <%s>\r\n", s->account);
+    if (may_relay(s) && !t->header.has_date) {
         buf_add_c(to, "Date: ");
         date_print(to, now, 0);
         buf_add_c(to, "\r\n");
     }
-    if (s->may_relay && !t->header.has_message_id)
+    if (may_relay(s) && !t->header.has_message_id)
         message_id_print(to, s->config->hostname);
     if (t->headless) /* or its first line would become a header field */
         buf_add_c(to, "\r\n");
@@ -166,6 +176,7 @@ static bool put(struct session *s, size_t n, bool end)
     struct buf prefix = buf_init(PREFIX_BYTES_MAX);
     struct session_put p = {.begin = !t->begun,
                             .end = end,
+                            .account = str_c(s->account),
                             .size = end ? t->content_bytes : 0,
                             .content = str_sub(buf_str(&t->content), 0, n)};
 
@@ -210,6 +221,8 @@ static void finish(struct session *s, struct buf *out)
 {
     struct txn *t = s->txn;
 
+    if (!t->refusal && policy_authors(s))
+        return;
     if (!t->refusal && hand_on(s, t->content.n, true)) {
         buf_free(&t->content);
         s->waiting = FOR_STORED;

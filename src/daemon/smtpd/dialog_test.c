@@ -28,6 +28,7 @@
 #include <cmocka.h>
 
 #include "daemon/smtpd/fake_world.h"
+#include "daemon/smtpd/state.h"
 #include "io/disk.h"
 
 struct dialog {
@@ -254,8 +255,20 @@ static void stop(struct dialog *d)
 {
     session_stop(d->fake.session, &d->out);
 }
+static void logind_away(struct dialog *d)
+{
+    d->fake.login_away = true;
+}
+static void secured(struct dialog *d)
+{
+    d->fake.session->secure = true;
+    d->fake.session->secured = mem_copy("TLSv1.3", 7);
+    session_identified(d->fake.session, STR("0123456789abcdef0123456789abcdef"),
+                       STR("bob@local.example"));
+}
 static void well(struct dialog *d)
 {
+    d->fake.login_away = false;
     d->fake.router_away = d->fake.queue_full = d->fake.queue_away = false;
     d->fake.queue_fails = d->fake.tight = false;
 }
@@ -272,6 +285,8 @@ static const struct {
     {"tight", tight},             /* the worker is out of memory for messages */
     {"spill", spill},             /* the worker wants the memory of this one back */
     {"stop", stop},               /* the server is being stopped */
+    {"logind away", logind_away}, /* nobody to ask about logins */
+    {"secured", secured},         /* TLS is up, with a client certificate */
     {"well", well},               /* all of that is over */
 };
 
@@ -399,6 +414,47 @@ static const struct setting settings[] = {
     {"session-timeout", FIELD(session_timeout_us), US_PER_S},
 };
 
+/* Statements of a listen section. */
+static bool listen_config(struct config_listen *l, struct str name, struct str text)
+{
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {
+        {"plain-auth", &l->plain_auth},
+        {"cram-md5", &l->cram_md5},
+        {"old-auth-line", &l->old_auth_line},
+    };
+
+    for (size_t i = 0; i < countof(flags); i++) {
+        if (str_eq_c(name, flags[i].name))
+            return *flags[i].flag = str_eq_c(text, "yes");
+    }
+    if (str_eq_c(name, "auth"))
+        l->auth = text;
+    return str_eq_c(name, "auth");
+}
+
+static const struct {
+    const char *name;
+    size_t offset;
+} words[] = {
+    {"login-senders", offsetof(struct config, login_senders)},
+    {"vrfy", offsetof(struct config, vrfy)},
+    {"expn", offsetof(struct config, expn)},
+};
+
+static bool set_word(struct dialog *d, struct str name, struct str text)
+{
+    for (size_t i = 0; i < countof(words); i++) {
+        if (!str_eq_c(name, words[i].name))
+            continue;
+        *(struct str *)(void *)((char *)&d->fake.config + words[i].offset) = text;
+        return true;
+    }
+    return false;
+}
+
 static void on_config(struct dialog *d, struct str text)
 {
     struct str name = str_cut_word(&text);
@@ -433,10 +489,23 @@ static void on_config(struct dialog *d, struct str text)
         d->fake.config.tls.certificate = STR_NONE;
         return;
     }
+    if (str_eq_c(name, "account")) { /* who has logged in */
+        d->fake.account = text;
+        return;
+    }
+    if (str_eq_c(name, "limit") && str_u64(text, &value)) { /* recipients of that account */
+        d->fake.limit = (size_t)value;
+        d->fake.config.login_recipient_count = 1;
+        return;
+    }
+    if (set_word(d, name, text))
+        return;
     if (str_eq_c(name, "client")) {
         d->ip = text;
         return;
     }
+    if (listen_config(&d->fake.listen, name, text))
+        return;
     for (size_t i = 0; i < countof(settings); i++) {
         if (str_eq_c(name, settings[i].name) && str_u64(text, &value)) {
             *(uint64_t *)(void *)((char *)&d->fake.config + settings[i].offset) =

@@ -2,8 +2,11 @@
  * test program is one file.
  *
  * Local mailboxes: alice, bob and postmaster at local.example (and postmaster at the host itself);
- * "later@local.example" cannot be looked up now; everything else is elsewhere. It check()s what
- * the session promises its world. */
+ * staff is alice and bob, far an alias that leads elsewhere, all a list that is too long;
+ * "later@local.example" cannot be looked up now; everything else is elsewhere. Logins: whatever
+ * the mechanism, what the client says comes back as a challenge, but "open" (it is
+ * alice@local.example), "no" (535) and "wait" (454). It check()s what the session promises its
+ * world. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
@@ -27,9 +30,18 @@ struct fake_world {
     struct session *session;
 
     bool name_asked, name_away; /* what it is called; nobody can be asked for that */
-    bool asked, may_relay;      /* a question to the router is open */
+    bool login_begun, login_asked, login_away;
+    struct buf login_response;
+
+    bool asked, may_relay; /* a question to the router is open */
     struct buf recipient;
     bool router_away;
+
+    bool owner_asked, verify_asked, limit_asked; /* one of them is open */
+    struct buf policy;                           /* what is asked */
+    struct str account;                          /* has logged in at the start */
+    size_t limit;                                /* recipients in all, 0: any number */
+    size_t held, sent;                           /* of them, kept and used */
 
     bool putting, complete; /* a message is on its way in */
     struct buf envelope, prefix, content;
@@ -70,6 +82,83 @@ static inline bool fake_route_ask(void *arg, bool may_relay, struct str sender,
     buf_reset(&f->recipient);
     buf_add(&f->recipient, recipient);
     return true;
+}
+
+static inline bool fake_login_ask(void *arg, const struct session_login *ask)
+{
+    struct fake_world *f = arg;
+
+    check(!f->login_asked && f->login_begun == (ask->mechanism.n == 0));
+    if (f->login_away) {
+        f->login_begun = false;
+        return false;
+    }
+    f->login_begun = f->login_asked = true;
+    buf_reset(&f->login_response);
+    buf_add(&f->login_response, ask->has_response ? ask->response : STR("?"));
+    return true;
+}
+
+static inline void fake_login_cancel(void *arg)
+{
+    struct fake_world *f = arg;
+
+    f->login_begun = f->login_asked = false;
+}
+
+static inline bool fake_policy_ask(struct fake_world *f, bool *which, struct str text)
+{
+    check(!f->asked && !f->owner_asked && !f->verify_asked && !f->limit_asked && !f->complete);
+    if (f->router_away)
+        return false;
+    *which = true;
+    buf_reset(&f->policy);
+    return buf_add(&f->policy, text);
+}
+
+static inline bool fake_owner_ask(void *arg, struct str login, struct str addresses)
+{
+    struct fake_world *f = arg;
+
+    check(login.n > 0 && addresses.n > 0);
+    f->account = login;
+    return fake_policy_ask(f, &f->owner_asked, addresses);
+}
+
+static inline bool fake_verify_ask(void *arg, bool may_relay, struct str text)
+{
+    struct fake_world *f = arg;
+
+    f->may_relay = may_relay;
+    return fake_policy_ask(f, &f->verify_asked, text);
+}
+
+static inline bool fake_limit_ask(void *arg, struct str login, uint32_t recipients)
+{
+    struct fake_world *f = arg;
+
+    check(login.n > 0 && recipients > 0 && !f->putting);
+    if (f->queue_away)
+        return false;
+    f->held = recipients; /* or it stays what it was, see fake_answer_policy */
+    f->limit_asked = true;
+    return true;
+}
+
+static inline void fake_limit_end(void *arg)
+{
+    struct fake_world *f = arg;
+
+    check(!f->limit_asked);
+    f->held = 0;
+}
+
+static inline void fake_policy_cancel(void *arg)
+{
+    struct fake_world *f = arg;
+
+    check(f->owner_asked + f->verify_asked + f->limit_asked == 1);
+    f->owner_asked = f->verify_asked = f->limit_asked = false;
 }
 
 static inline bool fake_put(void *arg, const struct session_put *p)
@@ -165,6 +254,13 @@ static inline void fake_init(struct fake_world *f)
         .now_us = UINT64_C(1795197850000000), /* 2026-11-20T18:04:10Z */
         .world = {.name_ask = fake_name_ask,
                   .route_ask = fake_route_ask,
+                  .login_ask = fake_login_ask,
+                  .login_cancel = fake_login_cancel,
+                  .owner_ask = fake_owner_ask,
+                  .verify_ask = fake_verify_ask,
+                  .limit_ask = fake_limit_ask,
+                  .limit_end = fake_limit_end,
+                  .policy_cancel = fake_policy_cancel,
                   .put = fake_put,
                   .cancel = fake_cancel,
                   .refuses = fake_refuses,
@@ -174,14 +270,19 @@ static inline void fake_init(struct fake_world *f)
                   .note = fake_note},
         .config = {.hostname = STR("mx.local.example"),
                    .tls = {.certificate = STR("/cert.pem")},
+                   .login_senders = STR("own"),
+                   .vrfy = STR("logged-in"),
+                   .expn = STR("logged-in"),
                    .message_bytes_max = 1000000,
                    .recipients_max = 100,
                    .errors_max = 10,
                    .hops_max = 50,
                    .idle_timeout_us = 300 * US_PER_S,
                    .session_timeout_us = 3600 * US_PER_S},
-        .listen = {.protocol = STR("smtp")},
+        .listen = {.protocol = STR("smtp"), .auth = STR("off")},
+        .login_response = buf_init(16 * KIB),
         .recipient = buf_init(KIB),
+        .policy = buf_init(64 * KIB),
         .envelope = buf_init(MIB),
         .prefix = buf_init(16 * KIB),
         .content = buf_init(FAKE_CONTENT_BYTES_MAX),
@@ -196,10 +297,12 @@ static inline void fake_init(struct fake_world *f)
 static inline void fake_done(struct fake_world *f)
 {
     session_free(&f->session);
-    check(!f->asked && !f->putting); /* freeing cancels what is open */
+    check(!f->asked && !f->putting && !f->login_begun); /* freeing cancels what is open */
+    check(!f->owner_asked && !f->verify_asked && !f->limit_asked && f->held == 0);
 
-    struct buf *all[] = {&f->recipient,       &f->envelope,      &f->prefix,         &f->content,
-                         &f->stored_envelope, &f->stored_prefix, &f->stored_content, &f->in};
+    struct buf *all[] = {&f->login_response, &f->recipient, &f->policy,          &f->envelope,
+                         &f->prefix,         &f->content,   &f->stored_envelope, &f->stored_prefix,
+                         &f->stored_content, &f->in};
     for (size_t i = 0; i < countof(all); i++)
         buf_free(all[i]);
 }
@@ -254,6 +357,32 @@ static inline void fake_answer_route(struct fake_world *f, struct buf *out)
     buf_free(&targets);
 }
 
+static inline void fake_answer_login(struct fake_world *f, struct buf *out)
+{
+    static const struct {
+        const char *response;
+        enum reply_name reply;
+        const char *login, *why;
+    } ends[] = {
+        {"open", REPLY_LOGGED_IN, "alice@local.example", ""},
+        {"no", REPLY_LOGIN_REFUSED, "alice@local.example", "wrong password"},
+        {"wait", REPLY_LOGIN_DELAYED, "alice@local.example", "too many failed tries"},
+    };
+    struct str said = buf_str(&f->login_response);
+
+    f->login_asked = false;
+    for (size_t i = 0; i < countof(ends); i++) {
+        struct status st = reply_status(ends[i].reply, STR("2 seconds"));
+
+        if (!str_eq_c(said, ends[i].response))
+            continue;
+        f->login_begun = false;
+        session_login_done(f->session, &st, str_c(ends[i].login), str_c(ends[i].why), out);
+        return;
+    }
+    session_challenged(f->session, str_sub(said, 0, 300), out); /* within a line */
+}
+
 static inline void fake_answer_put(struct fake_world *f, struct buf *out)
 {
     struct status st = reply_status(f->queue_fails ? REPLY_NOT_STORED : REPLY_OK, STR_NONE);
@@ -261,6 +390,7 @@ static inline void fake_answer_put(struct fake_world *f, struct buf *out)
 
     f->putting = f->complete = false;
     if (!f->queue_fails) {
+        f->sent += f->held;
         f->stored_count++;
         buf_reset(&f->stored_envelope);
         buf_reset(&f->stored_prefix);
@@ -272,13 +402,90 @@ static inline void fake_answer_put(struct fake_world *f, struct buf *out)
     session_stored(f->session, &st, id, out);
 }
 
+/* Of an account are its own address, sales@local.example, and what has its name in front. */
+static inline void fake_answer_owner(struct fake_world *f, struct buf *out)
+{
+    struct str rest = buf_str(&f->policy);
+    struct str name = str_sub(f->account, 0, str_find(f->account, '@'));
+    struct str address = STR_NONE;
+    enum reply_name r = REPLY_OK;
+
+    while (r == REPLY_OK && rest.n > 0) {
+        address = str_cut(&rest, '\n');
+        if (str_eq_c(address, "later@local.example"))
+            r = REPLY_ROUTER_AWAY;
+        else if (!str_eq_c(address, "sales@local.example") && !str_starts(address, name))
+            r = REPLY_NOT_YOUR_SENDER;
+    }
+
+    struct status st = reply_status(r, address);
+
+    session_told(f->session, &st, STR_NONE, r == REPLY_OK ? STR_NONE : address, out);
+}
+
+static inline void fake_answer_verify(struct fake_world *f, struct buf *out)
+{
+    struct arena a = ARENA_INIT;
+    struct buf targets = buf_init(256 * KIB);
+    struct str text = arena_copy(&a, buf_str(&f->policy));
+    struct str whole =
+        str_find(text, '@') < text.n ? text : arena_printf(&a, "%.*s@local.example", STR_ARG(text));
+    struct target target;
+    bool list = str_eq_c(whole, "staff@local.example"), far = str_starts(whole, STR("far"));
+    bool all = str_starts(whole, STR("all"));
+    enum reply_name r = list || far || all ? REPLY_OK : fake_route(whole, f->may_relay, &target);
+    struct status st = reply_status(r, whole);
+    const char *members[] = {"alice@local.example", "bob@local.example"};
+
+    if (r == REPLY_OK && !list && !far && !all)
+        target_encode(&targets, &target);
+    for (size_t i = 0; (list && i < countof(members)) || (all && i < 251); i++)
+        target_encode(&targets, &(struct target){TRANSPORT_LOCAL, STR("box"), str_c(members[i % 2]),
+                                                 STR_NONE});
+    if (far)
+        target_encode(&targets, &(struct target){TRANSPORT_RELAY, STR("next.example:25"),
+                                                 STR("x@elsewhere.example"), STR_NONE});
+    session_told(f->session, &st, buf_str(&targets), whole, out);
+    buf_free(&targets);
+    arena_free(&a);
+}
+
+static inline void fake_answer_limit(struct fake_world *f, struct buf *out)
+{
+    bool allowed = f->limit == 0 || f->sent + f->held <= f->limit;
+    struct status st = reply_status(allowed ? REPLY_OK : REPLY_LOGIN_LIMIT, STR("limit reached"));
+
+    f->held -= !allowed;
+    session_limited(f->session, &st, out);
+}
+
+static inline bool fake_answer_policy(struct fake_world *f, struct buf *out)
+{
+    bool owner = f->owner_asked, verify = f->verify_asked, limit = f->limit_asked;
+
+    f->owner_asked = f->verify_asked = f->limit_asked = false;
+    if (owner)
+        fake_answer_owner(f, out);
+    if (verify)
+        fake_answer_verify(f, out);
+    if (limit)
+        fake_answer_limit(f, out);
+    return owner || verify || limit;
+}
+
 /* Answers one open question. False: there is none. */
 static inline bool fake_answer(struct fake_world *f, struct buf *out)
 {
     if (session_shakes(f->session)) {
         buf_reset(&f->in); /* whoever owns the stream throws it away */
         session_secured(f->session, STR("TLSv1.3 TLS_AES_256_GCM_SHA384"), out);
-    } else if (f->asked)
+        return true;
+    }
+    if (fake_answer_policy(f, out))
+        return true;
+    if (f->login_asked)
+        fake_answer_login(f, out);
+    else if (f->asked)
         fake_answer_route(f, out);
     else if (f->complete)
         fake_answer_put(f, out);
@@ -304,6 +511,8 @@ static inline void fake_connect(struct fake_world *f, struct str ip, bool may_re
     session_greet(f->session, out);
     if (session_shakes(f->session))
         (void)fake_answer(f, out);
+    if (f->account.n > 0)
+        session_logged_in(f->session, f->account);
 }
 
 /* Lets the session take what it can, without answering anything. */

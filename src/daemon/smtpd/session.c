@@ -6,7 +6,9 @@
  *   any of them --QUIT, 421--> CLOSED
  *
  * The facts of each phase are in session_check(). Waiting is apart from the phase: FOR_ROUTE in
- * SENDER and RECIPIENTS; FOR_TLS in FRESH; FOR_NAME in RECIPIENTS, after DATA; FOR_CREDIT and FOR_STORED in CONTENT. */
+ * SENDER and RECIPIENTS; FOR_TLS in FRESH; FOR_NAME in RECIPIENTS, after DATA; FOR_CREDIT and FOR_STORED in CONTENT;
+ * FOR_OWNER after MAIL and at the end of CONTENT; FOR_LIMIT as FOR_ROUTE; FOR_VERIFY wherever VRFY
+ * is legal. */
 // SPDX-License-Identifier: ISC
 #include <stdlib.h>
 
@@ -16,9 +18,9 @@
 #include "daemon/smtpd/state.h"
 
 enum {
-    COMMAND_BYTES_MAX = 2048,
     NAME_DIGITS = 13,
     ASKED_BYTES_MAX = 1024,
+    AUTHORS_BYTES_MAX = 16 * 1024,
     SAID_BYTES_MAX = 16 * 1024
 };
 
@@ -38,6 +40,9 @@ void session_check(const struct session *s)
         check(s->txn->accepted_count > 0 && s->txn->recipients.count > 0);
     if (s->phase & (SENDER | RECIPIENTS))
         check(!s->txn->begun && !s->txn->ended && s->txn->content_bytes == 0);
+    if (s->attempt)
+        check(s->phase == READY && !s->account[0]);
+    check((s->waiting == FOR_LOGIN) == (s->attempt && !s->attempt->challenged));
     if (s->waiting == FOR_ROUTE)
         check(s->phase & (SENDER | RECIPIENTS));
     if (s->waiting == FOR_TLS)
@@ -45,6 +50,12 @@ void session_check(const struct session *s)
     check(s->secure == (s->secured != NULL));
     if (s->waiting == FOR_NAME)
         check(s->phase == RECIPIENTS && s->naming == NAME_ASKED);
+    if (s->waiting == FOR_OWNER)
+        check(s->account[0] && (s->phase == SENDER || (s->phase == CONTENT && s->txn->ended)));
+    if (s->waiting == FOR_LIMIT)
+        check(s->account[0] && s->phase & (SENDER | RECIPIENTS));
+    if (s->waiting == FOR_VERIFY)
+        check(s->phase & ANY_COMMAND);
     if (s->waiting == FOR_CREDIT)
         check(s->phase == CONTENT && s->txn->begun && s->txn->unacknowledged_bytes > 0);
     if (s->waiting == FOR_STORED)
@@ -114,7 +125,10 @@ void session_free(struct session **s)
 {
     if (!*s)
         return;
+    policy_cancel(*s);
     txn_end(*s);
+    auth_end(*s);
+    free((*s)->certificate);
     free((*s)->helo);
     free((*s)->xclient_helo);
     free((*s)->client_name);
@@ -128,6 +142,7 @@ void txn_begin(struct session *s, struct str sender)
 {
     s->txn = mem_new(sizeof *s->txn);
     s->txn->content = buf_init(0);
+    s->txn->authors = buf_init(AUTHORS_BYTES_MAX);
     s->txn->asked = buf_init(ASKED_BYTES_MAX);
     s->txn->asked_orcpt = buf_init(ASKED_BYTES_MAX);
     recipients_init(&s->txn->recipients);
@@ -139,9 +154,13 @@ void txn_end(struct session *s)
 {
     if (!s->txn)
         return;
-    if (s->txn->begun || (s->waiting != FOR_CLIENT && s->waiting != FOR_NAME))
+    policy_cancel(s);
+    if (s->txn->begun || s->waiting == FOR_ROUTE)
         s->world->cancel(s->arg);
+    if (s->txn->limited)
+        s->world->limit_end(s->arg);
     s->waiting = FOR_CLIENT;
+    buf_free(&s->txn->authors);
     buf_free(&s->txn->content);
     buf_free(&s->txn->asked);
     buf_free(&s->txn->asked_orcpt);
@@ -190,7 +209,9 @@ void client_line(const struct session *s, struct buf *to)
         line_c(to, "proxy", s->proxy);
     if (s->local)
         line_u64(to, "uid", s->uid);
-    if (s->local && s->login[0])
+    if (s->account[0])
+        line_c(to, "login", s->account);
+    else if (s->local && s->login[0])
         line_c(to, "login", s->login);
     starttls_line(s, to);
 }
@@ -209,6 +230,7 @@ static void note_refusal(struct session *s, const struct status *st)
         line_address(&line, "from", s->txn->sender);
     if (s->txn && s->txn->asked.n > 0)
         line_address(&line, "to", buf_str(&s->txn->asked));
+    auth_refusal_line(s, &line);
     buf_printf(&said, "%u ", st->code);
     if (st->class != 0) {
         status_print_enhanced(&said, st);
@@ -302,7 +324,9 @@ void session_close(struct session *s, enum reply_name why, struct buf *out)
     if (s->phase == CLOSED)
         return;
     say_row(s, why, about, out);
+    policy_cancel(s);
     txn_end(s);
+    auth_end(s);
     s->waiting = FOR_CLIENT;
     s->phase = CLOSED;
     session_check(s);
@@ -347,7 +371,9 @@ static enum reply_name what_is_missing(const struct session *s, enum smtp_verb v
         return s->lmtp ? REPLY_SAY_LHLO : REPLY_SAY_HELLO;
     if (s->phase == READY)
         return REPLY_NEED_MAIL;
-    return verb == VERB_MAIL || verb == VERB_XCLIENT ? REPLY_NESTED_MAIL : REPLY_NEED_RCPT;
+    if (verb == VERB_MAIL || verb == VERB_XCLIENT || verb == VERB_AUTH)
+        return REPLY_NESTED_MAIL;
+    return REPLY_NEED_RCPT;
 }
 
 /* RFC 2033 4.1: LHLO is LMTP's alone, EHLO and HELO are not. */
@@ -382,9 +408,11 @@ static void command(struct session *s, struct str line, struct buf *out)
     struct smtp_command c;
     struct reply r = command_run(s, line, &c, &scratch);
     bool hello = c.verb == VERB_HELO || c.verb == VERB_EHLO || c.verb == VERB_LHLO;
+    bool bad_name = c.verb == VERB_EHLO && r.row == REPLY_SYNTAX;
 
-    /* RFC 2034 3: no enhanced code in answers to HELO and EHLO, mistakes included. */
-    if (hello && r.kind == REPLY_ROW) {
+    /* RFC 2034 3: no enhanced code in answers to HELO and EHLO. People know one all the same, the
+     * 501 5.5.4 for a name that is none. */
+    if (hello && !bad_name && r.kind == REPLY_ROW) {
         struct status st = reply_status(r.row, r.about);
 
         say_status(s, &st, false, out);
@@ -398,8 +426,13 @@ static size_t line_feed(struct session *s, struct str in, struct buf *out)
 {
     struct str line;
     size_t used;
+    enum line_event e = line_read(&s->lines, in, &line, &used);
 
-    switch (line_read(&s->lines, in, &line, &used)) {
+    if (s->attempt && e != LINE_MORE) {
+        auth_line(s, e, line, out);
+        return used;
+    }
+    switch (e) {
     case LINE_MORE:
         break;
     case LINE_READY:
@@ -435,8 +468,7 @@ size_t session_feed(struct session *s, struct str in, struct buf *out)
 
 /* ---- answers ---- */
 
-/* Another process has said what to answer; were it no refusal it must not look like a 250. */
-static struct reply reply_refusal(const struct status *st, enum reply_name otherwise)
+struct reply reply_refusal(const struct status *st, enum reply_name otherwise)
 {
     if (st->code < 400 || st->code > 599)
         return reply(otherwise);

@@ -4,7 +4,7 @@
  * know it asks through a struct session_world; while a question is open it takes no bytes, so
  * pipelining is only buffering. An answer never comes from within the call that asks. Freeing the
  * session cancels what is open. The phases and their facts: session.c. RFC 5321, 1870, 2034,
- * 2920, 6152; for a listener of LMTP also 2033. */
+ * 2920, 4954, 6152; for a listener of LMTP also 2033. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
@@ -20,6 +20,7 @@ struct session;
 struct session_put {
     bool begin, end;
     uint64_t size;         /* of the whole content, once it is known (end); else 0 */
+    struct str account;    /* who has logged in, or empty */
     struct str envelope;   /* with begin: its head, */
     struct str recipients; /* and the rest of it, of any length */
     struct str prefix;     /* with end */
@@ -32,6 +33,16 @@ struct session_rights {
     bool may_xclient; /* in the xclient networks of its listener */
 };
 
+/* A step of a login, as BEGIN and STEP in ipc/messages.def. The strings live for the call. */
+struct session_login {
+    struct str mechanism; /* in capitals; empty: it has begun, this is the next response */
+    bool has_response;
+    struct str response;
+    struct str client;      /* its address */
+    struct str binding;     /* of TLS, or empty */
+    struct str certificate; /* the address in it, or empty */
+};
+
 /* arg is what session_new was given. */
 struct session_world {
     const struct clock *clock;
@@ -39,9 +50,21 @@ struct session_world {
     bool (*name_ask)(void *arg, struct str ip);
     /* Answered by session_routed. False: the router is away. */
     bool (*route_ask)(void *arg, bool may_relay, struct str sender, struct str recipient);
+    /* Answered by session_challenged or session_login_done. False: nobody can be asked. */
+    bool (*login_ask)(void *arg, const struct session_login *ask);
+    void (*login_cancel)(void *arg); /* the login that was begun is given up */
     /* Credited by session_put_credit, answered by session_stored. False: the queue is away. */
     bool (*put)(void *arg, const struct session_put *put);
-    void (*cancel)(void *arg); /* no answer is wanted; a message half put is forgotten */
+    /* Questions of policy.c, one at a time. Does each of these addresses, one a line, belong to the
+     * login? Where does what a person typed lead? Answered by session_told. False: as above. */
+    bool (*owner_ask)(void *arg, struct str login, struct str addresses);
+    bool (*verify_ask)(void *arg, bool may_relay, struct str text);
+    /* May it send to so many recipients with this message? Answered by session_limited. What was
+     * granted is kept until the message is stored or limit_end. */
+    bool (*limit_ask)(void *arg, struct str login, uint32_t recipients);
+    void (*limit_end)(void *arg);
+    void (*policy_cancel)(void *arg); /* no answer to those is wanted */
+    void (*cancel)(void *arg);        /* no answer is wanted; a message half put is forgotten */
     /* Is new mail refused now (no room, no queue)? Then with which status. */
     bool (*refuses)(void *arg, struct status *ret);
     /* The client has another address than it seemed (NULL: none that is known). REPLY_GREETING: it
@@ -86,11 +109,26 @@ bool session_is_mute(const struct session *s); /* nothing can be said before TLS
 void session_secured(struct session *s, struct str words, struct buf *out);
 bool session_ended(const struct session *s); /* what is in out is the last word */
 
+/* What TLS knows of the client: the binding of the connection (tls-exporter, RFC 9266), and the
+ * address that its verified certificate names, or empty. */
+void session_identified(struct session *s, struct str binding, struct str certificate);
+/* The login goes on, or is over: login is who it is (status of class 2) or wanted to be; why: the
+ * reason of a refusal, for the log. */
+void session_challenged(struct session *s, struct str challenge, struct buf *out);
+void session_login_done(struct session *s, const struct status *st, struct str login,
+                        struct str why, struct buf *out);
+/* It has proved to be this account, a full address, which may send to everywhere. */
+void session_logged_in(struct session *s, struct str login);
+
 /* The name of the client; empty: why there is none. */
 void session_named(struct session *s, struct str name, struct str why, struct buf *out);
 /* Answers. targets: encoded (mail/envelope.h) when st is of class 2. */
 void session_routed(struct session *s, const struct status *st, struct str targets,
                     struct buf *out);
+/* address: of ROUTE_ASK's answer, its why. */
+void session_told(struct session *s, const struct status *st, struct str targets,
+                  struct str address, struct buf *out);
+void session_limited(struct session *s, const struct status *st, struct buf *out);
 void session_put_credit(struct session *s, uint64_t bytes, struct buf *out);
 void session_stored(struct session *s, const struct status *st, struct id id, struct buf *out);
 

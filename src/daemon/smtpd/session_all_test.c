@@ -3,7 +3,8 @@
  *
  * A step that changes nothing but the answer is not followed further: what could come after it
  * comes after the shorter sequence too. The name of the client multiplies what can happen, so with
- * it sequences are shorter; so they are in LMTP and with XCLIENT. */
+ * it sequences are shorter; so they are in LMTP, with XCLIENT, with logins, and for somebody who
+ * has logged in, whose sender and From are asked about and whose recipients are counted. */
 // SPDX-License-Identifier: ISC
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,12 +21,11 @@ enum { EVENTS_MAX = 10 };
 
 static const struct world {
     size_t events_max;
-    bool names, lmtp, xclient;
+    bool names, lmtp, xclient, logins, account;
 } worlds[] = {
-    {.events_max = EVENTS_MAX},
-    {.events_max = 8, .names = true},
-    {.events_max = 8, .lmtp = true},
-    {.events_max = 7, .names = true, .xclient = true},
+    {.events_max = EVENTS_MAX},        {.events_max = 8, .names = true},
+    {.events_max = 8, .lmtp = true},   {.events_max = 7, .names = true, .xclient = true},
+    {.events_max = 8, .logins = true}, {.events_max = 9, .account = true},
 };
 static const struct world *world;
 static size_t promises; /* how often "accepted" is to be heard */
@@ -46,6 +46,10 @@ static void mail(struct fake_world *f, struct buf *out)
 {
     says(f, "MAIL FROM:<a@b.example>\r\n", out);
 }
+static void vrfy(struct fake_world *f, struct buf *out)
+{
+    says(f, "VRFY alice\r\n", out);
+}
 static void rcpt(struct fake_world *f, struct buf *out)
 {
     says(f, "RCPT TO:<alice@local.example>\r\n", out);
@@ -56,7 +60,7 @@ static void data(struct fake_world *f, struct buf *out)
 }
 static void dot(struct fake_world *f, struct buf *out)
 {
-    says(f, ".\r\n", out);
+    says(f, f->account.n > 0 ? "From: sales@local.example\r\n.\r\n" : ".\r\n", out);
 }
 static void bare(struct fake_world *f, struct buf *out)
 {
@@ -65,6 +69,18 @@ static void bare(struct fake_world *f, struct buf *out)
 static void rset(struct fake_world *f, struct buf *out)
 {
     says(f, "RSET\r\n", out);
+}
+static void auth(struct fake_world *f, struct buf *out)
+{
+    says(f, "AUTH LOGIN\r\n", out);
+}
+static void open_word(struct fake_world *f, struct buf *out)
+{
+    says(f, "b3Blbg==\r\n", out);
+}
+static void star(struct fake_world *f, struct buf *out)
+{
+    says(f, "*\r\n", out);
 }
 static void quit(struct fake_world *f, struct buf *out)
 {
@@ -94,7 +110,18 @@ static void answer_no(struct fake_world *f, struct buf *out)
 {
     struct status st = reply_status(REPLY_NO_SUCH_USER, STR("alice"));
 
-    if (f->asked) {
+    if (f->login_asked) {
+        st = reply_status(REPLY_LOGIN_REFUSED, STR_NONE);
+        f->login_asked = f->login_begun = false;
+        session_login_done(f->session, &st, STR("alice"), STR("test"), out);
+    } else if (f->owner_asked || f->verify_asked) {
+        f->owner_asked = f->verify_asked = false;
+        session_told(f->session, &st, STR_NONE, STR("a@b.example"), out);
+    } else if (f->limit_asked) {
+        st = reply_status(REPLY_LOGIN_LIMIT, STR("limit reached"));
+        f->limit_asked = false;
+        session_limited(f->session, &st, out);
+    } else if (f->asked) {
         f->asked = false;
         session_routed(f->session, &st, STR_NONE, out);
     } else if (f->putting) { /* also in the middle of a message */
@@ -129,8 +156,8 @@ static void stop(struct fake_world *f, struct buf *out)
 }
 
 static void (*const events[])(struct fake_world *f, struct buf *out) = {
-    ehlo,       mail,      rcpt,  data,  dot,  bare, rset,    quit,
-    answer_yes, answer_no, spill, named, late, stop, xclient, xclient_last,
+    ehlo,  mail,  rcpt, data, dot,  bare,      rset, quit,    answer_yes,   answer_no,
+    spill, named, late, stop, auth, open_word, star, xclient, xclient_last, vrfy,
 };
 
 /* ---- all of them ---- */
@@ -138,7 +165,9 @@ static void (*const events[])(struct fake_world *f, struct buf *out) = {
 struct facts { /* everything that decides what can happen next */
     int phase, waiting;
     int naming, name_due, may_xclient, helo_told;
+    int challenged, logged_in;
     size_t accepted, recipients, content, held, unsent;
+    int limited, authors_known, expanding;
     int line_spoiled, dot_state, spoiled, begun, ended, refused, stopping, extended;
 };
 
@@ -156,9 +185,13 @@ static struct facts facts_of(const struct fake_world *f)
     facts.may_xclient = s->may_xclient;
     facts.helo_told = s->xclient_helo != NULL;
     facts.name_due = name_is_due(s);
+    facts.challenged = s->attempt && s->attempt->challenged;
+    facts.logged_in = s->account[0] != '\0';
     facts.line_spoiled = s->lines.spoiled;
     facts.unsent = s->waiting == FOR_CLIENT ? f->in.n : 0;
     if (t) {
+        facts.limited = t->limited;
+        facts.authors_known = t->authors_known;
         facts.accepted = t->accepted_count;
         facts.recipients = t->recipients.count;
         facts.content = t->content_bytes;
@@ -193,8 +226,12 @@ static bool run(const size_t *sequence, size_t count)
     fake_init(&f);
     f.config.errors_max = 1000;
     f.config.dns.reverse_names = world->names;
+    f.config.login_recipient_count = 1;
+    f.account = world->account ? STR("a@local.example") : STR_NONE;
     f.may_xclient = world->xclient;
     f.listen.protocol = world->lmtp ? STR("lmtp") : STR("smtp");
+    f.listen.auth = world->logins ? STR("required") : STR("off");
+    f.listen.plain_auth = true;
     promises = 0;
     fake_connect(&f, STR("192.0.2.1"), false, &out);
     after = facts_of(&f);
@@ -202,8 +239,10 @@ static bool run(const size_t *sequence, size_t count)
         before = after;
         events[sequence[i]](&f, &out);
         session_check(f.session);
-        check(session_waits(f.session) ==
-              (f.asked || f.complete || f.session->waiting == FOR_NAME));
+        check(!world->logins || !(f.session->phase & IN_TXN) || f.session->account[0]);
+        check(session_waits(f.session) == (f.asked || f.login_asked || f.complete ||
+                                           f.owner_asked || f.verify_asked || f.limit_asked ||
+                                           f.session->waiting == FOR_NAME));
         after = facts_of(&f);
     }
     /* Every promise was kept, and none was made for nothing. */

@@ -263,6 +263,8 @@ static void peer_up(struct worker *w, struct channel *peer, uint32_t number)
 {
     if (channel_peer(peer) == QUEUE)
         smtpd.queue_refuses = false; /* until it says otherwise */
+    if (channel_peer(peer) == LOGIND)
+        channel_wipe(peer); /* passwords */
 }
 
 static void peer_down(struct worker *w, struct channel *peer)
@@ -273,6 +275,8 @@ static void peer_down(struct worker *w, struct channel *peer)
         clients_lose_queue(&smtpd);
     if (channel_peer(peer) == RELAY)
         clients_lose_relay(&smtpd, peer);
+    if (channel_peer(peer) == LOGIND)
+        clients_lose_logind(&smtpd, peer);
 }
 
 static void peer_room(struct worker *w, struct channel *peer)
@@ -289,6 +293,21 @@ static void on_route_answer(struct worker *w, struct channel *from, union messag
 static void on_name_answer(struct worker *w, struct channel *from, union message *m)
 {
     client_named(&smtpd, &m->name_answer);
+}
+
+static void on_login_challenge(struct worker *w, struct channel *from, union message *m)
+{
+    client_challenged(&smtpd, &m->login_challenge);
+}
+
+static void on_login_done(struct worker *w, struct channel *from, union message *m)
+{
+    client_login_done(&smtpd, &m->login_done);
+}
+
+static void on_limit_answer(struct worker *w, struct channel *from, union message *m)
+{
+    client_limited(&smtpd, &m->limit_answer);
 }
 
 static void on_put_credit(struct worker *w, struct channel *from, union message *m)
@@ -358,6 +377,9 @@ static const struct role_handler handlers[] = {
     {MSG_DROP, on_drop},
     {MSG_ROUTE_ANSWER, on_route_answer},
     {MSG_NAME_ANSWER, on_name_answer},
+    {MSG_LOGIN_CHALLENGE, on_login_challenge},
+    {MSG_LOGIN_DONE, on_login_done},
+    {MSG_LIMIT_ANSWER, on_limit_answer},
     {MSG_PUT_CREDIT, on_put_credit},
     {MSG_PUT_DONE, on_put_done},
     {MSG_QUEUE_STATE, on_queue_state},

@@ -30,9 +30,11 @@ struct smtpd {
     size_t proxied_count;
     struct list clients;
     size_t client_count;
-    uint64_t last_number;       /* of a session */
-    struct map *questions;      /* ticket -> client that waits for its answer */
-    struct map *name_questions; /* likewise, for its name */
+    uint64_t last_number;         /* of a session */
+    struct map *questions;        /* ticket -> client that waits for its answer */
+    struct map *name_questions;   /* likewise, for its name */
+    struct map *logins;           /* likewise, for its login */
+    struct map *policy_questions; /* likewise, for what policy.c asks */
     uint64_t last_ticket;
     size_t bytes_held;  /* by all sessions for their messages */
     struct buf out;     /* what one session says in one go */
@@ -53,12 +55,16 @@ void client_accept_drop(struct smtpd *m, struct msg_drop *drop);
 void clients_resume(struct smtpd *m);      /* there is room again */
 void clients_lose_router(struct smtpd *m); /* its answers will not come */
 void clients_lose_relay(struct smtpd *m, const struct channel *relay); /* likewise */
+void clients_lose_logind(struct smtpd *m, const struct channel *logind);
 void clients_lose_queue(struct smtpd *m);
 void clients_stop(struct smtpd *m); /* 421 to all but those with a message under way */
 void clients_end(struct smtpd *m);  /* 421 to all */
 
 void client_named(struct smtpd *m, const struct msg_name_answer *a);
 void client_routed(struct smtpd *m, const struct msg_route_answer *a);
+void client_challenged(struct smtpd *m, const struct msg_login_challenge *a);
+void client_login_done(struct smtpd *m, const struct msg_login_done *a);
+void client_limited(struct smtpd *m, const struct msg_limit_answer *a);
 void client_put_credit(struct smtpd *m, const struct msg_put_credit *a);
 void client_stored(struct smtpd *m, const struct msg_put_done *a);
 

@@ -46,6 +46,7 @@ struct reply cmd_starttls(struct session *s, const struct smtp_command *c, struc
 void starttls_begin(struct session *s)
 {
     txn_end(s);
+    s->account[0] = '\0';
     free(s->helo);
     s->helo = NULL;
     s->extended = false;

@@ -5,6 +5,7 @@
 #include "daemon/smtpd/recipients.h"
 #include "daemon/smtpd/session.h"
 #include "ipc/message.h"
+#include "mail/address.h"
 #include "mail/envelope.h"
 #include "mail/header.h"
 #include "wire/smtp.h"
@@ -20,7 +21,18 @@ enum phase {
     IN_TXN = SENDER | RECIPIENTS | CONTENT,
 };
 
-enum waiting { FOR_CLIENT, FOR_ROUTE, FOR_NAME, FOR_CREDIT, FOR_STORED, FOR_TLS };
+enum waiting {
+    FOR_CLIENT,
+    FOR_TLS,
+    FOR_LOGIN,
+    FOR_ROUTE,
+    FOR_NAME,
+    FOR_CREDIT,
+    FOR_STORED,
+    FOR_OWNER, /* the three of policy.c */
+    FOR_LIMIT,
+    FOR_VERIFY,
+};
 
 /* The name of the client, by its address: dns/reverse.h. */
 enum naming {
@@ -44,6 +56,10 @@ struct txn {
     struct recipients recipients;
     size_t accepted_count; /* RCPTs answered with 250 */
 
+    bool limited;       /* the queue keeps room for it in the limits of the account */
+    bool authors_known; /* From and Sender belong to the account */
+    struct buf authors; /* as long as they are read */
+
     struct dot_reader dot;
     struct header_scan header;
     struct buf content;     /* not yet given to the queue */
@@ -53,6 +69,15 @@ struct txn {
     bool ended;             /* the final dot was read */
     bool headless;          /* it starts with no header field */
     struct status *refusal; /* what it will be answered with; the rest is thrown away */
+};
+
+enum { BINDING_BYTES_MAX = 64, MECHANISM_BYTES_MAX = 20 };
+
+/* From AUTH to the answer that ends it: auth.c. */
+struct attempt {
+    bool challenged; /* the next line answers a challenge */
+    char mechanism[MECHANISM_BYTES_MAX + 1];
+    struct str tried, why; /* of one that was refused: who it was, and the reason; borrowed */
 };
 
 struct session {
@@ -65,7 +90,7 @@ struct session {
     enum phase phase;
     enum waiting waiting;
     bool lmtp, extended, stopping;
-    bool may_relay, may_xclient;
+    bool may_relay, may_xclient; /* by its address; see may_relay() */
     uint64_t errors;
     uint64_t started_us, active_us; /* monotonic */
     enum reply_name last_reply;
@@ -78,9 +103,16 @@ struct session {
     const struct config_listen *listen; /* or NULL */
     bool secure;                        /* TLS is up: */
     char *secured;                      /* how */
-    bool local, trusted;                /* a user of this machine */
+    char binding[BINDING_BYTES_MAX];    /* see session_identified */
+    size_t binding_bytes;
+    char *certificate;                   /* likewise; NULL: none */
+    struct attempt *attempt;             /* NULL: nobody is logging in */
+    const struct attempt *refused;       /* while its refusal is said */
+    char account[ADDRESS_BYTES_MAX + 1]; /* who has logged in, a full address; empty: nobody */
+    bool local, trusted;                 /* a user of this machine */
     uint32_t uid;
     char login[33];
+    bool expanding; /* FOR_VERIFY: by EXPN */
     char name[14];
 };
 
@@ -105,8 +137,16 @@ static inline struct reply reply_later(void)
     return (struct reply){.kind = REPLY_LATER};
 }
 
+/* One of our own: by where it comes from, or by who it is. */
+static inline bool may_relay(const struct session *s)
+{
+    return s->may_relay || s->account[0] != '\0';
+}
+
 /* session.c */
 void client_line(const struct session *s, struct buf *to); /* who it is, for a log line */
+/* Another process has said what to answer; were it no refusal it must not look like a 250. */
+struct reply reply_refusal(const struct status *st, enum reply_name otherwise);
 void session_say(struct session *s, struct reply r, struct buf *out);
 void session_check(const struct session *s); /* the facts of each phase */
 void txn_begin(struct session *s, struct str sender);
@@ -133,6 +173,24 @@ struct str name_printed(const struct session *s);        /* for Received; may be
 bool name_is_due(const struct session *s); /* it may still come, and is worth waiting for */
 void name_late(struct session *s, struct buf *out); /* goes on without it when its time is over */
 
+/* auth.c */
+enum { COMMAND_BYTES_MAX = 2048 };
+struct reply cmd_auth(struct session *s, const struct smtp_command *c, struct arena *scratch);
+void auth_line(struct session *s, enum line_event e, struct str line, struct buf *out);
+void auth_end(struct session *s); /* gives up what is under way */
+/* What EHLO says of it: lines, each after a "\n". */
+void auth_keywords(const struct session *s, struct buf *to);
+bool auth_is_offered(const struct session *s);
+bool auth_is_missing(const struct session *s);                   /* and mail is not taken without */
+void auth_refusal_line(const struct session *s, struct buf *to); /* for a log line */
+
+/* policy.c: what an account may do, and what is told to whom */
+struct reply policy_mail(struct session *s); /* to MAIL, the sender is in txn */
+struct reply policy_rcpt(struct session *s); /* to RCPT, before it is routed */
+bool policy_authors(struct session *s); /* at the end of a message. True: the answer will come */
+void policy_cancel(struct session *s);  /* what is open */
+struct reply policy_verify(struct session *s, struct str text, bool expand);
+
 /* content.c */
 void content_begin(struct session *s);
 size_t content_feed(struct session *s, struct str in, struct buf *out);
@@ -150,6 +208,7 @@ struct command {
     bool plain_too;           /* also before STARTTLS where TLS is required */
 };
 extern const struct command command_table[VERB_COUNT];
+struct reply rcpt_route(struct session *s); /* asks where txn->asked goes */
 
 /* help.c: lines about a topic (a command, a reply code, an enhanced code; empty: all commands),
  * separated by '\n'. False: there is no such topic. */

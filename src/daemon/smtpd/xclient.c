@@ -60,6 +60,7 @@ static void begin_anew(struct session *s)
     free(s->helo);
     s->helo = NULL;
     s->extended = false;
+    s->account[0] = '\0';
     s->phase = FRESH;
 }
 
@@ -84,6 +85,8 @@ struct reply cmd_xclient(struct session *s, const struct smtp_command *c, struct
     }
     if (x.said & XCLIENT_HELO)
         take_helo(s, x.helo);
+    if (x.said & XCLIENT_LOGIN && x.login.n > 0)
+        session_logged_in(s, x.login);
     if (x.said & (XCLIENT_ADDR | XCLIENT_NAME))
         take_name(s, &x);
     return reply_about(session_greeting(s), s->config->hostname);
