@@ -401,7 +401,7 @@ static void say_mail(struct dialogue *d)
     buf_printf(&d->out, "MAIL FROM:<%.*s>", STR_ARG(d->message.sender));
     if (d->offers.has_size)
         buf_printf(&d->out, " SIZE=%llu", (unsigned long long)d->message.size);
-    if (d->offers.has_8bitmime && d->message.body_8bit)
+    if (d->offers.has_8bitmime && d->message.body)
         buf_add(&d->out, STR(" BODY=8BITMIME"));
     if (d->offers.has_dsn)
         mail_wishes_print(&d->out, d->message.ret, d->message.envid);

@@ -16,7 +16,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "mail/notify.h"
+#include "mail/envelope.h"
 #include "mail/status.h"
 #include "tls/policy.h"
 
@@ -64,7 +64,7 @@ struct dialogue_message { /* borrowed until on_message_end */
     const struct notify *notify; /* of each recipient; NULL: nothing was said */
     enum notify_return ret;
     struct str envid;
-    bool body_8bit;
+    enum body body;
     uint64_t size;
 };
 

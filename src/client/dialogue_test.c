@@ -280,7 +280,7 @@ static void capabilities_are_used(void **state)
 {
     static const struct {
         const char *capabilities;
-        bool body_8bit;
+        bool body;
         const char *said;
     } cases[] = {
         {"mx", true, "MAIL FROM:<me@example.org>\r\n"},
@@ -298,7 +298,7 @@ static void capabilities_are_used(void **state)
         struct seen seen;
         struct dialogue_message m = message_to(two, RECIPIENTS);
 
-        m.body_8bit = cases[i].body_8bit;
+        m.body = cases[i].body;
         open_session(&d, &seen, str_c(cases[i].capabilities));
         dialogue_send(&d, &m);
         assert_true(str_eq_c(buf_str(&d.out), cases[i].said));

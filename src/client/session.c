@@ -425,7 +425,7 @@ void client_send(struct client *c, const struct client_message *m)
         .notify = m->notify,
         .ret = m->ret,
         .envid = m->envid,
-        .body_8bit = m->body_8bit,
+        .body = m->body,
         .size = m->size,
     };
 

@@ -10,7 +10,7 @@
 
 #include "io/loop.h"
 #include "io/socket.h"
-#include "mail/notify.h"
+#include "mail/envelope.h"
 #include "mail/status.h"
 #include "tls/policy.h"
 #include "tls/tls.h"
@@ -33,7 +33,7 @@ struct client_message {
     const struct notify *notify; /* of each recipient; NULL: nothing was said */
     enum notify_return ret;
     struct str envid;
-    bool body_8bit;
+    enum body body;
     uint64_t size;      /* prefix and content */
     struct str prefix;  /* sent first */
     struct str content; /* or: */

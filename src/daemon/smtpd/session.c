@@ -3,10 +3,12 @@
  *   FRESH --EHLO--> READY --MAIL--> SENDER --RCPT--> RECIPIENTS --DATA--> CONTENT
  *                     ^               |                  |                   |
  *                     +---- RSET, EHLO, stored, refused: txn_end() ----------+
+ *   RECIPIENTS --BDAT--> CONTENT --taken--> CHUNKS --BDAT--> CONTENT; RSET from CHUNKS, too
  *   any of them --QUIT, 421--> CLOSED
  *
  * The facts of each phase are in session_check(). Waiting is apart from the phase: FOR_ROUTE in
- * SENDER and RECIPIENTS; FOR_NAME in RECIPIENTS, after DATA; FOR_CREDIT and FOR_STORED in CONTENT. */
+ * SENDER and RECIPIENTS; FOR_NAME in RECIPIENTS, after DATA or BDAT; FOR_CREDIT in
+ * CONTENT and CHUNKS; FOR_STORED in CONTENT. */
 // SPDX-License-Identifier: ISC
 #include <stdlib.h>
 
@@ -35,7 +37,7 @@ void session_check(const struct session *s)
         check(s->helo);
     if (s->phase == SENDER)
         check(s->txn->accepted_count == 0);
-    if (s->phase & (RECIPIENTS | CONTENT))
+    if (s->phase & (RECIPIENTS | TAKING))
         check(s->txn->accepted_count > 0 && s->txn->recipient_count > 0);
     if (s->phase & (SENDER | RECIPIENTS))
         check(!s->txn->begun && !s->txn->ended && s->txn->content_bytes == 0);
@@ -44,15 +46,21 @@ void session_check(const struct session *s)
     if (s->waiting == FOR_NAME)
         check(s->phase == RECIPIENTS && s->naming == NAME_ASKED);
     if (s->waiting == FOR_CREDIT)
-        check(s->phase == CONTENT && s->txn->begun && s->txn->unacknowledged_bytes > 0);
+        check(s->phase & TAKING && s->txn->begun && s->txn->unacknowledged_bytes > 0);
     if (s->waiting == FOR_STORED)
         check(s->phase == CONTENT && s->txn->begun && s->txn->ended);
     if (s->phase == CONTENT && s->txn->ended)
         check(s->waiting != FOR_CLIENT); /* the answer is due */
     check((s->naming == NAME_KNOWN) == (s->client_name != NULL));
     check((s->naming == NAME_UNKNOWN) == (s->nameless_why != NULL));
-    if (s->phase == CONTENT && s->txn->refusal)
+    if (s->phase & TAKING && s->txn->refusal)
         check(!s->txn->begun && s->txn->content.n == 0);
+    if (s->chunk.open && s->chunk.left == 0)
+        check(s->waiting == FOR_NAME || s->phase == CLOSED); /* the answer is due */
+    if (s->phase == CHUNKS)
+        check(s->txn->chunked && !s->txn->ended);
+    if (s->phase == CONTENT && s->txn->chunked)
+        check(s->chunk.open != s->txn->ended);
 }
 
 /* ---- life ---- */
@@ -102,6 +110,7 @@ void session_free(struct session **s)
     free((*s)->helo);
     free((*s)->client_name);
     free((*s)->nameless_why);
+    chunk_forget(*s);
     free(*s);
     *s = NULL;
 }
@@ -305,11 +314,14 @@ static const enum reply_name syntax_replies[] = {
     [SYNTAX_SENDER] = REPLY_SENDER_SYNTAX,
     [SYNTAX_RECIPIENT] = REPLY_RECIPIENT_SYNTAX,
     [SYNTAX_PARAMETERS] = REPLY_SYNTAX,
+    [SYNTAX_CHUNK] = REPLY_CHUNK_SYNTAX,
 };
 
 /* The step that is missing before a command that is not legal now. */
-static enum reply_name what_is_missing(enum phase phase, enum smtp_verb verb)
+enum reply_name what_is_missing(enum phase phase, enum smtp_verb verb)
 {
+    if (phase == CHUNKS)
+        return REPLY_CHUNKS_UNDER_WAY;
     if (phase == FRESH)
         return REPLY_SAY_HELLO;
     if (phase == READY)
@@ -330,6 +342,12 @@ static struct reply command_run(struct session *s, struct str line, struct smtp_
     return command_table[c->verb].run(s, c, scratch);
 }
 
+static void hang_up(struct session *s)
+{
+    txn_end(s);
+    s->phase = CLOSED;
+}
+
 static void command(struct session *s, struct str line, struct buf *out)
 {
     struct arena scratch = ARENA_INIT;
@@ -345,6 +363,11 @@ static void command(struct session *s, struct str line, struct buf *out)
     } else {
         session_say(s, r, out);
     }
+    if (c.verb != VERB_BDAT)
+        chunk_forget(s);
+    chunk_answer(s, out);
+    if (r.kind == REPLY_ROW && r.row == REPLY_CHUNK_SYNTAX)
+        hang_up(s); /* what comes next is content, and must not be read as commands */
     arena_free(&scratch);
 }
 
@@ -377,7 +400,9 @@ size_t session_feed(struct session *s, struct str in, struct buf *out)
     s->active_us = clock_monotonic_us(s->world->clock);
     while (total < in.n && s->waiting == FOR_CLIENT && s->phase != CLOSED && out->n < enough) {
         struct str rest = str_skip(in, total);
-        size_t used = s->phase == CONTENT ? content_feed(s, rest, out) : line_feed(s, rest, out);
+        size_t used = s->chunk.open         ? chunk_feed(s, rest, out)
+                      : s->phase == CONTENT ? content_feed(s, rest, out)
+                                            : line_feed(s, rest, out);
 
         session_check(s);
         total += used;
@@ -506,7 +531,7 @@ static void answer_message(struct session *s, struct reply r, struct buf *out)
 
 void session_stored(struct session *s, const struct status *st, struct id id, struct buf *out)
 {
-    if (s->phase != CONTENT || !s->txn->begun)
+    if (!(s->phase & TAKING) || !s->txn->begun)
         return;
     if (s->waiting == FOR_STORED) {
         struct id_text text = id_print(id);
@@ -530,7 +555,7 @@ void session_stored(struct session *s, const struct status *st, struct id id, st
 
 void session_put_credit(struct session *s, uint64_t bytes, struct buf *out)
 {
-    if (s->phase != CONTENT)
+    if (!(s->phase & TAKING))
         return;
     s->txn->unacknowledged_bytes -= MIN_OF(bytes, s->txn->unacknowledged_bytes);
     if (s->waiting == FOR_CREDIT) {

@@ -3,7 +3,7 @@
  *
  * A step that changes nothing but the answer is not followed further: what could come after it
  * comes after the shorter sequence too. The name of the client multiplies what can happen, so with
- * it sequences are shorter. */
+ * it sequences are shorter; chunks likewise. */
 // SPDX-License-Identifier: ISC
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #include "daemon/smtpd/fake_world.h"
 #include "daemon/smtpd/state.h"
 
-enum { EVENTS_MAX = 10, EVENTS_MAX_NAMED = 8 };
+enum { EVENTS_MAX = 10, EVENTS_MAX_NAMED = 8, EVENTS_MAX_CHUNKS = 7, CHUNK_EVENTS = 2 };
 
 /* ---- events: what the client says ---- */
 
@@ -49,6 +49,14 @@ static void dot(struct fake_world *f, struct buf *out)
 static void bare(struct fake_world *f, struct buf *out)
 {
     says(f, "a\nb\r\n", out);
+}
+static void chunk(struct fake_world *f, struct buf *out)
+{
+    says(f, "BDAT 2\r\nx\r", out); /* whether the CR is bare, the next one tells */
+}
+static void last(struct fake_world *f, struct buf *out)
+{
+    says(f, "BDAT 1 LAST\r\n\n", out);
 }
 static void rset(struct fake_world *f, struct buf *out)
 {
@@ -106,7 +114,8 @@ static void stop(struct fake_world *f, struct buf *out)
 }
 
 static void (*const events[])(struct fake_world *f, struct buf *out) = {
-    ehlo, mail, rcpt, data, dot, bare, rset, quit, answer_yes, answer_no, spill, named, late, stop,
+    ehlo,       mail,      rcpt,  data,  dot,  bare, rset,  quit,
+    answer_yes, answer_no, spill, named, late, stop, chunk, last, /* at the end: CHUNK_EVENTS */
 };
 
 /* ---- all of them ---- */
@@ -115,7 +124,7 @@ struct facts { /* everything that decides what can happen next */
     int phase, waiting;
     int naming, name_due;
     size_t accepted, recipients, content, held, unsent;
-    int line_spoiled, dot_state, spoiled, begun, ended, refused, stopping, extended;
+    int line_spoiled, dot_state, chunk_state, spoiled, begun, ended, refused, stopping, extended;
 };
 
 static struct facts facts_of(const struct fake_world *f)
@@ -131,6 +140,7 @@ static struct facts facts_of(const struct fake_world *f)
     facts.naming = s->naming;
     facts.name_due = name_is_due(s);
     facts.line_spoiled = s->lines.spoiled;
+    facts.chunk_state = s->chunk.open + 2 * (s->chunk.refusal != NULL);
     facts.unsent = s->waiting == FOR_CLIENT ? f->in.n : 0;
     if (t) {
         facts.accepted = t->accepted_count;
@@ -138,6 +148,7 @@ static struct facts facts_of(const struct fake_world *f)
         facts.content = t->content_bytes;
         facts.held = t->content.n;
         facts.dot_state = t->dot.state;
+        facts.chunk_state += 4 * t->chunked + 8 * t->chunks.saw_cr;
         facts.spoiled = t->dot.spoiled;
         facts.begun = t->begun;
         facts.ended = t->ended;
@@ -155,7 +166,7 @@ static size_t count_of(struct str text, struct str what)
     return count;
 }
 
-static size_t sequences, steps, events_max;
+static size_t sequences, steps, events_max, event_count;
 static bool names_wanted;
 
 /* Runs a sequence from the start. True: its last event changed something. */
@@ -191,7 +202,7 @@ static void follow(size_t *sequence, size_t count)
     sequences++;
     if (!run(sequence, count) || count == events_max)
         return;
-    for (size_t i = 0; i < countof(events); i++) {
+    for (size_t i = 0; i < event_count; i++) {
         sequence[count] = i;
         follow(sequence, count + 1);
     }
@@ -199,11 +210,19 @@ static void follow(size_t *sequence, size_t count)
 
 static void every_sequence(void **state)
 {
+    static const struct {
+        bool names, chunks;
+        size_t events_max;
+    } runs[] = {{false, false, EVENTS_MAX},
+                {true, false, EVENTS_MAX_NAMED},
+                {false, true, EVENTS_MAX_CHUNKS},
+                {true, true, EVENTS_MAX_CHUNKS - 1}};
     size_t sequence[EVENTS_MAX];
 
-    for (int i = 0; i < 2; i++) {
-        names_wanted = i > 0;
-        events_max = names_wanted ? EVENTS_MAX_NAMED : EVENTS_MAX;
+    for (size_t i = 0; i < countof(runs); i++) {
+        names_wanted = runs[i].names;
+        events_max = runs[i].events_max;
+        event_count = countof(events) - (runs[i].chunks ? 0 : CHUNK_EVENTS);
         follow(sequence, 0);
     }
     print_message("%zu sequences, %zu steps\n", sequences, steps);

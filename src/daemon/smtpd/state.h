@@ -13,10 +13,12 @@ enum phase {
     READY = 2,      /* EHLO or HELO was said */
     SENDER = 4,     /* MAIL */
     RECIPIENTS = 8, /* at least one RCPT was accepted */
-    CONTENT = 16,   /* after DATA, until the answer to the message */
+    CONTENT = 16,   /* after DATA or in a BDAT, until the answer */
+    CHUNKS = 64,    /* between two BDATs of a message */
     CLOSED = 32,    /* the last word is said */
-    ANY_COMMAND = FRESH | READY | SENDER | RECIPIENTS,
-    IN_TXN = SENDER | RECIPIENTS | CONTENT,
+    ANY_COMMAND = FRESH | READY | SENDER | RECIPIENTS | CHUNKS,
+    TAKING = CONTENT | CHUNKS,
+    IN_TXN = SENDER | RECIPIENTS | TAKING,
 };
 
 enum waiting { FOR_CLIENT, FOR_ROUTE, FOR_NAME, FOR_CREDIT, FOR_STORED };
@@ -34,7 +36,7 @@ enum naming {
 struct txn {
     struct arena arena; /* owns every string below */
     struct str sender;
-    bool body_8bit;
+    enum body body;
     enum notify_return ret;
     struct str envid;
     struct buf asked;             /* the recipient that the router is asked about */
@@ -44,13 +46,15 @@ struct txn {
     struct map *places;    /* those in recipients, from the second on */
     size_t accepted_count; /* RCPTs answered with 250 */
 
+    bool chunked; /* it comes by BDAT */
     struct dot_reader dot;
+    struct chunk_reader chunks;
     struct header_scan header;
     struct buf content;     /* not yet given to the queue */
     uint64_t content_bytes; /* all of it so far */
     uint64_t unacknowledged_bytes;
     bool begun;             /* the queue has heard of it */
-    bool ended;             /* the final dot was read */
+    bool ended;             /* the final dot or the last chunk was read */
     bool headless;          /* it starts with no header field */
     struct status *refusal; /* what it will be answered with; the rest is thrown away */
 };
@@ -62,6 +66,11 @@ struct session {
     struct txn *txn;
     char *helo;
     struct line_reader lines;
+    struct { /* what BDAT announced */
+        bool open, last;
+        uint64_t bytes, left;
+        struct status *refusal; /* the chunk is thrown away and answered with this */
+    } chunk;
     enum phase phase;
     enum waiting waiting;
     bool extended, may_relay, stopping;
@@ -106,6 +115,8 @@ void session_check(const struct session *s); /* the facts of each phase */
 void txn_begin(struct session *s, struct str sender);
 void txn_end(struct session *s); /* the only way out of a transaction; harmless without one */
 
+enum reply_name what_is_missing(enum phase phase, enum smtp_verb verb);
+
 /* name.c */
 void name_ask(struct session *s);
 void name_line(const struct session *s, struct buf *to); /* for a log line */
@@ -118,6 +129,17 @@ void content_begin(struct session *s);
 size_t content_feed(struct session *s, struct str in, struct buf *out);
 void content_go_on(struct session *s, struct buf *out); /* credit has come */
 void content_refuse(struct session *s, const struct status *why);
+
+void content_begin_chunk(struct session *s, uint64_t bytes); /* or goes on with the next one */
+struct str content_take(struct session *s, struct str bytes, struct buf *out); /* what it took */
+void content_end(struct session *s, struct buf *out); /* nothing comes any more */
+
+/* bdat.c */
+struct reply cmd_bdat(struct session *s, const struct smtp_command *c, struct arena *scratch);
+size_t chunk_feed(struct session *s, struct str in, struct buf *out);
+void chunk_answer(struct session *s, struct buf *out); /* if the chunk has been taken */
+void chunk_named(struct session *s, struct buf *out);  /* goes on after FOR_NAME */
+void chunk_forget(struct session *s);                  /* what the last chunks were refused with */
 
 /* commands.c: the commands as rows */
 struct command {
