@@ -95,6 +95,12 @@ static void arm(struct client *c)
 
 /* ---- content ---- */
 
+static void content_rewind(struct client *c)
+{
+    c->dots = (struct dot_writer){0};
+    c->prefix_sent = c->content_sent = 0;
+}
+
 static uint64_t content_bytes(const struct client_message *m)
 {
     return m->content_fd >= 0 ? m->content_bytes : m->content.n;
@@ -135,6 +141,20 @@ static void content_unreadable(struct client *c, int error)
     dialogue_lost(&c->dialogue, &st);
 }
 
+/* Empty: the end. */
+static void write_block(struct client *c, struct str block)
+{
+    if (dialogue_sends_chunk(&c->dialogue))
+        buf_add(&c->wire, block);
+    else if (block.n > 0)
+        dot_write(&c->dots, block, &c->wire);
+    else
+        dot_write_end(&c->dots, &c->wire);
+    check(!c->wire.full);
+    (void)stream_write(c->stream, buf_str(&c->wire)); /* too much: on_end comes */
+    buf_reset(&c->wire);
+}
+
 static void send_content(struct client *c)
 {
     while (c->dialogue.phase == PHASE_CONTENT && stream_unsent(c->stream) < BLOCK_BYTES) {
@@ -145,15 +165,11 @@ static void send_content(struct client *c)
             content_unreadable(c, error);
             return;
         }
-        if (block.n > 0)
-            dot_write(&c->dots, block, &c->wire);
-        else
-            dot_write_end(&c->dots, &c->wire);
-        check(!c->wire.full);
-        (void)stream_write(c->stream, buf_str(&c->wire)); /* too much: on_end comes */
-        buf_reset(&c->wire);
-        if (block.n == 0)
+        write_block(c, block);
+        if (block.n == 0) {
+            content_rewind(c); /* there may be more recipients than one transaction takes */
             dialogue_content_sent(&c->dialogue);
+        }
     }
 }
 
@@ -426,12 +442,11 @@ void client_send(struct client *c, const struct client_message *m)
         .ret = m->ret,
         .envid = m->envid,
         .body = m->body,
-        .size = m->size,
+        .size = m->prefix.n + content_bytes(m),
     };
 
     c->message = *m;
-    c->dots = (struct dot_writer){0};
-    c->prefix_sent = c->content_sent = 0;
+    content_rewind(c);
     dialogue_send(&c->dialogue, &message);
     advance(c);
 }
@@ -489,6 +504,11 @@ void client_print_tls(const struct client *c, struct buf *to)
 bool client_has_dsn(const struct client *c)
 {
     return c->dialogue.offers.has_dsn;
+}
+
+bool client_takes_more(const struct client *c)
+{
+    return dialogue_takes_more(&c->dialogue);
 }
 
 size_t client_message_count(const struct client *c)
