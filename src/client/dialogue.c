@@ -457,9 +457,9 @@ static void say_recipients_from(struct dialogue *d, size_t i)
 
 static const char *body_parameter(const struct dialogue *d)
 {
-    if (d->message.body == BODY_BINARY)
+    if (dialogue_sends_chunk(d))
         return " BODY=BINARYMIME";
-    return d->message.body == BODY_8BIT && d->offers.has_8bitmime ? " BODY=8BITMIME" : "";
+    return d->message.body != BODY_7BIT && d->offers.has_8bitmime ? " BODY=8BITMIME" : "";
 }
 
 static void say_mail(struct dialogue *d)
@@ -467,7 +467,8 @@ static void say_mail(struct dialogue *d)
     size_t from = d->out.n;
 
     buf_printf(&d->out, "MAIL FROM:<%.*s>", STR_ARG(d->message.sender));
-    if (d->offers.has_size)
+    if (d->offers.has_size &&
+        !dialogue_converts(d)) /* which makes it larger, nobody knows how much */
         buf_printf(&d->out, " SIZE=%llu", (unsigned long long)d->message.size);
     buf_add_c(&d->out, body_parameter(d));
     if (d->offers.has_dsn)
@@ -567,10 +568,6 @@ static void refuse_unsendable_message(struct dialogue *d)
         struct status st = reply_status(REPLY_SENDER_SYNTAX, STR("address cannot be sent by SMTP"));
         result_all(d, &st);
     }
-    if (d->message.body == BODY_BINARY && !(d->offers.has_chunking && d->offers.has_binarymime)) {
-        struct status st = reply_status(REPLY_BINARY_UNSENDABLE, STR_NONE);
-        result_all(d, &st);
-    }
     if (d->offers.size_max > 0 && d->message.size > d->offers.size_max) {
         struct buf text = buf_init(STATUS_TEXT_BYTES_MAX);
         buf_printf(&text, "message of %llu bytes, the next server takes at most %llu",
@@ -585,7 +582,12 @@ static void refuse_unsendable_message(struct dialogue *d)
 
 bool dialogue_sends_chunk(const struct dialogue *d)
 {
-    return d->message.body == BODY_BINARY;
+    return d->message.body == BODY_BINARY && d->offers.has_chunking && d->offers.has_binarymime;
+}
+
+bool dialogue_converts(const struct dialogue *d)
+{
+    return d->message.body == BODY_BINARY && !dialogue_sends_chunk(d);
 }
 
 bool dialogue_takes_more(const struct dialogue *d)

@@ -121,8 +121,10 @@ void dialogue_free(struct dialogue *d);
 
 void dialogue_reply(struct dialogue *d, uint16_t code, struct str text);
 void dialogue_send(struct dialogue *d, const struct dialogue_message *m); /* in PHASE_READY only */
-/* In PHASE_CONTENT: is it sent as it is, behind BDAT, instead of stuffed behind DATA? */
+/* In PHASE_CONTENT: is it sent as it is, behind BDAT, instead of stuffed behind DATA? Or must it be
+ * converted, for the server takes no binary messages? */
 bool dialogue_sends_chunk(const struct dialogue *d);
+bool dialogue_converts(const struct dialogue *d);
 /* In PHASE_CONTENT: content and the final dot (none behind BDAT) have been handed to the stream. */
 void dialogue_content_sent(struct dialogue *d);
 /* In PHASE_SECURING: the handshake is done; or it failed, and everything begins again with the

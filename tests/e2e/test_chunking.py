@@ -216,6 +216,52 @@ def test_the_limits_of_the_next_hop():
             assert sum(line.startswith("MAIL") for line in said) <= 3
 
 
+TREE = (HEADER.replace(b"application/octet-stream", b'multipart/mixed; boundary="one two"') + b"preamble\r\n--one two\r\n"
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n.\r\n\xc3\xa4\r\n--one two\r\n"
+        b"Content-Type: image/png\r\nContent-Transfer-Encoding: binary\r\n\r\n" + EVERYTHING * 500 + b"\r\n--one two\r\n"
+        b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+        b"Subject: inside\r\nContent-Transfer-Encoding: binary\r\n\r\n\n\r\0\r\n--one two--\r\n")
+
+
+def leaves(content):
+    return [part.get_payload(decode=True) for part in email.message_from_bytes(content).walk() if not part.is_multipart()]
+
+
+def has_the_parts(content):
+    content = content.replace(b"\r\n", b"\n")
+    assert b"binary" not in content.split(b"\n\n", 1)[1] and b"\0" not in content
+    assert leaves(content) == [b".\n\xc3\xa4", EVERYTHING * 500, b"\n\r\0"]
+
+
+def test_binary_is_put_into_base64_for_who_takes_none():
+    with Sink() as sink, Troika(config=relay_to(sink.port)) as t:
+        send(t, TREE, to="x@far.test")
+        t.wait_empty()
+        (sender, recipients, content), = sink.messages
+        assert re.findall(b"^Content-Transfer-Encoding: (.*)\r$", content, re.M) == [b"8bit", b"8bit", b"base64", b"8bit", b"base64"]
+        has_the_parts(content)
+
+
+def test_binary_through_postfix():
+    with Postfix(relay_port=1) as postfix, Troika(config=f'route "postfix.test" {{ via = "127.0.0.1:{postfix.port}" }}\n') as t:
+        send(t, TREE, to="x@postfix.test")
+        has_the_parts(wait_for(postfix.mails, 60, "the message")[0])
+
+
+def test_what_cannot_be_converted_comes_back():
+    signed = TREE.replace(b"multipart/mixed", b"multipart/signed")
+    no_lines = HEADER.replace(b"binary\r\n\r\n", b"8bit\r\n\r\n") + b"a\nb" + EVERYTHING
+    with Sink() as sink, Troika(config=relay_to(sink.port)) as t:
+        for content in (signed, no_lines):
+            send(t, content, to="x@far.test")
+        for bounce in t.wait_mails("alice", 2, seconds=60):
+            assert b"Status: 5.6.3" in bounce and b"\0" not in bounce and b"\r" not in bounce
+            kinds = [part.get_content_type() for part in email.message_from_bytes(bounce).walk()]
+            assert kinds == ["multipart/report", "text/plain", "message/delivery-status", "text/plain", "text/plain", "text/rfc822-headers"], kinds
+        t.wait_empty()
+        assert sink.messages == []
+
+
 def test_exim_sends_by_bdat():
     port = free_port()
     t = Troika(listen=f"127.0.0.1:{port}")
