@@ -567,6 +567,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_deliver, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_deliver_binary, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fields_are_one_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostname_is_tamed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lines, setup, teardown),
