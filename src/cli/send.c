@@ -255,7 +255,7 @@ int run_send(const struct command_line *l)
         build(&content, l, from, hostname, buf_str(&text));
         s->message.sender = str_c(from);
         s->message.recipients = s->recipients;
-        s->message.body_8bit = true;
+        s->message.body = BODY_8BIT;
         s->message.content = buf_str(&content);
         s->message.size = content.n;
         s->message.content_fd = -1;

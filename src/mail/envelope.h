@@ -27,6 +27,14 @@ struct target { /* where one recipient goes */
     struct str why;     /* the statement that decided: "troika.conf:12 domain example.org" */
 };
 
+/* What the bytes of a message may be: each may be more than the one before. */
+enum body {
+    BODY_7BIT,
+    BODY_8BIT,   /* BODY=8BITMIME was said: lines of any bytes but NUL */
+    BODY_BINARY, /* BODY=BINARYMIME: any bytes at all, RFC 3030. Only MIME ends its lines. */
+    BODY_COUNT
+};
+
 struct recipient {
     struct str address; /* as in RCPT TO, printed without < > */
     struct notify notify;
@@ -37,7 +45,7 @@ struct envelope {
     struct str sender; /* printed without < >; empty: a notification */
     struct str
         client; /* who handed it over, one line of key=value pairs: client=[…] helo=… with=ESMTP */
-    bool body_8bit; /* BODY=8BITMIME was said */
+    enum body body;
     enum notify_return ret;
     struct str envid; /* decoded; or empty */
     size_t recipient_count;

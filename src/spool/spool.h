@@ -169,7 +169,7 @@ struct spool_message {
     struct id id;
     struct str sender, client, prefix;
     uint64_t received_us, expires_us, size;
-    bool body_8bit;
+    enum body body;
     bool in_file; /* content is a file of its own */
     enum notify_return ret;
     struct str envid;

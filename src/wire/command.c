@@ -64,6 +64,22 @@ static enum smtp_syntax host_name(struct input *in, struct smtp_command *c)
     return SYNTAX_OK;
 }
 
+/* RFC 3030 2: more than 20 digits are no size. What is over 2^64 cannot come either. */
+static enum smtp_syntax chunk(struct input *in, struct smtp_command *c)
+{
+    struct str text = str_trim(in->rest);
+    struct str size = str_cut_word(&text);
+
+    c->last_chunk = str_eq_nocase(str_trim(text), STR("LAST"));
+    for (size_t i = 0; i < size.n; i++) {
+        if (!char_is_digit(size.p[i]))
+            size.n = 0;
+    }
+    if (size.n == 0 || !str_u64(size, &c->chunk_bytes) || (text.n > 0 && !c->last_chunk))
+        return wrong(in, SYNTAX_CHUNK, "the form is BDAT 12345 or BDAT 12345 LAST");
+    return SYNTAX_OK;
+}
+
 /* ---- MAIL and RCPT ---- */
 
 /* RFC 5321 4.1.2: esmtp-keyword, esmtp-value. */
@@ -187,13 +203,14 @@ static enum smtp_syntax attributes(struct input *in, struct smtp_command *c)
 /* ---- the line ---- */
 
 static const struct verb_row verbs[VERB_COUNT] = {
-    [VERB_UNKNOWN] = {"", no_arguments},  [VERB_HELO] = {"HELO", host_name},
-    [VERB_EHLO] = {"EHLO", host_name},    [VERB_LHLO] = {"LHLO", host_name},
-    [VERB_MAIL] = {"MAIL", sender},       [VERB_RCPT] = {"RCPT", recipient},
-    [VERB_DATA] = {"DATA", no_arguments}, [VERB_RSET] = {"RSET", no_arguments},
-    [VERB_NOOP] = {"NOOP", any_text},     [VERB_QUIT] = {"QUIT", no_arguments},
-    [VERB_HELP] = {"HELP", any_text},     [VERB_VRFY] = {"VRFY", some_text},
-    [VERB_EXPN] = {"EXPN", some_text},    [VERB_XCLIENT] = {"XCLIENT", attributes},
+    [VERB_UNKNOWN] = {"", no_arguments},      [VERB_HELO] = {"HELO", host_name},
+    [VERB_EHLO] = {"EHLO", host_name},        [VERB_LHLO] = {"LHLO", host_name},
+    [VERB_MAIL] = {"MAIL", sender},           [VERB_RCPT] = {"RCPT", recipient},
+    [VERB_DATA] = {"DATA", no_arguments},     [VERB_BDAT] = {"BDAT", chunk},
+    [VERB_RSET] = {"RSET", no_arguments},     [VERB_NOOP] = {"NOOP", any_text},
+    [VERB_QUIT] = {"QUIT", no_arguments},     [VERB_HELP] = {"HELP", any_text},
+    [VERB_VRFY] = {"VRFY", some_text},        [VERB_EXPN] = {"EXPN", some_text},
+    [VERB_XCLIENT] = {"XCLIENT", attributes},
 };
 
 const char *smtp_verb_word(enum smtp_verb verb)
@@ -238,6 +255,7 @@ enum smtp_syntax smtp_command_parse(struct str line, bool strict, struct arena *
         return wrong(&in, SYNTAX_UNKNOWN_COMMAND, "unknown command, HELP lists them");
     in.rest = str_skip(in.rest, word.n);
     if (has_control(line))
-        return wrong(&in, SYNTAX_ARGUMENTS, "control characters do not belong into a command");
+        return wrong(&in, ret->verb == VERB_BDAT ? SYNTAX_CHUNK : SYNTAX_ARGUMENTS,
+                     "control characters do not belong into a command");
     return verbs[ret->verb].arguments(&in, ret);
 }

@@ -33,6 +33,7 @@ enum smtp_verb {
     VERB_MAIL,
     VERB_RCPT,
     VERB_DATA,
+    VERB_BDAT,
     VERB_RSET,
     VERB_NOOP,
     VERB_QUIT,
@@ -53,6 +54,8 @@ struct smtp_command {
     struct address path; /* of MAIL and RCPT */
     struct smtp_parameter parameters[SMTP_PARAMETERS_MAX]; /* attributes of XCLIENT, too */
     size_t parameter_count;
+    uint64_t chunk_bytes; /* of BDAT */
+    bool last_chunk;
 };
 enum smtp_syntax {
     SYNTAX_OK,
@@ -61,6 +64,7 @@ enum smtp_syntax {
     SYNTAX_SENDER,          /* 501 5.1.7 */
     SYNTAX_RECIPIENT,       /* 501 5.1.3 */
     SYNTAX_PARAMETERS,      /* 501 5.5.4 too many or malformed */
+    SYNTAX_CHUNK,           /* BDAT: nobody knows where the next command begins */
 };
 /* strict: exactly RFC 5321; else forgiving to hands on a keyboard (blanks, missing < >). error says
  * what is wrong and what would be right. Strings are in the arena or views into line. */
@@ -83,6 +87,20 @@ struct dot_reader {
 };
 /* Appends content to `to` (which must have room for 2 × in.n + 2). Linear, memchr-fast on long lines. */
 enum dot_event dot_read(struct dot_reader *d, struct str in, struct buf *to, size_t *used);
+
+/* ---- the content of BDAT, RFC 3030: nothing is stuffed, chunks may end anywhere ---- */
+enum chunk_lines {
+    CHUNK_STRICT,     /* a bare CR or LF spoils the message, as after DATA */
+    CHUNK_NORMALIZED, /* our own clients: it becomes CRLF */
+    CHUNK_BINARY,     /* BODY=BINARYMIME: bytes are bytes */
+};
+struct chunk_reader {
+    enum chunk_lines lines;
+    bool saw_cr; /* private */
+};
+/* Appends content to `to` (which must have room for 2 × in.n + 2). False: it is spoiled. */
+bool chunk_read(struct chunk_reader *c, struct str in, struct buf *to);
+bool chunk_read_end(struct chunk_reader *c, struct buf *to); /* likewise, behind the last chunk */
 
 /* ---- writing content: any bytes out in legal form ---- */
 struct dot_writer {

@@ -201,7 +201,7 @@ static void give(struct session *s, const struct hold_job *j)
                                  .sender = j->sender,
                                  .next_hop = j->next_hop,
                                  .recipients = buf_str(&recipients),
-                                 .body_8bit = j->body_8bit,
+                                 .body = (uint8_t)j->body,
                                  .prefix = j->prefix,
                                  .size = j->content.n,
                                  .content = j->content};
@@ -214,7 +214,7 @@ static void give(struct session *s, const struct hold_job *j)
                                       .sender = j->sender,
                                       .next_hop = j->next_hop,
                                       .recipients = buf_str(&recipients),
-                                      .body_8bit = j->body_8bit,
+                                      .body = (uint8_t)j->body,
                                       .prefix = j->prefix,
                                       .size = j->content_bytes,
                                       .offset = j->content_offset,

@@ -360,7 +360,7 @@ static bool print_fits(struct buf *to, const struct dsn *d)
 /* As many recipients as one small message can tell of, at least one; then as much of the original
  * as there is room for. */
 static size_t print(struct report *r, const struct dsn_recipient *list, size_t count,
-                    const struct original *original, struct buf *to, bool *body_8bit)
+                    const struct original *original, struct buf *to, enum body *body)
 {
     struct dsn d = {.reporting_host = r->queue->config->hostname,
                     .to = r->sender,
@@ -387,7 +387,7 @@ static size_t print(struct report *r, const struct dsn_recipient *list, size_t c
         room /= 2; /* quoting may make it longer */
         d.original_header = str_sub(original->header, 0, room);
     }
-    *body_8bit = dsn_is_8bit(&d);
+    *body = dsn_is_8bit(&d) ? BODY_8BIT : BODY_7BIT;
     return d.recipient_count;
 }
 
@@ -468,7 +468,7 @@ static int report_make(struct report *r, const struct envelope *to, struct arena
     struct buf text = buf_init(4 * (size_t)SPOOL_INLINE_BYTES_MAX);
     struct envelope e = *to;
     struct id made = {0};
-    size_t told = print(r, list, count, &original, &text, &e.body_8bit);
+    size_t told = print(r, list, count, &original, &text, &e.body);
     size_t split = header_bytes(buf_str(&text));
     error = intake_own(r->queue, &e, str_sub(buf_str(&text), 0, split),
                        str_skip(buf_str(&text), split), &made);

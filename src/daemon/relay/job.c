@@ -24,7 +24,7 @@ static void describe_message(struct job *j)
         .recipients = addresses,
         .notify = notify,
         .recipient_count = held->recipient_count,
-        .body_8bit = held->body_8bit,
+        .body = held->body,
         .size = held->prefix.n + held->content.n + held->content_bytes,
         .prefix = held->prefix,
         .content = held->content,

@@ -11,6 +11,13 @@
 /* In LMTP each recipient is answered for, and all of it must fit into what we may say at once. */
 enum { LMTP_RECIPIENTS_MAX = 200 };
 
+static uint64_t recipients_max(const struct session *s)
+{
+    uint64_t max = s->config->recipients_max;
+
+    return s->lmtp ? MIN_OF(max, (uint64_t)LMTP_RECIPIENTS_MAX) : max;
+}
+
 static struct reply hello(struct session *s, struct str name, bool extended)
 {
     struct str helo = s->xclient_helo ? str_c(s->xclient_helo) : name;
@@ -35,12 +42,14 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
 {
     struct reply r = hello(s, c->text, true);
 
-    r.about = arena_printf(scratch,
-                           "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
-                           "ENHANCEDSTATUSCODES\nDSN\nHELP%s",
-                           STR_ARG(s->config->hostname), s->helo,
-                           (unsigned long long)s->config->message_bytes_max,
-                           s->may_xclient ? "\nXCLIENT " XCLIENT_ATTRIBUTES : "");
+    r.about = arena_printf(
+        scratch,
+        "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
+        "ENHANCEDSTATUSCODES\nDSN\nCHUNKING\nBINARYMIME\nLIMITS RCPTMAX=%llu\n"
+        "X-RCPTLIMIT %llu\nHELP%s",
+        STR_ARG(s->config->hostname), s->helo, (unsigned long long)s->config->message_bytes_max,
+        (unsigned long long)recipients_max(s), (unsigned long long)recipients_max(s),
+        s->may_xclient ? "\nXCLIENT " XCLIENT_ATTRIBUTES : "");
     return r;
 }
 
@@ -50,7 +59,7 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
 struct wishes {
     struct arena *arena; /* of the command */
     uint64_t size;       /* 0: not said */
-    bool body_8bit;
+    enum body body;
     enum notify_return ret;
     struct str envid;
     struct notify notify;
@@ -72,8 +81,16 @@ static enum reply_name take_size(struct str value, struct wishes *w)
 
 static enum reply_name take_body(struct str value, struct wishes *w)
 {
-    w->body_8bit = str_eq_nocase(value, STR("8BITMIME"));
-    return w->body_8bit || str_eq_nocase(value, STR("7BIT")) ? REPLY_OK : REPLY_BAD_PARAMETER;
+    static const char *const words[BODY_COUNT] = {
+        [BODY_7BIT] = "7BIT", [BODY_8BIT] = "8BITMIME", [BODY_BINARY] = "BINARYMIME"};
+
+    for (enum body body = 0; body < BODY_COUNT; body++) {
+        if (str_eq_nocase(value, str_c(words[body]))) {
+            w->body = body;
+            return REPLY_OK;
+        }
+    }
+    return REPLY_BAD_PARAMETER;
 }
 
 static enum reply_name take_ret(struct str value, struct wishes *w)
@@ -103,7 +120,7 @@ static const struct parameter {
     const char *form;
 } parameter_table[] = {
     {VERB_MAIL, "SIZE", take_size, "SIZE takes the number of bytes: SIZE=12345"},
-    {VERB_MAIL, "BODY", take_body, "BODY is 7BIT or 8BITMIME here"},
+    {VERB_MAIL, "BODY", take_body, "BODY is 7BIT, 8BITMIME or BINARYMIME here"},
     {VERB_MAIL, "RET", take_ret, "RET is FULL or HDRS"},
     {VERB_MAIL, "ENVID", take_envid,
      "ENVID takes up to 100 characters, others than ! to ~ without + and = written as +HH"},
@@ -164,7 +181,7 @@ static struct reply cmd_mail(struct session *s, const struct smtp_command *c, st
         return (struct reply){.kind = REPLY_STATUS, .status = refusal};
 
     txn_begin(s, address_text(scratch, &c->path));
-    s->txn->body_8bit = wish.body_8bit;
+    s->txn->body = wish.body;
     s->txn->ret = wish.ret;
     s->txn->envid = arena_copy(&s->txn->arena, wish.envid);
     return reply_about(REPLY_SENDER_OK, s->txn->sender);
@@ -181,9 +198,8 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
 
     if (r.row != REPLY_OK)
         return r;
-    if (t->recipients.count >= s->config->recipients_max) /* rows: an alias may be many */
-        return reply(REPLY_TOO_MANY_RECIPIENTS);
-    if (s->lmtp && t->accepted_count >= LMTP_RECIPIENTS_MAX)
+    if (t->recipients.count >= s->config->recipients_max || /* rows: an alias may be many */
+        t->accepted_count >= recipients_max(s))
         return reply(REPLY_TOO_MANY_RECIPIENTS);
     if (s->world->tight(s->arg))
         return reply(REPLY_BUSY);
@@ -207,6 +223,8 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
 
 static struct reply cmd_data(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
+    if (s->txn->body == BODY_BINARY)
+        return reply(REPLY_BINARY_BY_DATA);
     if (name_is_due(s)) {
         s->waiting = FOR_NAME;
         return reply_later();
@@ -276,6 +294,8 @@ const struct command command_table[VERB_COUNT] = {
          "Adds a recipient. Say it once for each. NOTIFY: what you want to be told of, or NEVER."},
     [VERB_DATA] = {RECIPIENTS, cmd_data, "DATA",
                    "Then the message follows: headers, a blank line, the text, a line with a dot."},
+    [VERB_BDAT] = {ANY_COMMAND, cmd_bdat, "BDAT bytes [LAST]",
+                   "So many bytes of the message follow, as they are. LAST: it ends there."},
     [VERB_RSET] = {ANY_COMMAND, cmd_rset, "RSET", "Forgets the message that was begun."},
     [VERB_NOOP] = {ANY_COMMAND, cmd_noop, "NOOP [anything]", "Does nothing."},
     [VERB_QUIT] = {ANY_COMMAND, cmd_quit, "QUIT", "Ends the session."},

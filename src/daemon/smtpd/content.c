@@ -1,8 +1,8 @@
-/* smtpd/content.c - from 354 to the final dot: the message streams by.
+/* smtpd/content.c - from 354 to the final dot, or from chunk to chunk: the message streams by.
  *
  * Up to one chunk is held here; a small message goes to the queue whole, of a larger one as much
  * as the queue has credited. Once it is refused nothing more is kept, but everything up to the
- * dot is read: only there is the answer due. RFC 5321 4.1.1.4. */
+ * dot is read: only there is the answer due. RFC 5321 4.1.1.4; chunks: bdat.c. */
 // SPDX-License-Identifier: ISC
 #include "base/check.h"
 #include "base/log.h"
@@ -59,6 +59,28 @@ static void refuse_size(struct session *s)
     buf_free(&n);
 }
 
+/* RFC 3030: only BINARYMIME allows bare newlines; else they are what they are after DATA. */
+static enum chunk_lines lines_of(const struct session *s)
+{
+    if (s->txn->body == BODY_BINARY)
+        return CHUNK_BINARY;
+    return s->may_relay ? CHUNK_NORMALIZED : CHUNK_STRICT;
+}
+
+void content_begin_chunk(struct session *s, uint64_t bytes)
+{
+    struct txn *t = s->txn;
+
+    if (!t->chunked)
+        content_begin(s);
+    if (!t->chunked)
+        t->chunks.lines = lines_of(s);
+    t->chunked = true;
+    s->phase = CONTENT;
+    if (bytes > s->config->message_bytes_max - t->content_bytes)
+        refuse_size(s);
+}
+
 /* ---- what goes with it ---- */
 
 static const char *protocol(const struct session *s)
@@ -85,7 +107,7 @@ static void envelope_print(const struct session *s, struct buf *to)
     client_print(s, &client);
     envelope_head_encode(to, &(struct envelope){.sender = t->sender,
                                                 .client = buf_str(&client),
-                                                .body_8bit = t->body_8bit,
+                                                .body = t->body,
                                                 .ret = t->ret,
                                                 .envid = t->envid,
                                                 .recipient_count = t->recipients.count});
@@ -231,7 +253,7 @@ void content_go_on(struct session *s, struct buf *out)
 
 void session_spill(struct session *s)
 {
-    if (s->phase != CONTENT || s->waiting != FOR_CLIENT || s->txn->content.n == 0)
+    if (!(s->phase & TAKING) || s->waiting != FOR_CLIENT || s->txn->content.n == 0)
         return;
     if (hand_on(s, s->txn->content.n, false))
         buf_free(&s->txn->content);
@@ -254,6 +276,36 @@ static void took(struct session *s, struct str bytes)
         refuse(s, REPLY_TOO_MANY_HOPS, STR_NONE);
     if (t->refusal)
         buf_reset(&t->content);
+}
+
+struct str content_take(struct session *s, struct str bytes, struct buf *out)
+{
+    struct txn *t = s->txn;
+    size_t before = t->content.n;
+
+    bytes = str_sub(bytes, 0, SLICE_BYTES);
+    if (!t->refusal) {
+        bool whole = chunk_read(&t->chunks, bytes, &t->content);
+
+        took(s, str_skip(buf_str(&t->content), before));
+        if (!whole)
+            refuse(s, REPLY_BARE_NEWLINE_IN_DATA, STR_NONE);
+    }
+    content_go_on(s, out);
+    return bytes;
+}
+
+void content_end(struct session *s, struct buf *out)
+{
+    struct txn *t = s->txn;
+    size_t before = t->content.n;
+
+    if (!t->refusal && !chunk_read_end(&t->chunks, &t->content))
+        refuse(s, REPLY_BARE_NEWLINE_IN_DATA, STR_NONE);
+    else if (!t->refusal)
+        took(s, str_skip(buf_str(&t->content), before));
+    t->ended = true;
+    content_go_on(s, out);
 }
 
 size_t content_feed(struct session *s, struct str in, struct buf *out)

@@ -3,7 +3,7 @@
  *
  * A step that changes nothing but the answer is not followed further: what could come after it
  * comes after the shorter sequence too. The name of the client multiplies what can happen, so with
- * it sequences are shorter; so they are in LMTP and with XCLIENT. */
+ * it sequences are shorter; so they are in LMTP, with chunks and with XCLIENT. */
 // SPDX-License-Identifier: ISC
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,16 +16,19 @@
 #include "daemon/smtpd/fake_world.h"
 #include "daemon/smtpd/state.h"
 
-enum { EVENTS_MAX = 10 };
+enum { EVENTS_MAX = 10, CHUNK_EVENTS = 2 };
 
 static const struct world {
     size_t events_max;
-    bool names, lmtp, xclient;
+    bool names, lmtp, xclient, chunks;
 } worlds[] = {
     {.events_max = EVENTS_MAX},
     {.events_max = 8, .names = true},
     {.events_max = 8, .lmtp = true},
     {.events_max = 7, .names = true, .xclient = true},
+    {.events_max = 7, .chunks = true},
+    {.events_max = 6, .chunks = true, .names = true},
+    {.events_max = 7, .chunks = true, .lmtp = true},
 };
 static const struct world *world;
 static size_t promises; /* how often "accepted" is to be heard */
@@ -61,6 +64,14 @@ static void dot(struct fake_world *f, struct buf *out)
 static void bare(struct fake_world *f, struct buf *out)
 {
     says(f, "a\nb\r\n", out);
+}
+static void chunk(struct fake_world *f, struct buf *out)
+{
+    says(f, "BDAT 2\r\nx\r", out); /* whether the CR is bare, the next one tells */
+}
+static void last(struct fake_world *f, struct buf *out)
+{
+    says(f, "BDAT 1 LAST\r\n\n", out);
 }
 static void rset(struct fake_world *f, struct buf *out)
 {
@@ -129,8 +140,8 @@ static void stop(struct fake_world *f, struct buf *out)
 }
 
 static void (*const events[])(struct fake_world *f, struct buf *out) = {
-    ehlo,       mail,      rcpt,  data,  dot,  bare, rset,    quit,
-    answer_yes, answer_no, spill, named, late, stop, xclient, xclient_last,
+    ehlo,  mail,  rcpt, data, dot,     bare,         rset,  quit, answer_yes, answer_no,
+    spill, named, late, stop, xclient, xclient_last, chunk, last, /* at the end: CHUNK_EVENTS */
 };
 
 /* ---- all of them ---- */
@@ -139,7 +150,7 @@ struct facts { /* everything that decides what can happen next */
     int phase, waiting;
     int naming, name_due, may_xclient, helo_told;
     size_t accepted, recipients, content, held, unsent;
-    int line_spoiled, dot_state, spoiled, begun, ended, refused, stopping, extended;
+    int line_spoiled, dot_state, chunk_state, spoiled, begun, ended, refused, stopping, extended;
 };
 
 static struct facts facts_of(const struct fake_world *f)
@@ -157,6 +168,7 @@ static struct facts facts_of(const struct fake_world *f)
     facts.helo_told = s->xclient_helo != NULL;
     facts.name_due = name_is_due(s);
     facts.line_spoiled = s->lines.spoiled;
+    facts.chunk_state = s->chunk.open + 2 * (s->chunk.refusal != NULL);
     facts.unsent = s->waiting == FOR_CLIENT ? f->in.n : 0;
     if (t) {
         facts.accepted = t->accepted_count;
@@ -164,6 +176,7 @@ static struct facts facts_of(const struct fake_world *f)
         facts.content = t->content_bytes;
         facts.held = t->content.n;
         facts.dot_state = t->dot.state;
+        facts.chunk_state += 4 * t->chunked + 8 * t->chunks.saw_cr;
         facts.spoiled = t->dot.spoiled;
         facts.begun = t->begun;
         facts.ended = t->ended;
@@ -220,7 +233,7 @@ static void follow(size_t *sequence, size_t count)
     sequences++;
     if (!run(sequence, count) || count == world->events_max)
         return;
-    for (size_t i = 0; i < countof(events); i++) {
+    for (size_t i = 0; i < countof(events) - (world->chunks ? 0 : CHUNK_EVENTS); i++) {
         sequence[count] = i;
         follow(sequence, count + 1);
     }
