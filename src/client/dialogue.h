@@ -16,7 +16,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "mail/notify.h"
+#include "mail/envelope.h"
 #include "mail/status.h"
 #include "tls/policy.h"
 
@@ -65,6 +65,7 @@ struct dialogue_message { /* borrowed until on_message_end */
     enum notify_return ret;
     struct str envid;
     bool body_8bit;
+    enum message_utf8 utf8;
     uint64_t size;
 };
 
@@ -90,7 +91,7 @@ struct dialogue {
 
     struct buf greeting; /* the text of the 220 */
     struct dialogue_capabilities {
-        bool pipelining, has_size, has_8bitmime, has_starttls, has_dsn;
+        bool pipelining, has_size, has_8bitmime, has_starttls, has_dsn, has_smtputf8;
         uint64_t size_max; /* 0: no limit was announced */
     } offers;
     enum tls_policy tls;
@@ -103,6 +104,7 @@ struct dialogue {
     uint8_t *recipient_states;
     size_t open_count;     /* recipients without a result */
     size_t accepted_count; /* of these: taken by the server at RCPT */
+    bool smtputf8;         /* was said with this message's MAIL */
     uint8_t say_next;
     size_t say_recipient, answer_recipient;
     bool touched;          /* the server has answered to this message, and not with 421 */

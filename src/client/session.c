@@ -426,6 +426,7 @@ void client_send(struct client *c, const struct client_message *m)
         .ret = m->ret,
         .envid = m->envid,
         .body_8bit = m->body_8bit,
+        .utf8 = m->utf8,
         .size = m->size,
     };
 

@@ -1,7 +1,7 @@
 /* client/session.h - an SMTP client session: connect, greet, send messages one after another.
  *
  * Used by relay, the command line and the public library. Event-driven; every time-out of RFC 5321
- * 4.5.3.2; PIPELINING (RFC 2920), SIZE, 8BITMIME used when offered; dot-stuffing exact for any
+ * 4.5.3.2; PIPELINING (RFC 2920), SIZE, 8BITMIME, SMTPUTF8 used when offered; dot-stuffing exact for any
  * bytes. STARTTLS (RFC 3207) by policy; when the handshake fails and TLS is not required, the same
  * address is connected to once more, without it, and the owner sees one session. Each recipient gets exactly one outcome for each message. An outcome after the final dot
  * got lost is "try later": a duplicate is allowed, a loss is not. */
@@ -10,7 +10,7 @@
 
 #include "io/loop.h"
 #include "io/socket.h"
-#include "mail/notify.h"
+#include "mail/envelope.h"
 #include "mail/status.h"
 #include "tls/policy.h"
 #include "tls/tls.h"
@@ -34,6 +34,7 @@ struct client_message {
     enum notify_return ret;
     struct str envid;
     bool body_8bit;
+    enum message_utf8 utf8;
     uint64_t size;      /* prefix and content */
     struct str prefix;  /* sent first */
     struct str content; /* or: */

@@ -15,7 +15,7 @@
 #include "ipc/channel.h"
 #include "ipc/job.h"
 #include "mail/id.h"
-#include "mail/notify.h"
+#include "mail/envelope.h"
 
 /* The part of a job that every role has: a message for some recipients behind one next hop. It is
  * the first member of the role's own struct job. */
@@ -26,6 +26,7 @@ struct hold_job {
     struct id id;
     struct str sender, prefix, next_hop;
     bool body_8bit;
+    enum message_utf8 utf8;
     enum notify_return ret;
     struct str envid;
     struct str content; /* or: */

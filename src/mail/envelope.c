@@ -6,6 +6,8 @@
 #include <assert.h>
 
 enum { MARK = 'E', VERSION = 2, FLAG_BODY_8BIT = 1 };
+/* Two of the flags are enum message_utf8. */
+enum { UTF8_SHIFT = 6, FLAGS = FLAG_BODY_8BIT | 3 << UTF8_SHIFT };
 /* The least a recipient can take: two empty strings, a byte, a transport, three empty strings. */
 enum { RECIPIENT_BYTES_MIN = 4 + 1 + 4 + 1 + 3 * 4 };
 
@@ -52,7 +54,7 @@ void envelope_encode(struct buf *to, const struct envelope *e)
 {
     put_u8(to, MARK);
     put_u8(to, VERSION);
-    put_u8(to, e->body_8bit ? FLAG_BODY_8BIT : 0);
+    put_u8(to, (uint8_t)((e->body_8bit ? FLAG_BODY_8BIT : 0) | e->utf8 << UTF8_SHIFT));
     put_u8(to, (uint8_t)e->ret);
     put_str(to, e->envid);
     put_str(to, e->sender);
@@ -100,12 +102,13 @@ bool envelope_decode(struct str bytes, struct arena *a, struct envelope *ret)
     struct str client = get_str(&r);
     e.recipient_count = get_u32(&r);
     /* Asked before memory is: a count must be backed by bytes. */
-    if (r.bad || flags & ~FLAG_BODY_8BIT || ret_wish >= RETURN_COUNT ||
+    if (r.bad || flags & ~FLAGS || flags >> UTF8_SHIFT >= UTF8_COUNT || ret_wish >= RETURN_COUNT ||
         (envid.n > 0 && !notify_text_valid(envid, ENVID_BYTES_MAX)) ||
         e.recipient_count > r.rest.n / RECIPIENT_BYTES_MIN)
         return false;
 
     e.body_8bit = flags & FLAG_BODY_8BIT;
+    e.utf8 = (enum message_utf8)(flags >> UTF8_SHIFT);
     e.ret = (enum notify_return)ret_wish;
     e.envid = arena_copy(a, envid);
     e.sender = arena_copy(a, sender);

@@ -75,6 +75,8 @@ static size_t line_length(struct str s, size_t room)
 
     if (newline <= room)
         return newline;
+    while (room > 0 && ((unsigned char)s.p[room] & 0xc0) == 0x80) /* no character in two */
+        room--;
     size_t blank = str_find_last(str_sub(s, 0, room), ' ');
     return blank > room / 2 && blank < room ? blank : room;
 }

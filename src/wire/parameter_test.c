@@ -71,12 +71,12 @@ static void wishes_as_they_are_said(void **state)
     assert_true(str_eq(n.orcpt, STR("rfc822;a+b@c.d")));
     assert_false(orcpt_parse(STR("rfc822"), &a, &n.orcpt) ||
                  orcpt_parse(STR("a+41;b"), &a, &n.orcpt));
-    rcpt_wishes_print(&b, &n);
+    rcpt_wishes_print(&b, &n, true);
     mail_wishes_print(&b, RETURN_FULL, STR("a b"));
     assert_true(
         str_eq_c(buf_str(&b), " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bb@c.d RET=FULL ENVID=a+20b"));
     buf_reset(&b);
-    rcpt_wishes_print(&b, &(struct notify){.when = NOTIFY_EXPANDED});
+    rcpt_wishes_print(&b, &(struct notify){.when = NOTIFY_EXPANDED}, true);
     mail_wishes_print(&b, RETURN_UNSAID, STR_NONE);
     assert_int_equal(b.n, 0);
     buf_free(&b);

@@ -49,8 +49,9 @@ struct smtp_command {
     struct str word;     /* as it came */
     struct str text;     /* argument of HELO, EHLO, NOOP, HELP, VRFY, EXPN, trimmed */
     struct address path; /* of MAIL and RCPT */
-    struct smtp_parameter parameters[SMTP_PARAMETERS_MAX];
+    struct smtp_parameter parameters[SMTP_PARAMETERS_MAX]; /* of VRFY and EXPN: SMTPUTF8 */
     size_t parameter_count;
+    bool utf8; /* something in it is outside ASCII */
 };
 enum smtp_syntax {
     SYNTAX_OK,

@@ -31,7 +31,7 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
 
     r.about = arena_printf(scratch,
                            "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
-                           "ENHANCEDSTATUSCODES\nDSN\nHELP",
+                           "ENHANCEDSTATUSCODES\nDSN\nSMTPUTF8\nHELP",
                            STR_ARG(s->config->hostname), s->helo,
                            (unsigned long long)s->config->message_bytes_max);
     return r;
@@ -43,7 +43,7 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
 struct wishes {
     struct arena *arena; /* of the command */
     uint64_t size;       /* 0: not said */
-    bool body_8bit;
+    bool body_8bit, smtputf8;
     enum notify_return ret;
     struct str envid;
     struct notify notify;
@@ -67,6 +67,12 @@ static enum reply_name take_body(struct str value, struct wishes *w)
 {
     w->body_8bit = str_eq_nocase(value, STR("8BITMIME"));
     return w->body_8bit || str_eq_nocase(value, STR("7BIT")) ? REPLY_OK : REPLY_BAD_PARAMETER;
+}
+
+static enum reply_name take_smtputf8(struct str value, struct wishes *w)
+{
+    w->smtputf8 = value.p == NULL;
+    return w->smtputf8 ? REPLY_OK : REPLY_SYNTAX;
 }
 
 static enum reply_name take_ret(struct str value, struct wishes *w)
@@ -97,6 +103,7 @@ static const struct parameter {
 } parameter_table[] = {
     {VERB_MAIL, "SIZE", take_size, "SIZE takes the number of bytes: SIZE=12345"},
     {VERB_MAIL, "BODY", take_body, "BODY is 7BIT or 8BITMIME here"},
+    {VERB_MAIL, "SMTPUTF8", take_smtputf8, "SMTPUTF8 stands alone, without a value"},
     {VERB_MAIL, "RET", take_ret, "RET is FULL or HDRS"},
     {VERB_MAIL, "ENVID", take_envid,
      "ENVID takes up to 100 characters, others than ! to ~ without + and = written as +HH"},
@@ -158,6 +165,7 @@ static struct reply cmd_mail(struct session *s, const struct smtp_command *c, st
 
     txn_begin(s, address_text(scratch, &c->path));
     s->txn->body_8bit = wish.body_8bit;
+    s->txn->smtputf8 = wish.smtputf8;
     s->txn->ret = wish.ret;
     s->txn->envid = arena_copy(&s->txn->arena, wish.envid);
     return reply_about(REPLY_SENDER_OK, s->txn->sender);
@@ -255,9 +263,10 @@ const struct command command_table[VERB_COUNT] = {
                    "Says who you are and asks what this server can do."},
     [VERB_MAIL] =
         {READY, cmd_mail,
-         "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME] [RET=FULL] [ENVID=name]",
-         "Starts a message. <> as the sender is for notifications. RET and ENVID: what a "
-         "report returns, and what it is called."},
+         "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME] [SMTPUTF8] [RET=FULL] [ENVID=name]",
+         "Starts a message. <> as the sender is for notifications. SMTPUTF8: addresses and header "
+         "may have letters outside ASCII. RET and ENVID: what a report returns, and what it is "
+         "called."},
     [VERB_RCPT] =
         {SENDER | RECIPIENTS, cmd_rcpt,
          "RCPT TO:<somebody@some.domain> [NOTIFY=SUCCESS,FAILURE,DELAY] [ORCPT=rfc822;address]",

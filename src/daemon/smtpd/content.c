@@ -63,7 +63,11 @@ static void refuse_size(struct session *s)
 
 static const char *protocol(const struct session *s)
 {
-    return s->local ? "local" : s->extended ? "ESMTP" : "SMTP";
+    if (s->local)
+        return "local";
+    if (s->txn && s->txn->smtputf8)
+        return "UTF8SMTP"; /* RFC 6531 4.3 */
+    return s->extended ? "ESMTP" : "SMTP";
 }
 
 static void client_print(const struct session *s, struct buf *to)
@@ -74,7 +78,7 @@ static void client_print(const struct session *s, struct buf *to)
     line_c(to, "with", protocol(s));
 }
 
-static void envelope_print(const struct session *s, struct buf *to)
+static void envelope_print(const struct session *s, struct buf *to, bool more)
 {
     const struct txn *t = s->txn;
     struct buf client = buf_init(LINE_BYTES_MAX);
@@ -83,6 +87,7 @@ static void envelope_print(const struct session *s, struct buf *to)
     envelope_encode(to, &(struct envelope){.sender = t->sender,
                                            .client = buf_str(&client),
                                            .body_8bit = t->body_8bit,
+                                           .utf8 = utf8_need(t, more),
                                            .ret = t->ret,
                                            .envid = t->envid,
                                            .recipient_count = t->recipient_count,
@@ -165,7 +170,7 @@ static bool put(struct session *s, size_t n, bool end)
 
     if (p.begin) {
         t->headless = starts_with_text(buf_str(&t->content));
-        envelope_print(s, &envelope);
+        envelope_print(s, &envelope, !end);
         p.envelope = buf_str(&envelope);
     }
     if (end) {

@@ -194,7 +194,7 @@ static void say_recipient(struct drop *d, struct buf *to)
     struct notify wishes = {.when = d->reporting ? 0 : d->head.notify};
 
     buf_printf(to, "RCPT TO:<%.*s>", STR_ARG(recipient(d)));
-    rcpt_wishes_print(to, &wishes);
+    rcpt_wishes_print(to, &wishes, true);
     buf_add_c(to, "\r\n");
 }
 

@@ -327,6 +327,11 @@ static struct reply command_run(struct session *s, struct str line, struct smtp_
         return reply_about(syntax_replies[syntax], str_c(error.text));
     if (!(command_table[c->verb].phases & s->phase))
         return reply(what_is_missing(s->phase, c->verb));
+
+    enum reply_name utf8 = utf8_judge(s, c);
+
+    if (utf8 != REPLY_OK)
+        return reply(utf8);
     return command_table[c->verb].run(s, c, scratch);
 }
 

@@ -35,6 +35,7 @@ struct txn {
     struct arena arena; /* owns every string below */
     struct str sender;
     bool body_8bit;
+    bool smtputf8; /* was said */
     enum notify_return ret;
     struct str envid;
     struct buf asked;             /* the recipient that the router is asked about */
@@ -118,6 +119,11 @@ void content_begin(struct session *s);
 size_t content_feed(struct session *s, struct str in, struct buf *out);
 void content_go_on(struct session *s, struct buf *out); /* credit has come */
 void content_refuse(struct session *s, const struct status *why);
+
+/* utf8.c: REPLY_OK, or what to say to a command with letters outside ASCII (RFC 6531 3.5). */
+enum reply_name utf8_judge(const struct session *s, const struct smtp_command *c);
+/* What the message asks of its next hops, as far as it is known now; more: it goes on. */
+enum message_utf8 utf8_need(const struct txn *t, bool more);
 
 /* commands.c: the commands as rows */
 struct command {
