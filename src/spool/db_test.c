@@ -102,6 +102,7 @@ static void test_earlier_version(void **state)
                                "ALTER TABLE recipient RENAME COLUMN age_us TO expires_us;"
                                "ALTER TABLE message DROP COLUMN envid;"
                                "ALTER TABLE message DROP COLUMN ret;"
+                               "ALTER TABLE message DROP COLUMN utf8;"
                                "PRAGMA user_version = 1;";
     struct test_spool t;
     struct spool_recipient row;
@@ -123,6 +124,7 @@ static void test_earlier_version(void **state)
     assert_int_equal(row.notify.orcpt.n, 0);
     assert_int_equal(spool_message(t.s, key, &t.arena, &m), 0);
     assert_int_equal(m.ret, RETURN_UNSAID);
+    assert_int_equal(m.utf8, UTF8_UNSAID);
     test_stop(&t);
 }
 
