@@ -19,6 +19,7 @@ static const struct envelope example = {
     .sender = {"s@t", 3},
     .client = {"client=[192.0.2.1] helo=x", 25},
     .body_8bit = true,
+    .utf8 = UTF8_HEADER,
     .ret = RETURN_FULL,
     .envid = {"QQ 1", 4},
     .recipient_count = countof(recipients),
@@ -29,6 +30,7 @@ static void assert_same(const struct envelope *a, const struct envelope *b)
 {
     assert_true(str_eq(a->sender, b->sender) && str_eq(a->client, b->client));
     assert_int_equal(a->body_8bit, b->body_8bit);
+    assert_int_equal(a->utf8, b->utf8);
     assert_int_equal(a->ret, b->ret);
     assert_true(str_eq(a->envid, b->envid));
     assert_int_equal(a->recipient_count, b->recipient_count);

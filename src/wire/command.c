@@ -199,6 +199,10 @@ static const struct verb_row verbs[VERB_COUNT] = {
     [VERB_RSET] = {"RSET", no_arguments}, [VERB_NOOP] = {"NOOP", any_text},
     [VERB_QUIT] = {"QUIT", no_arguments}, [VERB_HELP] = {"HELP", any_text},
     [VERB_VRFY] = {"VRFY", name_text},    [VERB_EXPN] = {"EXPN", name_text},
+    [VERB_SEND] = {"SEND", any_text},     [VERB_SOML] = {"SOML", any_text},
+    [VERB_SAML] = {"SAML", any_text},     [VERB_TURN] = {"TURN", any_text},
+    [VERB_ETRN] = {"ETRN", any_text},     [VERB_ONEX] = {"ONEX", any_text},
+    [VERB_XUSR] = {"XUSR", any_text},
 };
 
 const char *smtp_verb_word(enum smtp_verb verb)

@@ -46,6 +46,72 @@ static void xtext(void **state)
     }
 }
 
+static void unitext(void **state)
+{
+    static const struct {
+        const char *in, *want, *again, *ascii; /* want NULL: refused */
+    } table[] = {
+        {"utf-8;a@b.c", "utf-8;a@b.c", "utf-8;a@b.c", "utf-8;a@b.c"},
+        {"utf-8;\\x{43F}@b.c", "utf-8;п@b.c", "utf-8;п@b.c", "utf-8;\\x{43F}@b.c"},
+        {"UTF-8;п@рф", "UTF-8;п@рф", "UTF-8;п@рф", "UTF-8;\\x{43F}@\\x{440}\\x{444}"},
+        {"utf-8;\\x{5C}\\x{2B}\\x{3D}\\x{20}", "utf-8;\\+= ", "utf-8;\\x{5C}\\x{2B}\\x{3D}\\x{20}",
+         "utf-8;\\x{5C}\\x{2B}\\x{3D}\\x{20}"},
+        {"utf-8;\\x{1F4EC}", "utf-8;\xf0\x9f\x93\xac", "utf-8;\xf0\x9f\x93\xac", "utf-8;\\x{1F4EC}"},
+        {"utf-8;", NULL},
+        {"utf-8;a+2Bb", NULL}, /* xtext of RFC 3461 is another thing */
+        {"utf-8;a\\b", NULL},
+        {"utf-8;\\x{}", NULL},
+        {"utf-8;\\x{43F", NULL},
+        {"utf-8;\\x{43f}", NULL}, /* capitals */
+        {"utf-8;\\x{110000}", NULL},
+        {"utf-8;\\x{D800}", NULL},
+        {"utf-8;\\x{0000041}", NULL},
+        {"utf-8;\\x{A}", NULL},
+        {"utf-8;\\x{202E}", NULL}, /* would turn the direction of a log line */
+        {"utf-8;\xff", NULL},
+        {"rfc822;п@рф", NULL},
+    };
+
+    for (size_t i = 0; i < countof(table); i++) {
+        struct arena a = ARENA_INIT;
+        struct buf b = buf_init(KIB);
+        struct str got = STR_NONE;
+        bool ok = orcpt_parse(str_c(table[i].in), &a, &got);
+
+        if (ok != (table[i].want != NULL) || (ok && !str_eq_c(got, table[i].want)))
+            fail_msg("%s: %.*s", table[i].in, STR_ARG(got));
+        if (ok) {
+            orcpt_print(&b, got, false);
+            assert_string_equal(buf_c(&b), table[i].again);
+            buf_reset(&b);
+            orcpt_print(&b, got, true);
+            assert_string_equal(buf_c(&b), table[i].ascii);
+        }
+        buf_free(&b);
+        arena_free(&a);
+    }
+}
+
+/* What would be too long in ASCII is left out: a parameter cut in two would be another address. */
+static void orcpt_that_does_not_fit(void **state)
+{
+    struct buf b = buf_init(4 * KIB), address = buf_init(KIB);
+    struct notify n = {0};
+
+    buf_add_c(&address, "utf-8;");
+    for (size_t i = 0; i < 100; i++)
+        buf_add_c(&address, "п");
+    n.orcpt = buf_str(&address);
+    assert_true(orcpt_valid(n.orcpt));
+    rcpt_wishes_print(&b, &n, false);
+    assert_int_equal(b.n, 7 + address.n);
+    buf_reset(&b);
+    rcpt_wishes_print(&b, &n, true);
+    assert_int_equal(b.n, 0);
+    buf_free(&b);
+    buf_free(&address);
+}
+
 static void bounds(void **state)
 {
     struct arena a = ARENA_INIT;
@@ -87,6 +153,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(xtext),
+        cmocka_unit_test(unitext),
+        cmocka_unit_test(orcpt_that_does_not_fit),
         cmocka_unit_test(bounds),
         cmocka_unit_test(wishes_as_they_are_said),
     };

@@ -38,6 +38,13 @@ enum smtp_verb {
     VERB_HELP,
     VERB_VRFY,
     VERB_EXPN,
+    VERB_SEND,
+    VERB_SOML,
+    VERB_SAML,
+    VERB_TURN,
+    VERB_ETRN,
+    VERB_ONEX,
+    VERB_XUSR,
     VERB_COUNT
 };
 struct smtp_parameter {
@@ -57,7 +64,7 @@ enum smtp_syntax {
     SYNTAX_OK,
     SYNTAX_UNKNOWN_COMMAND, /* 500 5.5.1 */
     SYNTAX_ARGUMENTS,       /* 501 5.5.4 */
-    SYNTAX_SENDER,          /* 501 5.1.7 */
+    SYNTAX_SENDER,          /* 550 5.1.7 */
     SYNTAX_RECIPIENT,       /* 501 5.1.3 */
     SYNTAX_PARAMETERS,      /* 501 5.5.4 too many or malformed */
 };

@@ -241,6 +241,30 @@ static struct reply cmd_expn(struct session *s, const struct smtp_command *c, st
     return reply(REPLY_NOT_IMPLEMENTED);
 }
 
+/* ---- what older documents tell of ---- */
+
+static struct reply cmd_terminal(struct session *s, const struct smtp_command *c,
+                                 struct arena *scratch)
+{
+    return reply(REPLY_NO_TERMINALS);
+}
+
+static struct reply cmd_turn(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    return reply(REPLY_NO_TURN);
+}
+
+static struct reply cmd_etrn(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    return reply(REPLY_NO_ETRN);
+}
+
+static struct reply cmd_noted(struct session *s, const struct smtp_command *c,
+                              struct arena *scratch)
+{
+    return reply(REPLY_NOTED);
+}
+
 enum { HELP_BYTES_MAX = 32 * 1024 };
 
 static struct reply cmd_help(struct session *s, const struct smtp_command *c, struct arena *scratch)
@@ -282,4 +306,18 @@ const struct command command_table[VERB_COUNT] = {
                    "Asks whether a mailbox exists. RCPT tells; this does not."},
     [VERB_EXPN] = {ANY_COMMAND, cmd_expn, "EXPN list",
                    "Asks who is on a list. This server does not tell."},
+    [VERB_SEND] = {ANY_COMMAND, cmd_terminal, "SEND FROM:<you@your.domain>",
+                   "Wrote to the terminal of a user. Not done here: MAIL reaches the mailbox."},
+    [VERB_SOML] = {ANY_COMMAND, cmd_terminal, "SOML FROM:<you@your.domain>",
+                   "Wrote to the terminal, or else the mailbox. Not done here: say MAIL."},
+    [VERB_SAML] = {ANY_COMMAND, cmd_terminal, "SAML FROM:<you@your.domain>",
+                   "Wrote to the terminal and the mailbox. Not done here: say MAIL."},
+    [VERB_TURN] = {ANY_COMMAND, cmd_turn, "TURN",
+                   "Made the sender the receiver. Not done here: anybody could fetch any mail."},
+    [VERB_ETRN] = {ANY_COMMAND, cmd_etrn, "ETRN some.domain",
+                   "Asked for waiting mail to be sent now. Not done here: it goes by itself."},
+    [VERB_ONEX] = {ANY_COMMAND, cmd_noted, "ONEX",
+                   "Announces that there is one message only. Accepted, without effect."},
+    [VERB_XUSR] = {ANY_COMMAND, cmd_noted, "XUSR",
+                   "Announces that a user's program hands in mail. Accepted, without effect."},
 };

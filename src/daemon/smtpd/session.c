@@ -342,11 +342,12 @@ static void command(struct session *s, struct str line, struct buf *out)
     struct reply r = command_run(s, line, &c, &scratch);
     bool hello = c.verb == VERB_HELO || c.verb == VERB_EHLO;
 
-    /* RFC 2034 3: no enhanced code in answers to HELO and EHLO, mistakes included. */
+    /* RFC 2034 3: no enhanced code in answers to HELO and EHLO, but for a bad name, where all the
+     * world has one. */
     if (hello && r.kind == REPLY_ROW) {
         struct status st = reply_status(r.row, r.about);
 
-        say_status(s, &st, false, out);
+        say_status(s, &st, r.row == REPLY_SYNTAX, out);
     } else {
         session_say(s, r, out);
     }
