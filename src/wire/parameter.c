@@ -21,7 +21,8 @@ static int hex_pair(struct str s)
     return low < 0 ? -1 : high * 16 + low;
 }
 
-bool xtext_parse(struct str text, size_t bytes_max, struct arena *a, struct str *ret)
+/* To any bytes but controls. */
+static bool xtext_decode(struct str text, size_t bytes_max, struct arena *a, struct str *ret)
 {
     char *to = arena_alloc(a, MIN_OF(text.n, bytes_max) + 1);
     size_t n = 0;
@@ -31,13 +32,23 @@ bool xtext_parse(struct str text, size_t bytes_max, struct arena *a, struct str 
     while (text.n > 0) {
         bool escaped = text.p[0] == '+';
         int c = escaped ? hex_pair(text) : (unsigned char)text.p[0];
-        if (c < ' ' || c > '~' || (!escaped && (c == ' ' || c == '=')))
+        if (c < ' ' || c == 0x7f || (!escaped && (c == ' ' || c == '=' || c > '~')))
             return false;
         to[n++] = (char)c;
         text = str_skip(text, escaped ? 3 : 1);
     }
     *ret = str_n(to, n);
     return n > 0;
+}
+
+bool xtext_parse(struct str text, size_t bytes_max, struct arena *a, struct str *ret)
+{
+    struct str decoded;
+
+    if (!xtext_decode(text, bytes_max, a, &decoded) || !utf8_is_ascii(decoded))
+        return false;
+    *ret = decoded;
+    return true;
 }
 
 void xtext_print(struct buf *to, struct str decoded)
@@ -115,11 +126,13 @@ bool orcpt_parse(struct str value, struct arena *a, struct str *ret)
 
     if (at == value.n || value.n > ORCPT_BYTES_MAX)
         return false;
-    struct str encoded = str_skip(value, at + 1);
+    struct str type = str_sub(value, 0, at), encoded = str_skip(value, at + 1);
     if (orcpt_is_utf8(value) ? !unitext_parse(encoded, a, &address)
-                             : !xtext_parse(encoded, ORCPT_BYTES_MAX, a, &address))
+                             : !xtext_decode(encoded, ORCPT_BYTES_MAX, a, &address))
         return false;
-    struct str all = arena_printf(a, "%.*s;%.*s", (int)at, value.p, (int)address.n, address.p);
+    if (str_eq_nocase(type, STR("rfc822")) && !utf8_is_ascii(address))
+        type = STR("utf-8"); /* Postfix writes the bytes of UTF-8 as xtext */
+    struct str all = arena_printf(a, "%.*s;%.*s", STR_ARG(type), STR_ARG(address));
     if (!orcpt_valid(all))
         return false;
     *ret = all;

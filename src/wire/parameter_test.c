@@ -70,6 +70,10 @@ static void unitext(void **state)
         {"utf-8;\\x{202E}", NULL}, /* would turn the direction of a log line */
         {"utf-8;\xff", NULL},
         {"rfc822;п@рф", NULL},
+        {"rfc822;+D0+BF@d", "utf-8;п@d", "utf-8;п@d", "utf-8;\\x{43F}@d"}, /* as Postfix does */
+        {"rfc822;+D0@d", NULL},
+        {"rfc822;+E2+80+AE@d", NULL},
+        {"x;+D0+BF@d", NULL},
     };
 
     for (size_t i = 0; i < countof(table); i++) {
