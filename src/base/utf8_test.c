@@ -20,8 +20,8 @@ static void test_valid(void **state)
         {{"", 0}, true, true},
         {{"bill", 4}, true, true},
         {{"\xd0\xbf\xd0\xbe\xd1\x87\xd1\x82\xd0\xb0", 10}, true, true},
-        {{"\xf0\x9f\x93\xac", 4}, true, true}, /* a mailbox */
-        {{"\xf4\x8f\xbf\xbd", 4}, true, false}, /* private use */
+        {{"\xf0\x9f\x93\xac", 4}, true, true},   /* a mailbox */
+        {{"\xf4\x8f\xbf\xbd", 4}, true, false},  /* private use */
         {{"\xf4\x90\x80\x80", 4}, false, false}, /* beyond the last */
         {{"\xc0\xaf", 2}, false, false},         /* overlong / */
         {{"\xe0\x80\xaf", 3}, false, false},

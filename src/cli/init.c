@@ -70,8 +70,8 @@ static int take_name(const struct command_line *l, const char *given, const char
                     option, option);
     struct arena arena = ARENA_INIT;
     struct str ascii = str_c(ret);
-    bool valid = (utf8_is_ascii(ascii) || idn_to_ascii(ascii, &arena, &ascii)) &&
-                 domain_valid(ascii, false);
+    bool valid =
+        (utf8_is_ascii(ascii) || idn_to_ascii(ascii, &arena, &ascii)) && domain_valid(ascii, false);
 
     arena_free(&arena);
     if (!valid)

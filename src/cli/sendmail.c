@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/utf8.h"
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/utf8.h"
 #include "mail/address_list.h"
 #include "mail/drop.h"
 #include "mail/dsn.h"

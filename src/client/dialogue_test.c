@@ -362,26 +362,49 @@ static void utf8_is_never_made_ascii(void **state)
         const char *said;
         uint16_t codes[RECIPIENTS]; /* 0: not refused */
     } cases[] = {
-        {"mx\nSMTPUTF8", "a@b.test", {"c@d.test", "e@f.test"}, UTF8_UNSAID,
-         "MAIL FROM:<a@b.test>\r\n", {0, 0}},
-        {"mx\nsmtputf8", "a@b.test", {"c@d.test", "e@f.test"}, UTF8_SAID,
-         "MAIL FROM:<a@b.test> SMTPUTF8\r\n", {0, 0}},
-        {"mx\nSMTPUTF8\n8BITMIME\nPIPELINING", "я@xn--p1ai", {"ты@xn--e1afmkfd.xn--p1ai", "e@xn--p1ai"},
+        {"mx\nSMTPUTF8",
+         "a@b.test",
+         {"c@d.test", "e@f.test"},
+         UTF8_UNSAID,
+         "MAIL FROM:<a@b.test>\r\n",
+         {0, 0}},
+        {"mx\nsmtputf8",
+         "a@b.test",
+         {"c@d.test", "e@f.test"},
+         UTF8_SAID,
+         "MAIL FROM:<a@b.test> SMTPUTF8\r\n",
+         {0, 0}},
+        {"mx\nSMTPUTF8\n8BITMIME\nPIPELINING",
+         "я@xn--p1ai",
+         {"ты@xn--e1afmkfd.xn--p1ai", "e@xn--p1ai"},
          UTF8_UNSAID,
          "MAIL FROM:<я@рф> SMTPUTF8\r\nRCPT TO:<ты@пример.рф>\r\nRCPT TO:<e@xn--p1ai>\r\nDATA\r\n",
          {0, 0}},
-        {"mx\nSMTPUTF8", "", {"ты@d.test", "e@f.test"}, UTF8_UNSAID, "MAIL FROM:<> SMTPUTF8\r\n",
+        {"mx\nSMTPUTF8",
+         "",
+         {"ты@d.test", "e@f.test"},
+         UTF8_UNSAID,
+         "MAIL FROM:<> SMTPUTF8\r\n",
          {0, 0}},
-        {"mx", "a@b.test", {"c@xn--p1ai", "e@f.test"}, UTF8_SAID, "MAIL FROM:<a@b.test>\r\n",
+        {"mx",
+         "a@b.test",
+         {"c@xn--p1ai", "e@f.test"},
+         UTF8_SAID,
+         "MAIL FROM:<a@b.test>\r\n",
          {0, 0}},
-        {"mx\nPIPELINING", "a@b.test", {"ты@d.test", "e@f.test"}, UTF8_SAID,
-         "MAIL FROM:<a@b.test>\r\nRCPT TO:<e@f.test>\r\nDATA\r\n", {550, 0}},
+        {"mx\nPIPELINING",
+         "a@b.test",
+         {"ты@d.test", "e@f.test"},
+         UTF8_SAID,
+         "MAIL FROM:<a@b.test>\r\nRCPT TO:<e@f.test>\r\nDATA\r\n",
+         {550, 0}},
         {"mx\n8BITMIME", "я@b.test", {"c@d.test", "e@f.test"}, UTF8_UNSAID, "", {550, 550}},
         {"mx\n8BITMIME", "a@b.test", {"c@d.test", "e@f.test"}, UTF8_HEADER, "", {550, 550}},
     };
 
     for (size_t i = 0; i < countof(cases); i++) {
-        struct str list[RECIPIENTS] = {str_c(cases[i].recipients[0]), str_c(cases[i].recipients[1])};
+        struct str list[RECIPIENTS] = {str_c(cases[i].recipients[0]),
+                                       str_c(cases[i].recipients[1])};
         struct dialogue_message m = message_to(list, RECIPIENTS);
         struct dialogue d;
         struct seen seen;

@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/utf8.h"
-#include "mail/idn.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "io/socket.h"
 #include "mail/address.h"
+#include "mail/idn.h"
 #include "mail/place.h"
 
 enum { SHOWN_BYTES_MAX = 80, NAME_BYTES_MAX = 32, FOLDER_BYTES_MAX = 900 };
@@ -160,7 +160,8 @@ static bool domain_parse(const struct value_range *range, struct str text, struc
     text = ascii_domain(a, text);
     /* Without a dot other servers would refuse our EHLO. */
     if (!domain_like(text, false) || str_find(text, '.') == text.n)
-        return wrong(why, as_written, "is no full domain name; write one such as \"mail.example.org\"");
+        return wrong(why, as_written,
+                     "is no full domain name; write one such as \"mail.example.org\"");
     *(struct str *)ret = lower(a, text);
     return true;
 }

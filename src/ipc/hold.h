@@ -14,8 +14,8 @@
 #include "base/list.h"
 #include "ipc/channel.h"
 #include "ipc/job.h"
-#include "mail/id.h"
 #include "mail/envelope.h"
+#include "mail/id.h"
 
 /* The part of a job that every role has: a message for some recipients behind one next hop. It is
  * the first member of the role's own struct job. */

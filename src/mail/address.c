@@ -228,8 +228,8 @@ static struct str domain_span(const struct parser *p)
 {
     size_t end = p->at;
 
-    while (end < p->s.n && (is_label_char(p->s.p[end], true) || p->s.p[end] == '.' ||
-                            is_utf8_byte(p->s.p[end])))
+    while (end < p->s.n &&
+           (is_label_char(p->s.p[end], true) || p->s.p[end] == '.' || is_utf8_byte(p->s.p[end])))
         end++;
     return str_sub(p->s, p->at, end);
 }

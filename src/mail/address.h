@@ -14,7 +14,7 @@
 enum { LOCAL_PART_BYTES_MAX = 64, DOMAIN_BYTES_MAX = 255, ADDRESS_BYTES_MAX = 320 };
 
 struct address {
-    struct str local; /* unquoted */
+    struct str local;  /* unquoted */
     struct str domain; /* lower case, ASCII, without a final dot; "[…]" literals as they came; may
                           be empty only for <postmaster> (RFC 5321 4.5.1) */
 };

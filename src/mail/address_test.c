@@ -98,10 +98,10 @@ static void refuses_with_a_reason(void **state)
         {"a(x)@c", 1, "goes in quotes"},
         {"a\x01@c", 1, "control"},
         {"\xff@c", 0, "written in UTF-8"},
-        {"a\xc0\xaf@c", 0, "written in UTF-8"},     /* overlong */
-        {"\xed\xa0\x80@c", 0, "written in UTF-8"},  /* a surrogate */
+        {"a\xc0\xaf@c", 0, "written in UTF-8"},    /* overlong */
+        {"\xed\xa0\x80@c", 0, "written in UTF-8"}, /* a surrogate */
         {"a\xe2\x80\xae@c", 0, "invisible"},       /* would turn the direction of a log line */
-        {"\"a\xc2\x85\"@c", 0, "invisible"},        /* a C1 control */
+        {"\"a\xc2\x85\"@c", 0, "invisible"},       /* a C1 control */
         {"a@\xd0.example", 2, "no domain name in any language"},
         {"a@\xe2\x98\x83.example", 2, "no domain name in any language"},
         {"a@\xef\xbc\x91.\xef\xbc\x92.\xef\xbc\x93.\xef\xbc\x94", 2, "brackets"}, /* wide 1.2.3.4 */

@@ -454,8 +454,9 @@ static void addresses_outside_ascii(void **state)
             assert_true(has(p.part[2], "Subject: привет\r\n"));
         } else {
             assert_true(has(p.part[1], "message/delivery-status\r\n"));
-            assert_true(has(p.part[1], "Final-Recipient: utf-8;\r\n\t"
-                                       "\\x{43F}\\x{43E}\\x{447}\\x{442}\\x{430}@xn--e1afmkfd.xn--p1ai"));
+            assert_true(has(p.part[1],
+                            "Final-Recipient: utf-8;\r\n\t"
+                            "\\x{43F}\\x{43E}\\x{447}\\x{442}\\x{430}@xn--e1afmkfd.xn--p1ai"));
             assert_true(has(p.part[1], "Original-Recipient: utf-8; \\x{43F}@\\x{440}\\x{444}\r\n"));
             assert_true(utf8_is_ascii(p.part[1]));
             assert_true(has(p.part[2], "text/rfc822-headers\r\n"));

@@ -34,7 +34,7 @@ static void test_to_ascii(void **state)
         {"a\xed\xa0\x80.org", NULL},
         {"a\xe2\x80\xae"
          "b.org",
-         NULL}, /* a mark that turns the direction */
+         NULL},              /* a mark that turns the direction */
         {"☃.example", NULL}, /* no letter: IDNA2008 has no symbols */
     };
 
@@ -86,7 +86,7 @@ static void test_readable(void **state)
         {"xn--e1afmkfd@example.org", "xn--e1afmkfd@example.org"}, /* a local part is no domain */
         {"x+xn--e1afmkfd@example.org", "x+xn--e1afmkfd@example.org"},
         {"xn--e1afmkfd+x@example.org", "xn--e1afmkfd+x@example.org"},
-        {"xn--a.example", "xn--a.example"},       /* no A-label */
+        {"xn--a.example", "xn--a.example"}, /* no A-label */
         {"xn--zzzzzzz99999.example", "xn--zzzzzzz99999.example"},
         {"xn--example-", "xn--example-"},
         {"почта@xn--p1ai", "почта@рф"},

@@ -102,9 +102,8 @@ bool orcpt_is_utf8(struct str decoded)
 bool orcpt_valid(struct str decoded)
 {
     size_t at = str_find(decoded, ';');
-    bool text_valid = orcpt_is_utf8(decoded)
-                          ? decoded.n <= ORCPT_BYTES_MAX && utf8_visible(decoded)
-                          : notify_text_valid(decoded, ORCPT_BYTES_MAX);
+    bool text_valid = orcpt_is_utf8(decoded) ? decoded.n <= ORCPT_BYTES_MAX && utf8_visible(decoded)
+                                             : notify_text_valid(decoded, ORCPT_BYTES_MAX);
 
     if (at == 0 || at + 1 >= decoded.n || !text_valid)
         return false;

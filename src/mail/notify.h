@@ -21,7 +21,7 @@ enum notify_return { RETURN_UNSAID, RETURN_HEADERS, RETURN_FULL, RETURN_COUNT };
 enum { ENVID_BYTES_MAX = 100, ORCPT_BYTES_MAX = 500 };
 
 struct notify {
-    unsigned when;    /* of enum notify_when; 0: nothing was said */
+    unsigned when; /* of enum notify_when; 0: nothing was said */
     struct str orcpt; /* "rfc822;bob@example.org", "utf-8;почта@пример.рф", decoded; or empty */
 };
 

@@ -8,8 +8,8 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "base/utf8.h"
 #include "base/map.h"
+#include "base/utf8.h"
 
 enum { SHOWN_BYTES_MAX = 60, ENTRY_BYTES_MAX = 1 << 20, TARGET_BYTES_LEAST = 13 };
 

@@ -56,7 +56,8 @@ static void unitext(void **state)
         {"UTF-8;п@рф", "UTF-8;п@рф", "UTF-8;п@рф", "UTF-8;\\x{43F}@\\x{440}\\x{444}"},
         {"utf-8;\\x{5C}\\x{2B}\\x{3D}\\x{20}", "utf-8;\\+= ", "utf-8;\\x{5C}\\x{2B}\\x{3D}\\x{20}",
          "utf-8;\\x{5C}\\x{2B}\\x{3D}\\x{20}"},
-        {"utf-8;\\x{1F4EC}", "utf-8;\xf0\x9f\x93\xac", "utf-8;\xf0\x9f\x93\xac", "utf-8;\\x{1F4EC}"},
+        {"utf-8;\\x{1F4EC}", "utf-8;\xf0\x9f\x93\xac", "utf-8;\xf0\x9f\x93\xac",
+         "utf-8;\\x{1F4EC}"},
         {"utf-8;", NULL},
         {"utf-8;a+2Bb", NULL}, /* xtext of RFC 3461 is another thing */
         {"utf-8;a\\b", NULL},

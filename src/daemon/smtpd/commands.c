@@ -287,7 +287,8 @@ const struct command command_table[VERB_COUNT] = {
                    "Says who you are and asks what this server can do."},
     [VERB_MAIL] =
         {READY, cmd_mail,
-         "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME] [SMTPUTF8] [RET=FULL] [ENVID=name]",
+         "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME] [SMTPUTF8] [RET=FULL] "
+         "[ENVID=name]",
          "Starts a message. <> as the sender is for notifications. SMTPUTF8: addresses and header "
          "may have letters outside ASCII. RET and ENVID: what a report returns, and what it is "
          "called."},

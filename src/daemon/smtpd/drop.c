@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/utf8.h"
 #include "base/codec.h"
+#include "base/utf8.h"
 #include "io/disk.h"
 #include "mail/drop.h"
 #include "mail/dsn.h"

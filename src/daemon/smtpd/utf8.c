@@ -15,8 +15,8 @@ static bool says_smtputf8(const struct smtp_command *c)
 
 enum reply_name utf8_judge(const struct session *s, const struct smtp_command *c)
 {
-    bool names_somebody =
-        c->verb == VERB_MAIL || c->verb == VERB_RCPT || c->verb == VERB_VRFY || c->verb == VERB_EXPN;
+    bool names_somebody = c->verb == VERB_MAIL || c->verb == VERB_RCPT || c->verb == VERB_VRFY ||
+                          c->verb == VERB_EXPN;
     bool said = c->verb == VERB_RCPT ? s->txn && s->txn->smtputf8 : says_smtputf8(c);
 
     return c->utf8 && names_somebody && !said ? REPLY_SAY_SMTPUTF8 : REPLY_OK;
