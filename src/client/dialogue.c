@@ -7,8 +7,12 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/utf8.h"
+#include "mail/idn.h"
 #include "mail/reply.h"
 #include "wire/parameter.h"
+
+enum { PATH_ADDRESS_BYTES_MAX = 254 }; /* RFC 5321 4.5.3.1.3, without < > */
 
 enum recipient_state {
     RECIPIENT_OPEN,
@@ -277,6 +281,8 @@ static void capability(struct dialogue *d, struct str line)
         d->offers.has_binarymime = true;
     if (str_eq_nocase(word, STR("LIMITS")))
         limits(d, line);
+    if (str_eq_nocase(word, STR("SMTPUTF8")))
+        d->offers.has_smtputf8 = true;
     if (str_eq_nocase(word, STR("SIZE"))) {
         d->offers.has_size = true;
         (void)str_u64(str_trim(line), &d->offers.size_max); /* without a number there is no limit */
@@ -487,15 +493,43 @@ static const char *body_parameter(const struct dialogue *d)
     return d->message.body != BODY_7BIT && d->offers.has_8bitmime ? " BODY=8BITMIME" : "";
 }
 
+/* With a local part in UTF-8 the domain is in its own letters, too: the form that is typed and
+ * compared by others. With one in ASCII it is in A-labels, which every server knows. */
+static void add_path(struct dialogue *d, struct str address)
+{
+    struct buf readable = buf_init(PATH_ADDRESS_BYTES_MAX);
+
+    if (!utf8_is_ascii(address))
+        idn_print_readable(&readable, address);
+    if (readable.n > 0 && !readable.full)
+        address = buf_str(&readable);
+    buf_printf(&d->out, "<%.*s>", STR_ARG(address));
+    buf_free(&readable);
+}
+
+static bool wants_smtputf8(const struct dialogue *d)
+{
+    const struct dialogue_message *m = &d->message;
+    bool utf8 = m->utf8 != UTF8_UNSAID || !utf8_is_ascii(m->sender);
+
+    for (size_t i = 0; i < m->recipient_count && !utf8; i++)
+        utf8 = !utf8_is_ascii(m->recipients[i]);
+    return utf8 && d->offers.has_smtputf8;
+}
+
 static void say_mail(struct dialogue *d)
 {
     size_t from = d->out.n;
 
-    buf_printf(&d->out, "MAIL FROM:<%.*s>", STR_ARG(d->message.sender));
+    buf_add_c(&d->out, "MAIL FROM:");
+    add_path(d, d->message.sender);
     if (d->offers.has_size &&
         !dialogue_converts(d)) /* which makes it larger, nobody knows how much */
         buf_printf(&d->out, " SIZE=%llu", (unsigned long long)d->message.size);
     buf_add_c(&d->out, body_parameter(d));
+    d->smtputf8 = wants_smtputf8(d);
+    if (d->smtputf8)
+        buf_add(&d->out, STR(" SMTPUTF8"));
     if (d->offers.has_dsn)
         mail_wishes_print(&d->out, d->message.ret, d->message.envid);
     said(d, from, EXPECT_MAIL);
@@ -507,9 +541,10 @@ static void say_rcpt(struct dialogue *d)
 {
     size_t from = d->out.n;
 
-    buf_printf(&d->out, "RCPT TO:<%.*s>", STR_ARG(d->message.recipients[d->say_recipient]));
+    buf_add_c(&d->out, "RCPT TO:");
+    add_path(d, d->message.recipients[d->say_recipient]);
     if (d->offers.has_dsn && d->message.notify)
-        rcpt_wishes_print(&d->out, &d->message.notify[d->say_recipient]);
+        rcpt_wishes_print(&d->out, &d->message.notify[d->say_recipient], !d->smtputf8);
     said(d, from, EXPECT_RCPT);
     say_recipients_from(d, d->say_recipient + 1);
 }
@@ -574,6 +609,26 @@ static void pump(struct dialogue *d)
 }
 
 /* ---- what we refuse ourselves ---- */
+
+/* RFC 6531 3.6: nothing is made ASCII that is not, so it goes no further. */
+static void refuse_utf8(struct dialogue *d)
+{
+    const struct dialogue_message *m = &d->message;
+    bool all = m->utf8 == UTF8_HEADER || !utf8_is_ascii(m->sender);
+
+    if (d->offers.has_smtputf8)
+        return;
+    for (size_t i = 0; d->phase != PHASE_OVER && i < m->recipient_count; i++) {
+        if (!all && utf8_is_ascii(m->recipients[i]))
+            continue;
+        const char *what = !utf8_is_ascii(m->recipients[i]) ? "the recipient"
+                           : !utf8_is_ascii(m->sender)      ? "the sender"
+                                                            : "the header";
+        struct status st = reply_status(REPLY_NEEDS_SMTPUTF8, str_c(what));
+        result(d, i, &st);
+        d->recipient_states[i] = RECIPIENT_UNSAID;
+    }
+}
 
 static void refuse_unsendable_recipients(struct dialogue *d)
 {
@@ -715,6 +770,7 @@ void dialogue_send(struct dialogue *d, const struct dialogue_message *m)
     d->phase = PHASE_ENVELOPE;
     refuse_unsendable_message(d);
     refuse_unsendable_recipients(d);
+    refuse_utf8(d);
     batch_begin(d, 0);
     pump(d);
     message_end_when_answered(d);

@@ -66,6 +66,7 @@ struct dialogue_message { /* borrowed until on_message_end */
     enum notify_return ret;
     struct str envid;
     enum body body;
+    enum message_utf8 utf8;
     uint64_t size; /* exactly, where body is BODY_BINARY */
 };
 
@@ -92,7 +93,7 @@ struct dialogue {
 
     struct buf greeting; /* the text of the 220 */
     struct dialogue_capabilities {
-        bool pipelining, has_size, has_8bitmime, has_starttls, has_dsn;
+        bool pipelining, has_size, has_8bitmime, has_starttls, has_dsn, has_smtputf8;
         bool has_chunking, has_binarymime;
         /* 0: no limit was announced. RFC 9422: recipients of a message, messages of a session. */
         uint64_t size_max, recipients_max, messages_max;
@@ -107,6 +108,7 @@ struct dialogue {
     uint8_t *recipient_states;
     size_t open_count;     /* recipients without a result */
     size_t accepted_count; /* of these: taken by the server at RCPT */
+    bool smtputf8;         /* was said with this message's MAIL */
     uint8_t say_next;
     /* The server may limit the recipients of a transaction: then the same message is sent again to
      * the next ones. Those of the transaction under way: */

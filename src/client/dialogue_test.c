@@ -436,8 +436,78 @@ static void nothing_can_be_injected(void **state)
     m.sender = STR("x>\r\nRSET");
     dialogue_send(&d, &m);
     assert_int_equal(seen.end_count, 2);
-    assert_int_equal(seen.results[1].code, 501);
+    assert_int_equal(seen.results[1].code, 550);
     dialogue_free(&d);
+}
+
+/* RFC 6531: said where it is offered and needed; where it is not offered, nothing that needs it. */
+static void utf8_is_never_made_ascii(void **state)
+{
+    static const struct {
+        const char *capabilities, *sender, *recipients[RECIPIENTS];
+        enum message_utf8 utf8;
+        const char *said;
+        uint16_t codes[RECIPIENTS]; /* 0: not refused */
+    } cases[] = {
+        {"mx\nSMTPUTF8",
+         "a@b.test",
+         {"c@d.test", "e@f.test"},
+         UTF8_UNSAID,
+         "MAIL FROM:<a@b.test>\r\n",
+         {0, 0}},
+        {"mx\nsmtputf8",
+         "a@b.test",
+         {"c@d.test", "e@f.test"},
+         UTF8_SAID,
+         "MAIL FROM:<a@b.test> SMTPUTF8\r\n",
+         {0, 0}},
+        {"mx\nSMTPUTF8\n8BITMIME\nPIPELINING",
+         "я@xn--p1ai",
+         {"ты@xn--e1afmkfd.xn--p1ai", "e@xn--p1ai"},
+         UTF8_UNSAID,
+         "MAIL FROM:<я@рф> SMTPUTF8\r\nRCPT TO:<ты@пример.рф>\r\nRCPT TO:<e@xn--p1ai>\r\nDATA\r\n",
+         {0, 0}},
+        {"mx\nSMTPUTF8",
+         "",
+         {"ты@d.test", "e@f.test"},
+         UTF8_UNSAID,
+         "MAIL FROM:<> SMTPUTF8\r\n",
+         {0, 0}},
+        {"mx",
+         "a@b.test",
+         {"c@xn--p1ai", "e@f.test"},
+         UTF8_SAID,
+         "MAIL FROM:<a@b.test>\r\n",
+         {0, 0}},
+        {"mx\nPIPELINING",
+         "a@b.test",
+         {"ты@d.test", "e@f.test"},
+         UTF8_SAID,
+         "MAIL FROM:<a@b.test>\r\nRCPT TO:<e@f.test>\r\nDATA\r\n",
+         {550, 0}},
+        {"mx\n8BITMIME", "я@b.test", {"c@d.test", "e@f.test"}, UTF8_UNSAID, "", {550, 550}},
+        {"mx\n8BITMIME", "a@b.test", {"c@d.test", "e@f.test"}, UTF8_HEADER, "", {550, 550}},
+    };
+
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct str list[RECIPIENTS] = {str_c(cases[i].recipients[0]),
+                                       str_c(cases[i].recipients[1])};
+        struct dialogue_message m = message_to(list, RECIPIENTS);
+        struct dialogue d;
+        struct seen seen;
+
+        m.sender = str_c(cases[i].sender);
+        m.utf8 = cases[i].utf8;
+        open_session(&d, &seen, str_c(cases[i].capabilities));
+        dialogue_send(&d, &m);
+        if (!str_eq_c(buf_str(&d.out), cases[i].said))
+            fail_msg("%zu: %.*s", i, (int)d.out.n, d.out.p);
+        for (size_t r = 0; r < RECIPIENTS; r++) {
+            assert_int_equal(seen.results[r].code, cases[i].codes[r]);
+            assert_int_equal(seen.results[r].subject, cases[i].codes[r] ? 6 : 0);
+        }
+        dialogue_free(&d);
+    }
 }
 
 static void ehlo_refused_falls_back_to_helo(void **state)
@@ -760,23 +830,25 @@ static void lmtp_judge(struct dialogue *d, const struct lmtp_row *row)
     }
 }
 
-static void lmtp_play(const struct lmtp_row *row)
+static void lmtp_play(const struct lmtp_row *row, enum body body)
 {
     static const struct str recipients[LMTP_RECIPIENTS] = {{"a@x", 3}, {"b@x", 3}, {"c@x", 3}};
     struct dialogue d;
     struct seen seen = {0};
     struct dialogue_message m = message_to(recipients, LMTP_RECIPIENTS);
 
+    m.body = body;
     dialogue_init(&d, STR("me"), TLS_NONE, &events, &seen);
     d.lmtp = true;
     dialogue_reply(&d, 220, STR("h"));
     assert_true(str_eq_c(buf_str(&d.out), "LHLO me\r\n"));
-    dialogue_reply(&d, 250, STR("h\nPIPELINING"));
+    dialogue_reply(&d, 250, STR("h\nPIPELINING\nCHUNKING\nBINARYMIME"));
     dialogue_send(&d, &m);
     dialogue_reply(&d, 250, STR("sender"));
     for (size_t i = 0; i < LMTP_RECIPIENTS; i++)
         dialogue_reply(&d, row->rcpt[i], STR("recipient"));
-    dialogue_reply(&d, 354, STR("go"));
+    if (!dialogue_sends_chunk(&d))
+        dialogue_reply(&d, 354, STR("go"));
     assert_int_equal(d.phase, PHASE_CONTENT);
     dialogue_content_sent(&d);
     lmtp_judge(&d, row);
@@ -792,8 +864,10 @@ static void lmtp_play(const struct lmtp_row *row)
 
 static void lmtp_verdicts(void **state)
 {
-    for (size_t i = 0; i < countof(lmtp_rows); i++)
-        lmtp_play(&lmtp_rows[i]);
+    for (size_t i = 0; i < countof(lmtp_rows); i++) {
+        lmtp_play(&lmtp_rows[i], BODY_8BIT);
+        lmtp_play(&lmtp_rows[i], BODY_BINARY); /* behind BDAT LAST it is the same */
+    }
 }
 
 /* No LHLO is no LMTP: HELO is not tried. Nor is an empty message sent when nobody was accepted. */
@@ -834,6 +908,7 @@ int main(void)
         cmocka_unit_test(messages_over_the_limit_wait),
         cmocka_unit_test(a_message_over_the_announced_size_is_not_sent),
         cmocka_unit_test(nothing_can_be_injected),
+        cmocka_unit_test(utf8_is_never_made_ascii),
         cmocka_unit_test(ehlo_refused_falls_back_to_helo),
         cmocka_unit_test(starttls_by_policy),
         cmocka_unit_test(required_is_not_lost_behind_helo),

@@ -477,6 +477,7 @@ void client_send(struct client *c, const struct client_message *m)
         .ret = m->ret,
         .envid = m->envid,
         .body = m->body,
+        .utf8 = m->utf8,
         .size = m->prefix.n + content_bytes(m),
     };
 

@@ -1,7 +1,7 @@
 /* client/session.h - an SMTP or LMTP client session: connect, greet, send messages one after another.
  *
  * Used by relay, the command line and the public library. Event-driven; every time-out of RFC 5321
- * 4.5.3.2; PIPELINING (RFC 2920), SIZE, 8BITMIME and LIMITS (RFC 9422) used when
+ * 4.5.3.2; PIPELINING (RFC 2920), SIZE, 8BITMIME, SMTPUTF8 and LIMITS (RFC 9422) used when
  * offered; BDAT (RFC 3030) for binary messages, which need it; dot-stuffing exact for any
  * bytes. STARTTLS (RFC 3207) by policy; when the handshake fails and TLS is not required, the same
  * address is connected to once more, without it, and the owner sees one session. Each recipient gets exactly one outcome for each message. An outcome after the final dot
@@ -36,6 +36,7 @@ struct client_message {
     enum notify_return ret;
     struct str envid;
     enum body body;
+    enum message_utf8 utf8;
     uint64_t size;      /* prefix and content */
     struct str prefix;  /* sent first */
     struct str content; /* or: */

@@ -37,6 +37,7 @@ static void init_job(struct hold_job *j, const struct msg_job *m)
 {
     j->number = m->job;
     j->id = (struct id){.key = m->key, .node = m->node};
+    j->utf8 = (enum message_utf8)MIN_OF(m->utf8, UTF8_HEADER);
     take_wishes(j, m->body, m->ret, m->envid);
     copy_strings(j, m->sender, m->prefix, m->next_hop);
     j->memory = mem_copy(m->content.p, m->content.n);
@@ -47,6 +48,7 @@ static void init_job_file(struct hold_job *j, const struct msg_job_file *m)
 {
     j->number = m->job;
     j->id = (struct id){.key = m->key, .node = m->node};
+    j->utf8 = (enum message_utf8)MIN_OF(m->utf8, UTF8_HEADER);
     take_wishes(j, m->body, m->ret, m->envid);
     copy_strings(j, m->sender, m->prefix, m->next_hop);
     j->content_fd = m->file;

@@ -26,6 +26,7 @@ struct hold_job {
     struct id id;
     struct str sender, prefix, next_hop;
     enum body body;
+    enum message_utf8 utf8;
     enum notify_return ret;
     struct str envid;
     struct str content; /* or: */

@@ -41,11 +41,20 @@ struct recipient {
     struct target target;
 };
 
+/* What a next hop must understand of UTF-8, apart from addresses, which tell it themselves. */
+enum message_utf8 {
+    UTF8_UNSAID, /* the client did not say SMTPUTF8 */
+    UTF8_SAID,   /* it did; but the header is ASCII, so a hop without it will do */
+    UTF8_HEADER, /* the header is UTF-8 (RFC 6532) */
+    UTF8_COUNT
+};
+
 struct envelope {
     struct str sender; /* printed without < >; empty: a notification */
     struct str
         client; /* who handed it over, one line of key=value pairs: client=[…] helo=… with=ESMTP */
     enum body body;
+    enum message_utf8 utf8;
     enum notify_return ret;
     struct str envid; /* decoded; or empty */
     size_t recipient_count;

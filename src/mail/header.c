@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: ISC
 #include "mail/header.h"
 
+#include "base/utf8.h"
+
 /* RFC 5322 3.6.8 ftext */
 static bool is_name_char(char c)
 {
@@ -160,6 +162,7 @@ void header_scan_feed(struct header_scan *h, struct str bytes)
             size_t newline = str_find(bytes, '\n');
             if (newline < bytes.n)
                 h->state = AT_LINE;
+            h->has_8bit = h->has_8bit || !utf8_is_ascii(str_sub(bytes, 0, newline));
             bytes = str_skip(bytes, newline + 1);
             continue;
         }

@@ -51,6 +51,8 @@ static const char *const schema[] = {
     /* The number of an enum body, which 8-bit or not was before. */
     "ALTER TABLE message RENAME COLUMN body_8bit TO body;"
     "PRAGMA user_version = 4;",
+    "ALTER TABLE message ADD COLUMN utf8 INT;"
+    "PRAGMA user_version = 5;",
 };
 
 enum { SCHEMA_VERSION = countof(schema), BUSY_MS = 5000 };
@@ -91,9 +93,9 @@ static const char *const sql_table[SQL_COUNT] = {
     [SQL_DROP_SEGMENT] = "DELETE FROM segment WHERE number = ?1",
 
     [SQL_ADD_MESSAGE] = "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
-                        " ?11, ?12)",
+                        " ?11, ?12, ?13)",
     [SQL_MESSAGE] = "SELECT sender, client, prefix, received_us, expires_us, size, body,"
-                    " segment, ret, envid FROM message WHERE key = ?1",
+                    " segment, ret, envid, utf8 FROM message WHERE key = ?1",
     [SQL_MESSAGE_PLACE] = "SELECT segment, offset, size FROM message WHERE key = ?1",
     [SQL_EMPTY_MESSAGE] = "SELECT segment, size FROM message WHERE key = ?1"
                           " AND NOT EXISTS (SELECT 1 FROM recipient WHERE key = ?1)",

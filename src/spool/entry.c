@@ -101,6 +101,7 @@ static void copy_envelope(struct spool_entry *e, const struct envelope *from)
         .sender = arena_copy(a, from->sender),
         .client = arena_copy(a, from->client),
         .body = from->body,
+        .utf8 = from->utf8,
         .ret = from->ret,
         .envid = arena_copy(a, from->envid),
         .recipient_count = from->recipient_count,
@@ -391,6 +392,7 @@ static int add_message(struct spool *s, const struct spool_entry *e)
     bind_str(st, 10, e->prefix);
     bind_u64(st, 11, e->envelope.ret);
     bind_if_any(st, 12, e->envelope.envid);
+    bind_u64(st, 13, e->envelope.utf8);
     return db_run(st);
 }
 

@@ -313,6 +313,7 @@ int spool_message(struct spool *s, uint64_t key, struct arena *a, struct spool_m
         .in_file = column_place(st, 7).kind == IN_FILE,
         .ret = (enum notify_return)column_u64(st, 8),
         .envid = column_str(st, 9, a),
+        .utf8 = (enum message_utf8)MIN_OF(column_u64(st, 10), (uint64_t)UTF8_HEADER),
     };
     db_end(st);
     return 0;

@@ -170,6 +170,7 @@ struct spool_message {
     struct str sender, client, prefix;
     uint64_t received_us, expires_us, size;
     enum body body;
+    enum message_utf8 utf8;
     bool in_file; /* content is a file of its own */
     enum notify_return ret;
     struct str envid;

@@ -5,6 +5,7 @@
  * for something that is legal. */
 // SPDX-License-Identifier: ISC
 #include "base/check.h"
+#include "base/utf8.h"
 #include "wire/smtp.h"
 
 struct input {
@@ -53,6 +54,20 @@ static enum smtp_syntax some_text(struct input *in, struct smtp_command *c)
     return SYNTAX_OK;
 }
 
+/* VRFY, EXPN: RFC 6531 3.7.4 */
+static enum smtp_syntax name_text(struct input *in, struct smtp_command *c)
+{
+    const struct str word = STR("SMTPUTF8");
+    enum smtp_syntax syntax = some_text(in, c);
+    size_t at = c->text.n - MIN_OF(word.n, c->text.n);
+
+    if (at > 0 && char_is_blank(c->text.p[at - 1]) && str_ends_nocase(c->text, word)) {
+        c->parameters[c->parameter_count++] = (struct smtp_parameter){.key = str_skip(c->text, at)};
+        c->text = str_trim(str_sub(c->text, 0, at));
+    }
+    return syntax;
+}
+
 static enum smtp_syntax host_name(struct input *in, struct smtp_command *c)
 {
     c->text = str_trim(in->rest);
@@ -82,7 +97,7 @@ static enum smtp_syntax chunk(struct input *in, struct smtp_command *c)
 
 /* ---- MAIL and RCPT ---- */
 
-/* RFC 5321 4.1.2: esmtp-keyword, esmtp-value. */
+/* RFC 5321 4.1.2: esmtp-keyword, esmtp-value; this with UTF-8, RFC 6531 3.3. */
 static bool keyword_valid(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -95,10 +110,10 @@ static bool keyword_valid(struct str s)
 static bool value_valid(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '=')
+        if ((unsigned char)s.p[i] <= ' ' || s.p[i] == 0x7f || s.p[i] == '=')
             return false;
     }
-    return s.n > 0;
+    return s.n > 0 && utf8_valid(s);
 }
 
 static bool parameter_parse(struct str word, struct smtp_parameter *ret)
@@ -209,8 +224,11 @@ static const struct verb_row verbs[VERB_COUNT] = {
     [VERB_DATA] = {"DATA", no_arguments},     [VERB_BDAT] = {"BDAT", chunk},
     [VERB_RSET] = {"RSET", no_arguments},     [VERB_NOOP] = {"NOOP", any_text},
     [VERB_QUIT] = {"QUIT", no_arguments},     [VERB_HELP] = {"HELP", any_text},
-    [VERB_VRFY] = {"VRFY", some_text},        [VERB_EXPN] = {"EXPN", some_text},
-    [VERB_XCLIENT] = {"XCLIENT", attributes},
+    [VERB_VRFY] = {"VRFY", name_text},        [VERB_EXPN] = {"EXPN", name_text},
+    [VERB_XCLIENT] = {"XCLIENT", attributes}, [VERB_SEND] = {"SEND", any_text},
+    [VERB_SOML] = {"SOML", any_text},         [VERB_SAML] = {"SAML", any_text},
+    [VERB_TURN] = {"TURN", any_text},         [VERB_ETRN] = {"ETRN", any_text},
+    [VERB_ONEX] = {"ONEX", any_text},         [VERB_XUSR] = {"XUSR", any_text},
 };
 
 const char *smtp_verb_word(enum smtp_verb verb)
@@ -241,7 +259,7 @@ enum smtp_syntax smtp_command_parse(struct str line, bool strict, struct arena *
 {
     struct input in = {.line = line, .rest = line, .strict = strict, .arena = a, .error = error};
 
-    *ret = (struct smtp_command){.verb = VERB_UNKNOWN};
+    *ret = (struct smtp_command){.verb = VERB_UNKNOWN, .utf8 = !utf8_is_ascii(line)};
     if (!strict)
         skip_blanks(&in.rest);
 

@@ -41,6 +41,13 @@ enum smtp_verb {
     VERB_VRFY,
     VERB_EXPN,
     VERB_XCLIENT,
+    VERB_SEND,
+    VERB_SOML,
+    VERB_SAML,
+    VERB_TURN,
+    VERB_ETRN,
+    VERB_ONEX,
+    VERB_XUSR,
     VERB_COUNT
 };
 struct smtp_parameter {
@@ -52,16 +59,18 @@ struct smtp_command {
     struct str word;     /* as it came */
     struct str text;     /* argument of HELO, EHLO, LHLO, NOOP, HELP, VRFY, EXPN, trimmed */
     struct address path; /* of MAIL and RCPT */
-    struct smtp_parameter parameters[SMTP_PARAMETERS_MAX]; /* attributes of XCLIENT, too */
+    /* attributes of XCLIENT, too; of VRFY and EXPN: SMTPUTF8 */
+    struct smtp_parameter parameters[SMTP_PARAMETERS_MAX];
     size_t parameter_count;
     uint64_t chunk_bytes; /* of BDAT */
     bool last_chunk;
+    bool utf8; /* something in it is outside ASCII */
 };
 enum smtp_syntax {
     SYNTAX_OK,
     SYNTAX_UNKNOWN_COMMAND, /* 500 5.5.1 */
     SYNTAX_ARGUMENTS,       /* 501 5.5.4 */
-    SYNTAX_SENDER,          /* 501 5.1.7 */
+    SYNTAX_SENDER,          /* 550 5.1.7 */
     SYNTAX_RECIPIENT,       /* 501 5.1.3 */
     SYNTAX_PARAMETERS,      /* 501 5.5.4 too many or malformed */
     SYNTAX_CHUNK,           /* BDAT: nobody knows where the next command begins */

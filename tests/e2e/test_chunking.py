@@ -22,10 +22,10 @@ EVERYTHING = bytes(range(256)) * 3 + b"\r\n.\r\n\r\r\n\n\r.\nQUIT\r\n\0"
 
 class ChunkSink:
     """A next hop that speaks BDAT and nothing else: offers: lines of its EHLO; sessions: what each client said, messages:
-    (MAIL line, [RCPT lines], content)."""
+    (MAIL line, [RCPT lines], content). With lmtp it speaks that, and refuses each recipient called "gone" behind the message."""
 
-    def __init__(self, *offers):
-        self.offers, self.sessions, self.messages = offers, [], []
+    def __init__(self, *offers, lmtp=False):
+        self.offers, self.lmtp, self.sessions, self.messages = offers, lmtp, [], []
 
     def serve(self, file_in, say):
         said = []
@@ -35,7 +35,7 @@ class ChunkSink:
             line = line.decode().strip()
             said.append(line)
             verb = line.split(" ")[0]
-            if verb == "EHLO":
+            if verb == ("LHLO" if self.lmtp else "EHLO"):
                 say("\r\n".join(["250-sink.test"] + ["250-" + offer for offer in self.offers] + ["250 HELP"]))
             elif verb == "MAIL":
                 mail, rcpts, content = line, [], b""
@@ -45,9 +45,12 @@ class ChunkSink:
                 say("250 2.1.5 ok")
             elif verb == "BDAT":
                 content += file_in.read(int(line.split(" ")[1]))
+                answers = 1
                 if line.endswith(" LAST"):
                     self.messages.append((mail, rcpts, content))
-                say("250 2.0.0 taken")
+                    answers = len(rcpts) if self.lmtp else 1
+                for rcpt in rcpts[:answers]:
+                    say("550 5.1.1 gone" if self.lmtp and "<gone@" in rcpt else "250 2.0.0 taken")
             elif verb == "QUIT":
                 return say("221 2.0.0 bye")
             else:
@@ -273,3 +276,33 @@ def test_exim_sends_by_bdat():
         mail, = t.wait_mails("bob", seconds=60)
         assert mail.split(b"\n\n", 1)[1] == body.replace(b"\r\n", b"\n")
         wait_for(lambda: re.search(r"=> bob@example.test .* K ", exim.log()), 30, "K, for BDAT, in Exim's log")
+
+
+def test_everything_meets_in_lmtp():
+    """In and out by LMTP: SMTPUTF8, BDAT, more recipients than a transaction may have, and an answer for each."""
+    port = free_port()
+    listen = f'listen lmtp {{ address = {{ "127.0.0.1:{port}" }} protocol = lmtp }}\n'
+    offers = ("PIPELINING", "8BITMIME", "CHUNKING", "BINARYMIME", "SMTPUTF8", "LIMITS RCPTMAX=2")
+    with ChunkSink(*offers, lmtp=True) as sink, Troika(config=f'{listen}route "far.test" {{ via = "127.0.0.1:{sink.port}" protocol = lmtp }}\n') as t:
+        users = ["a", "почта", "gone", "b", "c"]
+        with Dialogue(port) as d:
+            assert d.reply()[0] == 220
+            code, lines = d.say("LHLO client.test")
+            assert code == 250 and {"CHUNKING", "BINARYMIME", "SMTPUTF8"} <= set(lines)
+            assert d.say("MAIL FROM:<alice@example.test> BODY=BINARYMIME SMTPUTF8")[0] == 250
+            for user in users:
+                d.raw(f"RCPT TO:<{user}@far.test>\r\n".encode())
+                assert d.reply()[0] == 250
+            text = HEADER.replace(b"Subject: binary", "Subject: двоичное".encode())
+            assert chunk(d, text)[0] == 250
+            d.raw(b"BDAT %d LAST\r\n" % len(EVERYTHING) + EVERYTHING)
+            answers = {tuple(d.reply()[1]) for _ in users}
+            assert len(answers) == 1 and "accepted, id" in answers.pop()[0]
+            assert d.say("QUIT")[0] == 221 and d.ended()
+        report, = t.wait_mails("alice", seconds=60)
+        assert b"gone@far.test" in report and b"5.1.1" in report
+        t.wait_empty(60)
+        assert sorted(rcpt for m in sink.messages for rcpt in m[1]) == sorted(f"RCPT TO:<{user}@far.test>" for user in users)
+        for mail, rcpts, content in sink.messages:
+            assert len(rcpts) <= 2 and content.endswith(b"\r\n" + text + EVERYTHING)
+            assert "BODY=BINARYMIME" in mail and "SMTPUTF8" in mail and b"with UTF8LMTP id" in content

@@ -202,6 +202,7 @@ static void give(struct session *s, const struct hold_job *j)
                                  .next_hop = j->next_hop,
                                  .recipients = buf_str(&recipients),
                                  .body = (uint8_t)j->body,
+                                 .utf8 = (uint8_t)j->utf8,
                                  .prefix = j->prefix,
                                  .size = j->content.n,
                                  .content = j->content};
@@ -215,6 +216,7 @@ static void give(struct session *s, const struct hold_job *j)
                                       .next_hop = j->next_hop,
                                       .recipients = buf_str(&recipients),
                                       .body = (uint8_t)j->body,
+                                      .utf8 = (uint8_t)j->utf8,
                                       .prefix = j->prefix,
                                       .size = j->content_bytes,
                                       .offset = j->content_offset,

@@ -74,6 +74,7 @@ struct job_message { /* what the scheduler knows of the message, borrowed */
     struct str sender, prefix, content;
     uint64_t received_us, size;
     enum body body;
+    enum message_utf8 utf8;
     enum notify_return ret;
     struct str envid;
     int file; /* content is in this descriptor, which job_start takes; -1: in content */

@@ -139,6 +139,7 @@ static bool start_one(struct queue *q, struct destination *d, struct peer *peer,
         job.received_us = m.received_us;
         job.size = m.size;
         job.body = m.body;
+        job.utf8 = m.utf8;
         job.ret = m.ret;
         job.envid = m.envid;
         job_start(q, peer, d, &job, rows, count);
@@ -275,6 +276,7 @@ static void start_fresh(struct queue *q, const struct accepted *a, struct destin
                             .received_us = a->received_us,
                             .size = a->size,
                             .body = a->envelope.body,
+                            .utf8 = a->envelope.utf8,
                             .ret = a->envelope.ret,
                             .envid = a->envelope.envid,
                             .file = -1};

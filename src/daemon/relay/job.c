@@ -25,6 +25,7 @@ static void describe_message(struct job *j)
         .notify = notify,
         .recipient_count = held->recipient_count,
         .body = held->body,
+        .utf8 = held->utf8,
         .size = held->prefix.n + held->content.n + held->content_bytes,
         .prefix = held->prefix,
         .content = held->content,

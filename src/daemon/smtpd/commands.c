@@ -45,7 +45,7 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
     r.about = arena_printf(
         scratch,
         "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
-        "ENHANCEDSTATUSCODES\nDSN\nCHUNKING\nBINARYMIME\nLIMITS RCPTMAX=%llu\n"
+        "ENHANCEDSTATUSCODES\nDSN\nSMTPUTF8\nCHUNKING\nBINARYMIME\nLIMITS RCPTMAX=%llu\n"
         "X-RCPTLIMIT %llu\nHELP%s",
         STR_ARG(s->config->hostname), s->helo, (unsigned long long)s->config->message_bytes_max,
         (unsigned long long)recipients_max(s), (unsigned long long)recipients_max(s),
@@ -60,6 +60,7 @@ struct wishes {
     struct arena *arena; /* of the command */
     uint64_t size;       /* 0: not said */
     enum body body;
+    bool smtputf8;
     enum notify_return ret;
     struct str envid;
     struct notify notify;
@@ -93,6 +94,12 @@ static enum reply_name take_body(struct str value, struct wishes *w)
     return REPLY_BAD_PARAMETER;
 }
 
+static enum reply_name take_smtputf8(struct str value, struct wishes *w)
+{
+    w->smtputf8 = value.p == NULL;
+    return w->smtputf8 ? REPLY_OK : REPLY_SYNTAX;
+}
+
 static enum reply_name take_ret(struct str value, struct wishes *w)
 {
     return notify_return_parse(value, &w->ret) ? REPLY_OK : REPLY_SYNTAX;
@@ -121,6 +128,7 @@ static const struct parameter {
 } parameter_table[] = {
     {VERB_MAIL, "SIZE", take_size, "SIZE takes the number of bytes: SIZE=12345"},
     {VERB_MAIL, "BODY", take_body, "BODY is 7BIT, 8BITMIME or BINARYMIME here"},
+    {VERB_MAIL, "SMTPUTF8", take_smtputf8, "SMTPUTF8 stands alone, without a value"},
     {VERB_MAIL, "RET", take_ret, "RET is FULL or HDRS"},
     {VERB_MAIL, "ENVID", take_envid,
      "ENVID takes up to 100 characters, others than ! to ~ without + and = written as +HH"},
@@ -182,6 +190,7 @@ static struct reply cmd_mail(struct session *s, const struct smtp_command *c, st
 
     txn_begin(s, address_text(scratch, &c->path));
     s->txn->body = wish.body;
+    s->txn->smtputf8 = wish.smtputf8;
     s->txn->ret = wish.ret;
     s->txn->envid = arena_copy(&s->txn->arena, wish.envid);
     return reply_about(REPLY_SENDER_OK, s->txn->sender);
@@ -261,6 +270,30 @@ static struct reply cmd_expn(struct session *s, const struct smtp_command *c, st
     return reply(REPLY_NOT_IMPLEMENTED);
 }
 
+/* ---- what older documents tell of ---- */
+
+static struct reply cmd_terminal(struct session *s, const struct smtp_command *c,
+                                 struct arena *scratch)
+{
+    return reply(REPLY_NO_TERMINALS);
+}
+
+static struct reply cmd_turn(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    return reply(REPLY_NO_TURN);
+}
+
+static struct reply cmd_etrn(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    return reply(REPLY_NO_ETRN);
+}
+
+static struct reply cmd_noted(struct session *s, const struct smtp_command *c,
+                              struct arena *scratch)
+{
+    return reply(REPLY_NOTED);
+}
+
 enum { HELP_BYTES_MAX = 32 * 1024 };
 
 static struct reply cmd_help(struct session *s, const struct smtp_command *c, struct arena *scratch)
@@ -285,9 +318,11 @@ const struct command command_table[VERB_COUNT] = {
                    "EHLO of LMTP, where each recipient is answered for after the message."},
     [VERB_MAIL] =
         {READY, cmd_mail,
-         "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME] [RET=FULL] [ENVID=name]",
-         "Starts a message. <> as the sender is for notifications. RET and ENVID: what a "
-         "report returns, and what it is called."},
+         "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME] [SMTPUTF8] [RET=FULL] "
+         "[ENVID=name]",
+         "Starts a message. <> as the sender is for notifications. SMTPUTF8: addresses and header "
+         "may have letters outside ASCII. RET and ENVID: what a report returns, and what it is "
+         "called."},
     [VERB_RCPT] =
         {SENDER | RECIPIENTS, cmd_rcpt,
          "RCPT TO:<somebody@some.domain> [NOTIFY=SUCCESS,FAILURE,DELAY] [ORCPT=rfc822;address]",
@@ -307,4 +342,18 @@ const struct command command_table[VERB_COUNT] = {
                    "Asks who is on a list. This server does not tell."},
     [VERB_XCLIENT] = {FRESH | READY, cmd_xclient, "XCLIENT ADDR=192.0.2.1 NAME=their.name",
                       "For proxies of ours: says who the client really is. Then all begins anew."},
+    [VERB_SEND] = {ANY_COMMAND, cmd_terminal, "SEND FROM:<you@your.domain>",
+                   "Wrote to the terminal of a user. Not done here: MAIL reaches the mailbox."},
+    [VERB_SOML] = {ANY_COMMAND, cmd_terminal, "SOML FROM:<you@your.domain>",
+                   "Wrote to the terminal, or else the mailbox. Not done here: say MAIL."},
+    [VERB_SAML] = {ANY_COMMAND, cmd_terminal, "SAML FROM:<you@your.domain>",
+                   "Wrote to the terminal and the mailbox. Not done here: say MAIL."},
+    [VERB_TURN] = {ANY_COMMAND, cmd_turn, "TURN",
+                   "Made the sender the receiver. Not done here: anybody could fetch any mail."},
+    [VERB_ETRN] = {ANY_COMMAND, cmd_etrn, "ETRN some.domain",
+                   "Asked for waiting mail to be sent now. Not done here: it goes by itself."},
+    [VERB_ONEX] = {ANY_COMMAND, cmd_noted, "ONEX",
+                   "Announces that there is one message only. Accepted, without effect."},
+    [VERB_XUSR] = {ANY_COMMAND, cmd_noted, "XUSR",
+                   "Announces that a user's program hands in mail. Accepted, without effect."},
 };

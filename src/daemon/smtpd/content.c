@@ -85,9 +85,15 @@ void content_begin_chunk(struct session *s, uint64_t bytes)
 
 static const char *protocol(const struct session *s)
 {
+    bool utf8 = s->txn && s->txn->smtputf8; /* RFC 6531 4.3 */
+
+    if (s->local)
+        return "local";
     if (s->lmtp)
-        return "LMTP";
-    return s->local ? "local" : s->extended ? "ESMTP" : "SMTP";
+        return utf8 ? "UTF8LMTP" : "LMTP";
+    if (utf8)
+        return "UTF8SMTP";
+    return s->extended ? "ESMTP" : "SMTP";
 }
 
 static void client_print(const struct session *s, struct buf *to)
@@ -99,7 +105,7 @@ static void client_print(const struct session *s, struct buf *to)
 }
 
 /* Its head: the recipients are encoded already. */
-static void envelope_print(const struct session *s, struct buf *to)
+static void envelope_print(const struct session *s, struct buf *to, bool more)
 {
     const struct txn *t = s->txn;
     struct buf client = buf_init(LINE_BYTES_MAX);
@@ -108,6 +114,7 @@ static void envelope_print(const struct session *s, struct buf *to)
     envelope_head_encode(to, &(struct envelope){.sender = t->sender,
                                                 .client = buf_str(&client),
                                                 .body = t->body,
+                                                .utf8 = utf8_need(t, more),
                                                 .ret = t->ret,
                                                 .envid = t->envid,
                                                 .recipient_count = t->recipients.count});
@@ -190,7 +197,7 @@ static bool put(struct session *s, size_t n, bool end)
 
     if (p.begin) {
         t->headless = starts_with_text(buf_str(&t->content));
-        envelope_print(s, &envelope);
+        envelope_print(s, &envelope, !end);
         p.envelope = buf_str(&envelope);
         p.recipients = buf_str(&t->recipients.rows);
     }

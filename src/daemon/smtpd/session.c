@@ -372,6 +372,11 @@ static struct reply command_run(struct session *s, struct str line, struct smtp_
         return reply_about(syntax_replies[syntax], str_c(error.text));
     if (!(command_table[c->verb].phases & s->phase))
         return reply(what_is_missing(s, c->verb));
+
+    enum reply_name utf8 = utf8_judge(s, c);
+
+    if (utf8 != REPLY_OK)
+        return reply(utf8);
     return command_table[c->verb].run(s, c, scratch);
 }
 
@@ -388,11 +393,12 @@ static void command(struct session *s, struct str line, struct buf *out)
     struct reply r = command_run(s, line, &c, &scratch);
     bool hello = c.verb == VERB_HELO || c.verb == VERB_EHLO || c.verb == VERB_LHLO;
 
-    /* RFC 2034 3: no enhanced code in answers to HELO and EHLO, mistakes included. */
+    /* RFC 2034 3: no enhanced code in answers to HELO and EHLO, but for a bad name, where all the
+     * world has one. */
     if (hello && r.kind == REPLY_ROW) {
         struct status st = reply_status(r.row, r.about);
 
-        say_status(s, &st, false, out);
+        say_status(s, &st, r.row == REPLY_SYNTAX, out);
     } else {
         session_say(s, r, out);
     }

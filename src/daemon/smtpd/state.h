@@ -38,6 +38,7 @@ struct txn {
     struct arena arena; /* owns every string below */
     struct str sender;
     enum body body;
+    bool smtputf8; /* was said */
     enum notify_return ret;
     struct str envid;
     struct buf asked;       /* the recipient that the router is asked about */
@@ -156,6 +157,11 @@ size_t chunk_feed(struct session *s, struct str in, struct buf *out);
 void chunk_answer(struct session *s, struct buf *out); /* if the chunk has been taken */
 void chunk_named(struct session *s, struct buf *out);  /* goes on after FOR_NAME */
 void chunk_forget(struct session *s);                  /* what the last chunks were refused with */
+
+/* utf8.c: REPLY_OK, or what to say to a command with letters outside ASCII (RFC 6531 3.5). */
+enum reply_name utf8_judge(const struct session *s, const struct smtp_command *c);
+/* What the message asks of its next hops, as far as it is known now; more: it goes on. */
+enum message_utf8 utf8_need(const struct txn *t, bool more);
 
 /* commands.c: the commands as rows */
 struct command {
