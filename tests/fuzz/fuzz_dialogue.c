@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct dialogue_events events = {on_ready, on_result, on_message_end,
                                                   on_over,  on_said,   on_secure};
     static const struct str to[RECIPIENTS] = {
-        {"a@e", 3}, {"b@e", 3}, {"c\n@e", 4}, {"d@e", 3}, {"e@e", 3}};
+        {"a@e", 3}, {"b@e", 3}, {"c\n@e", 4}, {"d@e", 3}, {"я@e", 4}};
     struct str in = str_n((const char *)data, size);
     struct owner owner = {0};
     struct dialogue d;
@@ -92,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     in = str_skip(in, 1);
     dialogue_init(&d, STR("me.example"), data[0] & 8 ? TLS_NONE : TLS_OPPORTUNISTIC, &events,
                   &owner);
+    d.lmtp = data[0] & 16;
     for (size_t i = 0; i < REPLIES_MAX && d.phase != PHASE_OVER; i++) {
         reply_once(&d, str_cut(&in, '\n'));
         if (d.phase == PHASE_READY && !sent && dialogue_takes_more(&d)) {
@@ -99,6 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .recipients = to,
                                          .recipient_count = RECIPIENTS,
                                          .body = (enum body)(data[0] % BODY_COUNT),
+                                         .utf8 = (enum message_utf8)((data[0] >> 5) % UTF8_COUNT),
                                          .size = 1000};
             sent = true;
             dialogue_send(&d, &m);
