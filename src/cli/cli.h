@@ -77,7 +77,12 @@ int ask_lines(struct asked *a, void *question, void (*fn)(void *arg, struct str 
               struct msg_end *end);
 
 /* ---- printing ---- */
-void print_text(struct str text);   /* for a terminal: bytes outside printable ASCII as ? */
+/* For a terminal (readable.c). print_text: what cannot be shown as ?; returns the columns.
+ * print_value: as \xHH, in quotes where needed. stored_form: an address or "@domain" that a person
+ * typed, as it stands in queue and history. */
+size_t print_text(struct str text);
+void print_value(struct str value);
+struct str stored_form(struct arena *a, const char *text);
 json_t *json_text(struct str text); /* a string; text that is no UTF-8 with \xHH, as in the log */
 void print_json(json_t *object);    /* in one line; takes the object */
 void print_line_json(struct str line);           /* one JSON object of the line's pairs */

@@ -36,9 +36,27 @@ static void print_why(struct str why)
     do {
         struct str line = str_cut(&why, '\n');
 
-        printf("  %-8s %.*s\n", label, STR_ARG(line));
+        printf("  %-8s ", label);
+        print_text(line);
+        putchar('\n');
         label = "";
     } while (why.n);
+}
+
+static void print_refusal(const struct status *st, const char *enhanced)
+{
+    printf("  refused  %u %s ", st->code, enhanced);
+    print_text(str_c(st->text));
+    putchar('\n');
+}
+
+static void print_target(const struct target *t)
+{
+    printf("  %-8s ", transport_name(t->transport));
+    print_text(t->next_hop);
+    printf(", as <");
+    print_text(t->address);
+    printf(">\n");
 }
 
 static void print_answer(const struct command_line *l, struct str address,
@@ -55,10 +73,9 @@ static void print_answer(const struct command_line *l, struct str address,
         print_text(address);
         putchar('\n');
         if (m->status.class != 2)
-            printf("  refused  %u %s %s\n", m->status.code, buf_c(&code), m->status.text);
+            print_refusal(&m->status, buf_c(&code));
         while (r.rest.n && target_decode(&r, &t))
-            printf("  %-8s %.*s, as <%.*s>\n", transport_name(t.transport), STR_ARG(t.next_hop),
-                   STR_ARG(t.address));
+            print_target(&t);
         print_why(m->why);
     }
     buf_free(&code);

@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
 #include "mail/address.h"
+#include "mail/idn.h"
 
 static const char template[] =
     "# The configuration of this mail server: troika.conf(5) explains every statement,\n"
@@ -66,7 +68,13 @@ static int take_name(const struct command_line *l, const char *given, const char
     else if (!ask_person(question, offered, ret, ret_bytes))
         return fail(l, EX_USAGE, "which %s? give --%s NAME (there is no terminal to ask at)",
                     option, option);
-    if (!domain_valid(str_c(ret), false))
+    struct arena arena = ARENA_INIT;
+    struct str ascii = str_c(ret);
+    bool valid =
+        (utf8_is_ascii(ascii) || idn_to_ascii(ascii, &arena, &ascii)) && domain_valid(ascii, false);
+
+    arena_free(&arena);
+    if (!valid)
         return fail(l, EX_DATAERR,
                     "\"%s\" is no full domain name; it should look like mail.example.org", ret);
     return EX_OK;

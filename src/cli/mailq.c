@@ -24,12 +24,9 @@ static struct str value_of(struct shown *s, struct str line, const char *key)
 }
 
 /* What a line must not do to the terminal that shows it. */
-static void print_value(struct shown *s, struct str line, const char *key)
+static void print_key(struct shown *s, struct str line, const char *key)
 {
-    struct str value = value_of(s, line, key);
-
-    for (size_t i = 0; i < value.n; i++)
-        putchar(value.p[i] < ' ' || value.p[i] == 127 ? '?' : value.p[i]);
+    (void)print_text(value_of(s, line, key));
 }
 
 static void print_message(struct shown *s, struct str line)
@@ -48,7 +45,7 @@ static void print_message(struct shown *s, struct str line)
     printf("%s%c %8llu ", s->id, mark, (unsigned long long)bytes);
     struct str received = value_of(s, line, "received");
     printf("%-20.*s ", (int)MIN_OF(received.n, (size_t)19), received.p ? received.p : "");
-    print_value(s, line, "from");
+    print_key(s, line, "from");
     putchar('\n');
 }
 
@@ -63,11 +60,11 @@ static void print_row(void *arg, struct str line)
     }
     if (value_of(s, line, "last").n > 0) {
         printf("%8s(", "");
-        print_value(s, line, "last");
+        print_key(s, line, "last");
         printf(")\n");
     }
     printf("%47s", "");
-    print_value(s, line, "to");
+    print_key(s, line, "to");
     putchar('\n');
 }
 

@@ -9,12 +9,6 @@
 
 enum { SAME_KEY_MAX = 10 }; /* a person is shown so many to= of one event */
 
-void print_text(struct str text)
-{
-    for (size_t i = 0; i < text.n; i++)
-        putchar(text.p[i] < ' ' || text.p[i] > '~' ? '?' : text.p[i]);
-}
-
 json_t *json_text(struct str text)
 {
     json_t *string = json_stringn(text.n ? text.p : "", text.n);
@@ -116,8 +110,9 @@ static struct str value_of(struct str line, const char *key, struct buf *scratch
 /* A column: the value and blanks up to the width, one at least. */
 static void print_column(struct str value, size_t width)
 {
-    print_text(value);
-    printf("%*s", value.n < width ? (int)(width - value.n) : 1, "");
+    size_t columns = print_text(value);
+
+    printf("%*s", columns < width ? (int)(width - columns) : 1, "");
 }
 
 /* 2026-11-20T20:01:41.771392Z without what is more than so many bytes, the T a blank. */
@@ -130,11 +125,8 @@ static void print_time(struct str time, size_t bytes)
 
 static void print_pair(struct str key, struct str value)
 {
-    struct buf shown = buf_init(LINE_BYTES_MAX);
-
-    line_value(&shown, value);
-    printf(" %.*s=%.*s", STR_ARG(key), (int)shown.n, shown.p);
-    buf_free(&shown);
+    printf(" %.*s=", STR_ARG(key));
+    print_value(value);
 }
 
 void print_event(struct str line, bool with_id)
@@ -227,16 +219,18 @@ void print_limits_row(struct str line)
 /* A header field as it stands in the message. */
 static void print_header(struct str text)
 {
-    printf("  | ");
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] == '\n')
-            printf("\n  | ");
-        else if (text.p[i] == '\t')
-            putchar(' ');
-        else if (text.p[i] != '\r')
-            print_text(str_sub(text, i, i + 1));
-    }
-    putchar('\n');
+    do {
+        struct str line = str_cut(&text, '\n');
+        struct buf shown = buf_init(line.n + 1);
+
+        for (size_t i = 0; i < line.n; i++)
+            if (line.p[i] != '\r')
+                buf_add_char(&shown, line.p[i] == '\t' ? ' ' : line.p[i]);
+        printf("  | ");
+        print_text(buf_str(&shown));
+        putchar('\n');
+        buf_free(&shown);
+    } while (text.n > 0);
 }
 
 static void print_field(struct str key, struct str value, const char *first)

@@ -50,7 +50,8 @@ static int finish(const struct command_line *l, int code, const struct msg_end *
 
 static int ask_queue(const struct command_line *l, const struct verb *v, const char *which)
 {
-    struct str text = strcmp(which, "all") == 0 ? STR("") : str_c(which);
+    struct arena arena = ARENA_INIT;
+    struct str text = strcmp(which, "all") == 0 ? STR("") : stored_form(&arena, which);
     struct msg_queue_list list = {.kind = MSG_QUEUE_LIST, .text = text};
     struct msg_queue_show show = {.kind = MSG_QUEUE_SHOW, .text = text};
     struct msg_queue_act act = {.kind = MSG_QUEUE_ACT, .act = (uint8_t)v->act, .text = text};
@@ -67,6 +68,7 @@ static int ask_queue(const struct command_line *l, const struct verb *v, const c
     if (code == EX_OK)
         code = ask_lines(a, question, print, &printing, &end);
     ask_close(&a);
+    arena_free(&arena);
     return finish(l, code, &end, v->done);
 }
 

@@ -55,19 +55,14 @@ static void add_body(struct buf *to, struct str text)
     }
 }
 
-static void build(struct buf *to, const struct command_line *l, const char *from,
+static void build(struct buf *to, const struct command_line *l, const struct client_message *m,
                   struct str hostname, struct str text)
 {
     buf_add_c(to, "Date: ");
     date_print(to, clock_now_us(&clock_system), 0);
-    buf_printf(to, "\r\nFrom: <%s>\r\nTo: ", from);
-    struct str list = str_c(l->to);
-
-    for (bool first = true; list.n; first = false) {
-        struct str one = str_trim(str_cut(&list, ','));
-
-        buf_printf(to, "%s<%.*s>", first ? "" : ",\r\n ", STR_ARG(one));
-    }
+    buf_printf(to, "\r\nFrom: <%.*s>\r\nTo: ", STR_ARG(m->sender));
+    for (size_t i = 0; i < m->recipient_count; i++)
+        buf_printf(to, "%s<%.*s>", i ? ",\r\n " : "", STR_ARG(m->recipients[i]));
     buf_add_c(to, "\r\nSubject: ");
     encoded_text_print(to, str_c(l->subject ? l->subject : "(no subject)"));
     buf_add_c(to, "\r\n");
@@ -252,10 +247,10 @@ int run_send(const struct command_line *l)
     if (code == EX_OK)
         code = read_text(l, &text);
     if (code == EX_OK) {
-        build(&content, l, from, hostname, buf_str(&text));
-        s->message.sender = str_c(from);
+        s->message.sender = *from ? address_text(&arena, &sender) : STR("");
         s->message.recipients = s->recipients;
-        s->message.body_8bit = true;
+        build(&content, l, &s->message, hostname, buf_str(&text));
+        s->message.body = BODY_8BIT;
         s->message.content = buf_str(&content);
         s->message.size = content.n;
         s->message.content_fd = -1;

@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/utf8.h"
 #include "mail/address_list.h"
 #include "mail/drop.h"
 #include "mail/dsn.h"
@@ -165,14 +166,6 @@ static int read_input(struct sending *s)
     }
 }
 
-static bool has_8bit(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return true;
-    return false;
-}
-
 static int build_message(struct sending *s)
 {
     struct submission about = {.sender = s->mail.sender,
@@ -188,7 +181,7 @@ static int build_message(struct sending *s)
                     HEADER_BYTES_MAX);
     s->mail.prefix = buf_str(&s->header);
     s->mail.body_8bit =
-        s->options->body_8bit || has_8bit(s->mail.prefix) || has_8bit(s->mail.content);
+        s->options->body_8bit || !utf8_is_ascii(s->mail.prefix) || !utf8_is_ascii(s->mail.content);
     return EX_OK;
 }
 
@@ -331,6 +324,7 @@ static void mail_back(struct sending *s)
     uint64_t now = clock_now_us(&clock_system);
     struct dsn report = {.reporting_host = s->config->hostname,
                          .to = s->mail.sender,
+                         .utf8 = !utf8_is_ascii(s->mail.sender),
                          .envid = s->mail.envid,
                          .arrival_us = now,
                          .now_us = now,
@@ -349,6 +343,7 @@ static void mail_back(struct sending *s)
     prefix_print(&named, buf_str(&text),
                  (struct id){.key = now - ID_EPOCH_US, .node = (uint32_t)getpid() & 0xffffff});
     back.content = buf_str(&named);
+    back.body_8bit = dsn_is_8bit(&report);
     submit(&back, &result);
     if (status_try_later(&result))
         leave(s, &back);

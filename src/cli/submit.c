@@ -113,7 +113,7 @@ void submit(const struct mail *m, struct status *results)
                                .message = {.sender = m->sender,
                                            .recipients = m->recipients,
                                            .recipient_count = m->recipient_count,
-                                           .body_8bit = m->body_8bit,
+                                           .body = m->body_8bit ? BODY_8BIT : BODY_7BIT,
                                            .ret = m->ret,
                                            .envid = m->envid,
                                            .size = m->prefix.n + m->content.n,

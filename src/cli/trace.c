@@ -62,7 +62,7 @@ int run_trace(const struct command_line *l)
 
     if (l->argument_count != 1)
         return fail(l, EX_USAGE, "of what? a message id, an address or @domain");
-    struct str text = str_c(l->arguments[0]);
+    struct str text = stored_form(&t.arena, l->arguments[0]);
     struct msg_events_pending pending = {.kind = MSG_EVENTS_PENDING, .text = text};
     struct msg_trace trace = {.kind = MSG_TRACE, .text = text};
 

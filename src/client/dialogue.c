@@ -7,8 +7,12 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/utf8.h"
+#include "mail/idn.h"
 #include "mail/reply.h"
 #include "wire/parameter.h"
+
+enum { PATH_ADDRESS_BYTES_MAX = 254 }; /* RFC 5321 4.5.3.1.3, without < > */
 
 enum recipient_state {
     RECIPIENT_OPEN,
@@ -74,7 +78,8 @@ static void said(struct dialogue *d, size_t from, enum dialogue_expect what)
         d->events->on_said(d->arg, str_skip(buf_str(&d->out), from));
     buf_add(&d->out, STR("\r\n"));
     check(!d->out.full);
-    expect(d, what);
+    if (what != EXPECT_COUNT) /* BDAT is answered behind its content */
+        expect(d, what);
 }
 
 static void say(struct dialogue *d, const char *word, struct str argument,
@@ -111,6 +116,28 @@ static void result_all(struct dialogue *d, const struct status *st)
         result(d, i, st);
 }
 
+static void result_batch(struct dialogue *d, const struct status *st)
+{
+    for (size_t i = d->batch_first; i < d->batch_end; i++)
+        result(d, i, st);
+}
+
+static void batch_begin(struct dialogue *d, size_t first)
+{
+    uint64_t room = d->offers.recipients_max > 0 ? d->offers.recipients_max : UINT64_MAX;
+    size_t end = first;
+
+    for (; end < d->message.recipient_count && room > 0; end++)
+        room -= d->recipient_states[end] == RECIPIENT_OPEN;
+    d->batch_first = first;
+    d->batch_end = end;
+    if (d->phase != PHASE_OVER)
+        d->phase = PHASE_ENVELOPE;
+    d->say_next = d->transaction_open ? SAY_RSET : SAY_MAIL;
+    if (d->open_count == 0)
+        d->say_next = SAY_NOTHING;
+}
+
 static void message_end(struct dialogue *d)
 {
     check(d->open_count == 0 && d->accepted_count == 0);
@@ -122,13 +149,29 @@ static void message_end(struct dialogue *d)
     d->events->on_message_end(d->arg);
 }
 
+static void pump(struct dialogue *d);
+
+/* True: there are recipients left for another transaction. */
+static bool next_batch(struct dialogue *d)
+{
+    if (d->open_count > 0 && !dialogue_takes_more(d)) {
+        struct status st = reply_status(REPLY_SESSION_FULL, STR_NONE);
+        result_all(d, &st);
+    }
+    if (d->open_count == 0)
+        return false;
+    batch_begin(d, d->batch_end);
+    pump(d);
+    return true;
+}
+
 static void message_end_when_answered(struct dialogue *d)
 {
     bool answered = d->expected_count == 0 && d->say_next == SAY_NOTHING;
 
     if (d->phase != PHASE_ENVELOPE && d->phase != PHASE_DOT)
         return;
-    if (!answered)
+    if (!answered || next_batch(d))
         return;
     message_end(d);
     if (d->phase == PHASE_READY && !in_message(d))
@@ -204,6 +247,22 @@ static void say_helo(struct dialogue *d, const struct answer *a)
         say(d, "HELO ", buf_str(&d->hostname), EXPECT_HELO);
 }
 
+/* RFC 9422: "RCPTMAX=20 MAILMAX=5", and what may come to be. */
+static void limits(struct dialogue *d, struct str line)
+{
+    for (struct str word = str_cut_word(&line); word.n > 0; word = str_cut_word(&line)) {
+        struct str name = str_cut(&word, '=');
+        uint64_t limit;
+
+        if (!str_u64(word, &limit))
+            continue;
+        if (str_eq_nocase(name, STR("RCPTMAX")))
+            d->offers.recipients_max = limit;
+        if (str_eq_nocase(name, STR("MAILMAX")))
+            d->offers.messages_max = limit;
+    }
+}
+
 static void capability(struct dialogue *d, struct str line)
 {
     struct str word = str_cut_word(&line);
@@ -216,6 +275,14 @@ static void capability(struct dialogue *d, struct str line)
         d->offers.has_starttls = true;
     if (str_eq_nocase(word, STR("DSN")))
         d->offers.has_dsn = true;
+    if (str_eq_nocase(word, STR("CHUNKING")))
+        d->offers.has_chunking = true;
+    if (str_eq_nocase(word, STR("BINARYMIME")))
+        d->offers.has_binarymime = true;
+    if (str_eq_nocase(word, STR("LIMITS")))
+        limits(d, line);
+    if (str_eq_nocase(word, STR("SMTPUTF8")))
+        d->offers.has_smtputf8 = true;
     if (str_eq_nocase(word, STR("SIZE"))) {
         d->offers.has_size = true;
         (void)str_u64(str_trim(line), &d->offers.size_max); /* without a number there is no limit */
@@ -343,7 +410,7 @@ static void data_refused(struct dialogue *d, const struct answer *a)
 {
     struct status st = answer_status(a);
 
-    result_all(d, &st);
+    result_batch(d, &st);
 }
 
 /* RFC 2033 4.2: one reply for each recipient that was accepted, in their order. */
@@ -364,7 +431,7 @@ static void content_judged(struct dialogue *d, const struct answer *a)
     if (d->lmtp)
         recipient_judged(d, &st);
     else
-        result_all(d, &st);
+        result_batch(d, &st);
 }
 
 static void quit_done(struct dialogue *d, const struct answer *a)
@@ -413,36 +480,94 @@ static bool address_sendable(struct str s)
 /* To the next recipient that is to be said, or to DATA. */
 static void say_recipients_from(struct dialogue *d, size_t i)
 {
-    while (i < d->message.recipient_count && d->recipient_states[i] == RECIPIENT_UNSAID)
+    while (i < d->batch_end && d->recipient_states[i] == RECIPIENT_UNSAID)
         i++;
     d->say_recipient = i;
-    d->say_next = i < d->message.recipient_count ? SAY_RCPT : SAY_DATA;
+    d->say_next = i < d->batch_end ? SAY_RCPT : SAY_DATA;
+}
+
+static const char *body_parameter(const struct dialogue *d)
+{
+    if (dialogue_sends_chunk(d))
+        return " BODY=BINARYMIME";
+    return d->message.body != BODY_7BIT && d->offers.has_8bitmime ? " BODY=8BITMIME" : "";
+}
+
+/* With a local part in UTF-8 the domain is in its own letters, too: the form that is typed and
+ * compared by others. With one in ASCII it is in A-labels, which every server knows. */
+static void add_path(struct dialogue *d, struct str address)
+{
+    struct buf readable = buf_init(PATH_ADDRESS_BYTES_MAX);
+
+    if (!utf8_is_ascii(address))
+        idn_print_readable(&readable, address);
+    if (readable.n > 0 && !readable.full)
+        address = buf_str(&readable);
+    buf_printf(&d->out, "<%.*s>", STR_ARG(address));
+    buf_free(&readable);
+}
+
+static bool wants_smtputf8(const struct dialogue *d)
+{
+    const struct dialogue_message *m = &d->message;
+    bool utf8 = m->utf8 != UTF8_UNSAID || !utf8_is_ascii(m->sender);
+
+    for (size_t i = 0; i < m->recipient_count && !utf8; i++)
+        utf8 = !utf8_is_ascii(m->recipients[i]);
+    return utf8 && d->offers.has_smtputf8;
 }
 
 static void say_mail(struct dialogue *d)
 {
     size_t from = d->out.n;
 
-    buf_printf(&d->out, "MAIL FROM:<%.*s>", STR_ARG(d->message.sender));
-    if (d->offers.has_size)
+    buf_add_c(&d->out, "MAIL FROM:");
+    add_path(d, d->message.sender);
+    if (d->offers.has_size &&
+        !dialogue_converts(d)) /* which makes it larger, nobody knows how much */
         buf_printf(&d->out, " SIZE=%llu", (unsigned long long)d->message.size);
-    if (d->offers.has_8bitmime && d->message.body_8bit)
-        buf_add(&d->out, STR(" BODY=8BITMIME"));
+    buf_add_c(&d->out, body_parameter(d));
+    d->smtputf8 = wants_smtputf8(d);
+    if (d->smtputf8)
+        buf_add(&d->out, STR(" SMTPUTF8"));
     if (d->offers.has_dsn)
         mail_wishes_print(&d->out, d->message.ret, d->message.envid);
     said(d, from, EXPECT_MAIL);
-    say_recipients_from(d, 0);
+    d->mail_count++;
+    say_recipients_from(d, d->batch_first);
 }
 
 static void say_rcpt(struct dialogue *d)
 {
     size_t from = d->out.n;
 
-    buf_printf(&d->out, "RCPT TO:<%.*s>", STR_ARG(d->message.recipients[d->say_recipient]));
+    buf_add_c(&d->out, "RCPT TO:");
+    add_path(d, d->message.recipients[d->say_recipient]);
     if (d->offers.has_dsn && d->message.notify)
-        rcpt_wishes_print(&d->out, &d->message.notify[d->say_recipient]);
+        rcpt_wishes_print(&d->out, &d->message.notify[d->say_recipient], !d->smtputf8);
     said(d, from, EXPECT_RCPT);
     say_recipients_from(d, d->say_recipient + 1);
+}
+
+static bool batch_is_open(const struct dialogue *d)
+{
+    for (size_t i = d->batch_first; i < d->batch_end; i++) {
+        if (d->recipient_states[i] < RECIPIENT_DONE)
+            return true;
+    }
+    return false;
+}
+
+/* Everybody has been answered for, so there is a message only if somebody is to get it. */
+static void say_chunk(struct dialogue *d)
+{
+    size_t from = d->out.n;
+
+    if (!batch_is_open(d))
+        return;
+    buf_printf(&d->out, "BDAT %llu LAST", (unsigned long long)d->message.size);
+    said(d, from, EXPECT_COUNT);
+    d->phase = PHASE_CONTENT;
 }
 
 static void say_one(struct dialogue *d)
@@ -460,7 +585,9 @@ static void say_one(struct dialogue *d)
         return;
     case SAY_DATA:
         d->say_next = SAY_NOTHING;
-        if (d->open_count > 0)
+        if (dialogue_sends_chunk(d))
+            say_chunk(d);
+        else if (batch_is_open(d))
             say(d, "DATA", STR_NONE, EXPECT_DATA);
         return;
     case SAY_NOTHING:
@@ -474,11 +601,34 @@ static void pump(struct dialogue *d)
     size_t window = d->offers.pipelining ? DIALOGUE_PIPELINE_MAX : 1;
 
     while (d->phase == PHASE_ENVELOPE && d->say_next != SAY_NOTHING && d->expected_count < window &&
-           d->out.n + DIALOGUE_COMMAND_BYTES_MAX <= DIALOGUE_OUT_BYTES_MAX)
+           d->out.n + DIALOGUE_COMMAND_BYTES_MAX <= DIALOGUE_OUT_BYTES_MAX) {
+        if (d->say_next == SAY_DATA && dialogue_sends_chunk(d) && d->expected_count > 0)
+            return; /* the content would follow at once, whatever the answers will be */
         say_one(d);
+    }
 }
 
 /* ---- what we refuse ourselves ---- */
+
+/* RFC 6531 3.6: nothing is made ASCII that is not, so it goes no further. */
+static void refuse_utf8(struct dialogue *d)
+{
+    const struct dialogue_message *m = &d->message;
+    bool all = m->utf8 == UTF8_HEADER || !utf8_is_ascii(m->sender);
+
+    if (d->offers.has_smtputf8)
+        return;
+    for (size_t i = 0; d->phase != PHASE_OVER && i < m->recipient_count; i++) {
+        if (!all && utf8_is_ascii(m->recipients[i]))
+            continue;
+        const char *what = !utf8_is_ascii(m->recipients[i]) ? "the recipient"
+                           : !utf8_is_ascii(m->sender)      ? "the sender"
+                                                            : "the header";
+        struct status st = reply_status(REPLY_NEEDS_SMTPUTF8, str_c(what));
+        result(d, i, &st);
+        d->recipient_states[i] = RECIPIENT_UNSAID;
+    }
+}
 
 static void refuse_unsendable_recipients(struct dialogue *d)
 {
@@ -509,6 +659,21 @@ static void refuse_unsendable_message(struct dialogue *d)
 }
 
 /* ---- the doors ---- */
+
+bool dialogue_sends_chunk(const struct dialogue *d)
+{
+    return d->message.body == BODY_BINARY && d->offers.has_chunking && d->offers.has_binarymime;
+}
+
+bool dialogue_converts(const struct dialogue *d)
+{
+    return d->message.body == BODY_BINARY && !dialogue_sends_chunk(d);
+}
+
+bool dialogue_takes_more(const struct dialogue *d)
+{
+    return d->offers.messages_max == 0 || d->mail_count < d->offers.messages_max;
+}
 
 static const char *awaited_name(enum dialogue_expect what)
 {
@@ -605,9 +770,8 @@ void dialogue_send(struct dialogue *d, const struct dialogue_message *m)
     d->phase = PHASE_ENVELOPE;
     refuse_unsendable_message(d);
     refuse_unsendable_recipients(d);
-    d->say_next = d->transaction_open ? SAY_RSET : SAY_MAIL;
-    if (d->open_count == 0)
-        d->say_next = SAY_NOTHING;
+    refuse_utf8(d);
+    batch_begin(d, 0);
     pump(d);
     message_end_when_answered(d);
 }

@@ -8,6 +8,7 @@
  *                                      ^                          |     dialogue_content_sent |
  *                                      |                    all answered                      v
  *                                      +--------------------------+-----------------------   DOT
+ *   A binary message goes from ENVELOPE to CONTENT without DATA: BDAT says how long it is.
  *   READY --dialogue_quit--> QUITTING;   any of them --421, nonsense, lost--> OVER
  *
  * Where STARTTLS is offered and wanted: HELLO --220--> SECURING --dialogue_secured--> HELLO, where
@@ -16,7 +17,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "mail/notify.h"
+#include "mail/envelope.h"
 #include "mail/status.h"
 #include "tls/policy.h"
 
@@ -64,8 +65,9 @@ struct dialogue_message { /* borrowed until on_message_end */
     const struct notify *notify; /* of each recipient; NULL: nothing was said */
     enum notify_return ret;
     struct str envid;
-    bool body_8bit;
-    uint64_t size;
+    enum body body;
+    enum message_utf8 utf8;
+    uint64_t size; /* exactly, where body is BODY_BINARY */
 };
 
 /* Any of them may stop the dialogue (dialogue_stop); none may free it. */
@@ -91,20 +93,26 @@ struct dialogue {
 
     struct buf greeting; /* the text of the 220 */
     struct dialogue_capabilities {
-        bool pipelining, has_size, has_8bitmime, has_starttls, has_dsn;
-        uint64_t size_max; /* 0: no limit was announced */
+        bool pipelining, has_size, has_8bitmime, has_starttls, has_dsn, has_smtputf8;
+        bool has_chunking, has_binarymime;
+        /* 0: no limit was announced. RFC 9422: recipients of a message, messages of a session. */
+        uint64_t size_max, recipients_max, messages_max;
     } offers;
     enum tls_policy tls;
     bool secured;
-    struct buf plain_why; /* why the session is not secret: "not offered" */
-    size_t message_count;
+    struct buf plain_why;             /* why the session is not secret: "not offered" */
+    size_t message_count, mail_count; /* MAILs may be more: see batch */
 
     /* the message under way; recipient_states is NULL when there is none */
     struct dialogue_message message;
     uint8_t *recipient_states;
     size_t open_count;     /* recipients without a result */
     size_t accepted_count; /* of these: taken by the server at RCPT */
+    bool smtputf8;         /* was said with this message's MAIL */
     uint8_t say_next;
+    /* The server may limit the recipients of a transaction: then the same message is sent again to
+     * the next ones. Those of the transaction under way: */
+    size_t batch_first, batch_end;
     size_t say_recipient, answer_recipient, judge_recipient;
     bool touched;          /* the server has answered to this message, and not with 421 */
     bool transaction_open; /* at the server: RSET is needed before the next MAIL */
@@ -116,7 +124,11 @@ void dialogue_free(struct dialogue *d);
 
 void dialogue_reply(struct dialogue *d, uint16_t code, struct str text);
 void dialogue_send(struct dialogue *d, const struct dialogue_message *m); /* in PHASE_READY only */
-/* In PHASE_CONTENT: content and the final dot have been handed to the stream. */
+/* In PHASE_CONTENT: is it sent as it is, behind BDAT, instead of stuffed behind DATA? Or must it be
+ * converted, for the server takes no binary messages? */
+bool dialogue_sends_chunk(const struct dialogue *d);
+bool dialogue_converts(const struct dialogue *d);
+/* In PHASE_CONTENT: content and the final dot (none behind BDAT) have been handed to the stream. */
 void dialogue_content_sent(struct dialogue *d);
 /* In PHASE_SECURING: the handshake is done; or it failed, and everything begins again with the
  * greeting of a new connection, without TLS. */
@@ -130,5 +142,6 @@ void dialogue_stop(struct dialogue *d); /* no more events */
 /* What is awaited, "MAIL FROM", and how long at most, RFC 5321 4.5.3.2. 0: nothing is. */
 uint64_t dialogue_timeout_s(const struct dialogue *d);
 const char *dialogue_awaits(const struct dialogue *d);
+bool dialogue_takes_more(const struct dialogue *d); /* may there be another message? */
 /* Was a session had, and was it the next hop rather than this message that failed? */
 bool dialogue_next_hop_failed(const struct dialogue *d);

@@ -63,7 +63,7 @@ static struct dialogue_message message_to(const struct str *recipients, size_t c
 /* ---- a server that answers by a list ---- */
 
 struct server {
-    bool pipelining;
+    bool pipelining, binary;
     uint16_t mail, rcpt[RECIPIENTS], data, dot; /* replies */
 };
 
@@ -100,7 +100,7 @@ static uint16_t server_command(const struct server *s, struct record *r, struct 
         r->quit_count++;
         return 221;
     }
-    assert_true(str_eq_c(line, "."));
+    assert_true(str_eq_c(line, s->binary ? "BDAT 1000 LAST" : "."));
     r->accepted = s->dot == 250;
     r->transaction = false;
     return s->dot;
@@ -110,7 +110,7 @@ static uint16_t server_command(const struct server *s, struct record *r, struct 
  * after so many replies. */
 static void converse(struct dialogue *d, const struct server *s, struct record *r, size_t cut)
 {
-    static const char hello[] = "mx\nPIPELINING\nSIZE 5000\n8BITMIME";
+    static const char hello[] = "mx\nPIPELINING\nSIZE 5000\n8BITMIME\nBINARYMIME\nCHUNKING";
     struct status gone = status_make(0, 4, 4, 2, STR("gone"));
     struct buf heard = buf_init(DIALOGUE_OUT_BYTES_MAX * 2);
     size_t replies = 0;
@@ -121,7 +121,8 @@ static void converse(struct dialogue *d, const struct server *s, struct record *
         if (d->phase == PHASE_CONTENT) {
             r->content = true;
             dialogue_content_sent(d);
-            buf_add(&heard, STR(".\r\n"));
+            if (!dialogue_sends_chunk(d))
+                buf_add(&heard, STR(".\r\n"));
         }
         if (heard.n == 0)
             break;
@@ -136,7 +137,10 @@ static void converse(struct dialogue *d, const struct server *s, struct record *
                 dialogue_lost(d, &gone);
                 break;
             }
-            dialogue_reply(d, code, ehlo && s->pipelining ? STR(hello) : STR("said"));
+            dialogue_reply(d, code,
+                           !ehlo           ? STR("said")
+                           : s->pipelining ? STR(hello)
+                                           : STR("mx\nCHUNKING\nBINARYMIME"));
         }
     }
     buf_free(&heard);
@@ -191,7 +195,7 @@ static void check_results(const struct server *s, const struct seen *seen, const
 static void check_second_message(struct dialogue *d, const struct server *s, struct seen *seen,
                                  struct record *r)
 {
-    static const struct server good = {true, 250, {250, 250}, 354, 250};
+    static const struct server good = {true, false, 250, {250, 250}, 354, 250};
     struct dialogue_message m = message_to(two, RECIPIENTS);
     bool was_open = r->transaction;
 
@@ -219,6 +223,7 @@ static void check_server(const struct server *s, size_t cut)
     struct record r = {0};
     struct dialogue_message m = message_to(two, RECIPIENTS);
 
+    m.body = s->binary ? BODY_BINARY : BODY_8BIT;
     dialogue_init(&d, STR("client.example"), TLS_NONE, &events, &seen);
     dialogue_reply(&d, 220, STR("mx ESMTP"));
     converse(&d, s, &r, SIZE_MAX);
@@ -252,14 +257,15 @@ static void every_combination_of_answers_is_legal(void **state)
                 for (size_t b = 0; b < countof(rcpt_replies); b++)
                     for (size_t c = 0; c < countof(data_replies); c++)
                         for (size_t e = 0; e < countof(dot_replies); e++) {
-                            s = (struct server){p == 1,
-                                                mail_replies[m],
-                                                {rcpt_replies[a], rcpt_replies[b]},
-                                                data_replies[c],
-                                                dot_replies[e]};
+                            s = (struct server){p == 1,          false,
+                                                mail_replies[m], {rcpt_replies[a], rcpt_replies[b]},
+                                                data_replies[c], dot_replies[e]};
                             check_server(&s, SIZE_MAX);
                             for (size_t cut = 0; cut < 5; cut++)
                                 check_server(&s, cut);
+                            s.binary = true;
+                            for (size_t cut = 0; c == 0 && cut <= 5; cut++)
+                                check_server(&s, cut < 5 ? cut : SIZE_MAX);
                         }
 }
 
@@ -280,30 +286,111 @@ static void capabilities_are_used(void **state)
 {
     static const struct {
         const char *capabilities;
-        bool body_8bit;
+        enum body body;
         const char *said;
     } cases[] = {
-        {"mx", true, "MAIL FROM:<me@example.org>\r\n"},
-        {"PIPELINING", true, "MAIL FROM:<me@example.org>\r\n"}, /* the first line is a name */
-        {"mx\nSIZE", true, "MAIL FROM:<me@example.org> SIZE=1000\r\n"},
-        {"mx\nsize 0", false, "MAIL FROM:<me@example.org> SIZE=1000\r\n"},
-        {"mx\n8bitmime\nSIZE 1000", true, "MAIL FROM:<me@example.org> SIZE=1000 BODY=8BITMIME\r\n"},
-        {"mx\n8BITMIME", false, "MAIL FROM:<me@example.org>\r\n"},
-        {"mx\nPIPELINING", false,
+        {"mx", BODY_8BIT, "MAIL FROM:<me@example.org>\r\n"},
+        {"PIPELINING", BODY_8BIT, "MAIL FROM:<me@example.org>\r\n"}, /* the first line is a name */
+        {"mx\nSIZE", BODY_8BIT, "MAIL FROM:<me@example.org> SIZE=1000\r\n"},
+        {"mx\nsize 0", BODY_7BIT, "MAIL FROM:<me@example.org> SIZE=1000\r\n"},
+        {"mx\n8bitmime\nSIZE 1000", BODY_8BIT,
+         "MAIL FROM:<me@example.org> SIZE=1000 BODY=8BITMIME\r\n"},
+        {"mx\n8BITMIME", BODY_7BIT, "MAIL FROM:<me@example.org>\r\n"},
+        {"mx\nPIPELINING", BODY_7BIT,
          "MAIL FROM:<me@example.org>\r\nRCPT TO:<a@example.net>\r\nRCPT TO:<b@example.net>\r\n"
          "DATA\r\n"},
+        {"mx\nCHUNKING\nBINARYMIME\n8BITMIME", BODY_BINARY,
+         "MAIL FROM:<me@example.org> BODY=BINARYMIME\r\n"},
+        {"mx\nCHUNKING\nBINARYMIME\nPIPELINING", BODY_BINARY, /* but BDAT has to wait */
+         "MAIL FROM:<me@example.org> BODY=BINARYMIME\r\nRCPT TO:<a@example.net>\r\n"
+         "RCPT TO:<b@example.net>\r\n"},
+        {"mx\nCHUNKING\n8BITMIME\nSIZE", BODY_BINARY, /* it is converted */
+         "MAIL FROM:<me@example.org> BODY=8BITMIME\r\n"},
+        {"mx\nBINARYMIME", BODY_BINARY, "MAIL FROM:<me@example.org>\r\n"},
+        {"mx\nCHUNKING\n8BITMIME", BODY_8BIT, "MAIL FROM:<me@example.org> BODY=8BITMIME\r\n"},
+        {"mx\nLIMITS RCPTMAX=1\nPIPELINING", BODY_7BIT,
+         "MAIL FROM:<me@example.org>\r\nRCPT TO:<a@example.net>\r\nDATA\r\n"},
     };
     for (size_t i = 0; i < countof(cases); i++) {
         struct dialogue d;
         struct seen seen;
         struct dialogue_message m = message_to(two, RECIPIENTS);
 
-        m.body_8bit = cases[i].body_8bit;
+        m.body = cases[i].body;
         open_session(&d, &seen, str_c(cases[i].capabilities));
         dialogue_send(&d, &m);
         assert_true(str_eq_c(buf_str(&d.out), cases[i].said));
         dialogue_free(&d);
     }
+}
+
+/* The server is told commands[i] and answers codes[i]; the content goes by itself. */
+static void play(struct dialogue *d, const char *const *commands, const uint16_t *codes,
+                 size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!str_eq_c(buf_str(&d->out), commands[i]))
+            fail_msg("step %zu: %.*s", i, STR_ARG(buf_str(&d->out)));
+        buf_reset(&d->out);
+        dialogue_reply(d, codes[i], STR("said"));
+        if (d->phase == PHASE_CONTENT)
+            dialogue_content_sent(d);
+    }
+}
+
+static const struct str five[] = {{"a@e", 3}, {"b@e", 3}, {"c@e", 3}, {"d@e\n", 4}, {"e@e", 3}};
+
+/* RFC 9422 RCPTMAX: the same message again for those who are left. */
+static void recipients_over_the_limit_get_another_transaction(void **state)
+{
+    static const char *const commands[] = {"MAIL FROM:<me@example.org>\r\n",
+                                           "RCPT TO:<a@e>\r\n",
+                                           "RCPT TO:<b@e>\r\n",
+                                           "RSET\r\n",
+                                           "MAIL FROM:<me@example.org>\r\n",
+                                           "RCPT TO:<c@e>\r\n",
+                                           "RCPT TO:<e@e>\r\n",
+                                           "DATA\r\n",
+                                           ""};
+    static const uint16_t codes[] = {250, 550, 550, 250, 250, 250, 450, 354, 250};
+    static const unsigned classes[] = {5, 5, 2, 5, 4};
+    struct dialogue d;
+    struct seen seen;
+    struct dialogue_message m = message_to(five, countof(five));
+
+    open_session(&d, &seen, STR("mx\nLIMITS FOO=1 rcptmax=2 RCPTMAX=x MAILMAX=3"));
+    dialogue_send(&d, &m);
+    play(&d, commands, codes, countof(commands));
+    for (size_t i = 0; i < countof(five); i++) {
+        assert_int_equal(seen.result_count[i], 1);
+        assert_int_equal(seen.results[i].class, classes[i]);
+    }
+    assert_int_equal(seen.end_count, 1);
+    assert_int_equal(seen.ready_count, 2);
+    assert_true(dialogue_takes_more(&d)); /* two MAILs of three */
+    dialogue_free(&d);
+}
+
+/* MAILMAX: who is still left then has to wait for another session. */
+static void messages_over_the_limit_wait(void **state)
+{
+    static const char *const commands[] = {"MAIL FROM:<me@example.org>\r\n",
+                                           "RCPT TO:<a@example.net>\r\n", "DATA\r\n", ""};
+    static const uint16_t codes[] = {250, 250, 354, 250};
+    struct dialogue d;
+    struct seen seen;
+    struct dialogue_message m = message_to(two, RECIPIENTS);
+
+    open_session(&d, &seen, STR("mx\nLIMITS MAILMAX=1 RCPTMAX=1"));
+    assert_true(dialogue_takes_more(&d));
+    dialogue_send(&d, &m);
+    play(&d, commands, codes, countof(commands));
+    assert_int_equal(seen.results[0].class, 2);
+    assert_int_equal(seen.results[1].class, 4);
+    assert_int_equal(seen.ready_count, 2);
+    assert_false(dialogue_takes_more(&d));
+    assert_int_equal(d.out.n, 0);
+    dialogue_free(&d);
 }
 
 static void a_message_over_the_announced_size_is_not_sent(void **state)
@@ -351,6 +438,76 @@ static void nothing_can_be_injected(void **state)
     assert_int_equal(seen.end_count, 2);
     assert_int_equal(seen.results[1].code, 550);
     dialogue_free(&d);
+}
+
+/* RFC 6531: said where it is offered and needed; where it is not offered, nothing that needs it. */
+static void utf8_is_never_made_ascii(void **state)
+{
+    static const struct {
+        const char *capabilities, *sender, *recipients[RECIPIENTS];
+        enum message_utf8 utf8;
+        const char *said;
+        uint16_t codes[RECIPIENTS]; /* 0: not refused */
+    } cases[] = {
+        {"mx\nSMTPUTF8",
+         "a@b.test",
+         {"c@d.test", "e@f.test"},
+         UTF8_UNSAID,
+         "MAIL FROM:<a@b.test>\r\n",
+         {0, 0}},
+        {"mx\nsmtputf8",
+         "a@b.test",
+         {"c@d.test", "e@f.test"},
+         UTF8_SAID,
+         "MAIL FROM:<a@b.test> SMTPUTF8\r\n",
+         {0, 0}},
+        {"mx\nSMTPUTF8\n8BITMIME\nPIPELINING",
+         "я@xn--p1ai",
+         {"ты@xn--e1afmkfd.xn--p1ai", "e@xn--p1ai"},
+         UTF8_UNSAID,
+         "MAIL FROM:<я@рф> SMTPUTF8\r\nRCPT TO:<ты@пример.рф>\r\nRCPT TO:<e@xn--p1ai>\r\nDATA\r\n",
+         {0, 0}},
+        {"mx\nSMTPUTF8",
+         "",
+         {"ты@d.test", "e@f.test"},
+         UTF8_UNSAID,
+         "MAIL FROM:<> SMTPUTF8\r\n",
+         {0, 0}},
+        {"mx",
+         "a@b.test",
+         {"c@xn--p1ai", "e@f.test"},
+         UTF8_SAID,
+         "MAIL FROM:<a@b.test>\r\n",
+         {0, 0}},
+        {"mx\nPIPELINING",
+         "a@b.test",
+         {"ты@d.test", "e@f.test"},
+         UTF8_SAID,
+         "MAIL FROM:<a@b.test>\r\nRCPT TO:<e@f.test>\r\nDATA\r\n",
+         {550, 0}},
+        {"mx\n8BITMIME", "я@b.test", {"c@d.test", "e@f.test"}, UTF8_UNSAID, "", {550, 550}},
+        {"mx\n8BITMIME", "a@b.test", {"c@d.test", "e@f.test"}, UTF8_HEADER, "", {550, 550}},
+    };
+
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct str list[RECIPIENTS] = {str_c(cases[i].recipients[0]),
+                                       str_c(cases[i].recipients[1])};
+        struct dialogue_message m = message_to(list, RECIPIENTS);
+        struct dialogue d;
+        struct seen seen;
+
+        m.sender = str_c(cases[i].sender);
+        m.utf8 = cases[i].utf8;
+        open_session(&d, &seen, str_c(cases[i].capabilities));
+        dialogue_send(&d, &m);
+        if (!str_eq_c(buf_str(&d.out), cases[i].said))
+            fail_msg("%zu: %.*s", i, (int)d.out.n, d.out.p);
+        for (size_t r = 0; r < RECIPIENTS; r++) {
+            assert_int_equal(seen.results[r].code, cases[i].codes[r]);
+            assert_int_equal(seen.results[r].subject, cases[i].codes[r] ? 6 : 0);
+        }
+        dialogue_free(&d);
+    }
 }
 
 static void ehlo_refused_falls_back_to_helo(void **state)
@@ -576,7 +733,7 @@ static void an_old_connection_that_ran_out_has_touched_nothing(void **state)
 static void many_recipients_go_in_bounded_flights(void **state)
 {
     static struct str recipients[MANY];
-    static const struct server good = {true, 250, {250, 550}, 354, 250};
+    static const struct server good = {true, false, 250, {250, 550}, 354, 250};
     struct dialogue d;
     struct seen seen;
     struct record r = {0};
@@ -673,23 +830,25 @@ static void lmtp_judge(struct dialogue *d, const struct lmtp_row *row)
     }
 }
 
-static void lmtp_play(const struct lmtp_row *row)
+static void lmtp_play(const struct lmtp_row *row, enum body body)
 {
     static const struct str recipients[LMTP_RECIPIENTS] = {{"a@x", 3}, {"b@x", 3}, {"c@x", 3}};
     struct dialogue d;
     struct seen seen = {0};
     struct dialogue_message m = message_to(recipients, LMTP_RECIPIENTS);
 
+    m.body = body;
     dialogue_init(&d, STR("me"), TLS_NONE, &events, &seen);
     d.lmtp = true;
     dialogue_reply(&d, 220, STR("h"));
     assert_true(str_eq_c(buf_str(&d.out), "LHLO me\r\n"));
-    dialogue_reply(&d, 250, STR("h\nPIPELINING"));
+    dialogue_reply(&d, 250, STR("h\nPIPELINING\nCHUNKING\nBINARYMIME"));
     dialogue_send(&d, &m);
     dialogue_reply(&d, 250, STR("sender"));
     for (size_t i = 0; i < LMTP_RECIPIENTS; i++)
         dialogue_reply(&d, row->rcpt[i], STR("recipient"));
-    dialogue_reply(&d, 354, STR("go"));
+    if (!dialogue_sends_chunk(&d))
+        dialogue_reply(&d, 354, STR("go"));
     assert_int_equal(d.phase, PHASE_CONTENT);
     dialogue_content_sent(&d);
     lmtp_judge(&d, row);
@@ -705,8 +864,10 @@ static void lmtp_play(const struct lmtp_row *row)
 
 static void lmtp_verdicts(void **state)
 {
-    for (size_t i = 0; i < countof(lmtp_rows); i++)
-        lmtp_play(&lmtp_rows[i]);
+    for (size_t i = 0; i < countof(lmtp_rows); i++) {
+        lmtp_play(&lmtp_rows[i], BODY_8BIT);
+        lmtp_play(&lmtp_rows[i], BODY_BINARY); /* behind BDAT LAST it is the same */
+    }
 }
 
 /* No LHLO is no LMTP: HELO is not tried. Nor is an empty message sent when nobody was accepted. */
@@ -743,8 +904,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_combination_of_answers_is_legal),
         cmocka_unit_test(capabilities_are_used),
+        cmocka_unit_test(recipients_over_the_limit_get_another_transaction),
+        cmocka_unit_test(messages_over_the_limit_wait),
         cmocka_unit_test(a_message_over_the_announced_size_is_not_sent),
         cmocka_unit_test(nothing_can_be_injected),
+        cmocka_unit_test(utf8_is_never_made_ascii),
         cmocka_unit_test(ehlo_refused_falls_back_to_helo),
         cmocka_unit_test(starttls_by_policy),
         cmocka_unit_test(required_is_not_lost_behind_helo),

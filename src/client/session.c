@@ -15,13 +15,15 @@
 #include "client/dialogue.h"
 #include "io/disk.h"
 #include "io/stream.h"
+#include "mail/downgrade.h"
 #include "mail/reply.h"
 #include "wire/smtp.h"
 
 enum {
     CONNECT_TIMEOUT_S = 60,
     BLOCK_BYTES = 64 * 1024,
-    WIRE_BYTES_MAX = 2 * BLOCK_BYTES + 16, /* a block dot-stuffed, and the end */
+    TEXT_BYTES_MAX = 2 * BLOCK_BYTES + 2 * DOWNGRADE_HEADER_BYTES_MAX,
+    WIRE_BYTES_MAX = 2 * TEXT_BYTES_MAX + 16, /* a block converted, dot-stuffed, and the end */
     IN_BYTES_MAX = 16 * 1024,
     OUT_BYTES_MAX = DIALOGUE_OUT_BYTES_MAX + BLOCK_BYTES + WIRE_BYTES_MAX,
     PEER_BYTES_MAX = 80,
@@ -47,6 +49,7 @@ struct client {
     struct buf peer;
 
     struct client_message message; /* the one under way */
+    struct downgrade *downgrade;   /* of a binary message that is converted, or NULL */
     struct dot_writer dots;
     uint64_t prefix_sent, content_sent;
     struct buf wire; /* one block on its way to the stream */
@@ -95,6 +98,13 @@ static void arm(struct client *c)
 
 /* ---- content ---- */
 
+static void content_rewind(struct client *c)
+{
+    c->dots = (struct dot_writer){0};
+    downgrade_free(&c->downgrade);
+    c->prefix_sent = c->content_sent = 0;
+}
+
 static uint64_t content_bytes(const struct client_message *m)
 {
     return m->content_fd >= 0 ? m->content_bytes : m->content.n;
@@ -135,6 +145,48 @@ static void content_unreadable(struct client *c, int error)
     dialogue_lost(&c->dialogue, &st);
 }
 
+static void content_unconvertible(struct client *c)
+{
+    struct status st = reply_status(REPLY_BINARY_UNSENDABLE, STR_NONE);
+
+    buf_reset(&c->wire);
+    dialogue_lost(&c->dialogue, &st);
+}
+
+/* The block as text, into c->wire. False: it cannot be made one. */
+static bool write_converted(struct client *c, struct str block)
+{
+    struct buf text = buf_init(TEXT_BYTES_MAX);
+
+    if (!c->downgrade)
+        c->downgrade = downgrade_new();
+    bool good = block.n > 0 ? downgrade_feed(c->downgrade, block, &text)
+                            : downgrade_end(c->downgrade, &text);
+    dot_write(&c->dots, buf_str(&text), &c->wire);
+    buf_free(&text);
+    return good;
+}
+
+/* Empty: the end. */
+static void write_block(struct client *c, struct str block)
+{
+    bool converts = dialogue_converts(&c->dialogue);
+
+    if (converts && !write_converted(c, block)) {
+        content_unconvertible(c);
+        return;
+    }
+    if (dialogue_sends_chunk(&c->dialogue))
+        buf_add(&c->wire, block);
+    else if (block.n > 0 && !converts)
+        dot_write(&c->dots, block, &c->wire);
+    else if (block.n == 0)
+        dot_write_end(&c->dots, &c->wire);
+    check(!c->wire.full);
+    (void)stream_write(c->stream, buf_str(&c->wire)); /* too much: on_end comes */
+    buf_reset(&c->wire);
+}
+
 static void send_content(struct client *c)
 {
     while (c->dialogue.phase == PHASE_CONTENT && stream_unsent(c->stream) < BLOCK_BYTES) {
@@ -145,15 +197,11 @@ static void send_content(struct client *c)
             content_unreadable(c, error);
             return;
         }
-        if (block.n > 0)
-            dot_write(&c->dots, block, &c->wire);
-        else
-            dot_write_end(&c->dots, &c->wire);
-        check(!c->wire.full);
-        (void)stream_write(c->stream, buf_str(&c->wire)); /* too much: on_end comes */
-        buf_reset(&c->wire);
-        if (block.n == 0)
+        write_block(c, block);
+        if (c->dialogue.phase == PHASE_CONTENT && block.n == 0) {
+            content_rewind(c); /* there may be more recipients than one transaction takes */
             dialogue_content_sent(&c->dialogue);
+        }
     }
 }
 
@@ -338,6 +386,7 @@ static void tell_message_end(void *arg)
     struct client *c = arg;
 
     buf_free(&c->wire);
+    downgrade_free(&c->downgrade);
     free(c->block);
     c->block = NULL;
     c->events.on_message_end(c->arg);
@@ -380,6 +429,7 @@ static void free_memory(void *p)
     buf_free(&c->peer);
     buf_free(&c->tls_host);
     buf_free(&c->wire);
+    downgrade_free(&c->downgrade);
     free(c->block);
     free(c);
 }
@@ -426,13 +476,13 @@ void client_send(struct client *c, const struct client_message *m)
         .notify = m->notify,
         .ret = m->ret,
         .envid = m->envid,
-        .body_8bit = m->body_8bit,
-        .size = m->size,
+        .body = m->body,
+        .utf8 = m->utf8,
+        .size = m->prefix.n + content_bytes(m),
     };
 
     c->message = *m;
-    c->dots = (struct dot_writer){0};
-    c->prefix_sent = c->content_sent = 0;
+    content_rewind(c);
     dialogue_send(&c->dialogue, &message);
     advance(c);
 }
@@ -490,6 +540,11 @@ void client_print_tls(const struct client *c, struct buf *to)
 bool client_has_dsn(const struct client *c)
 {
     return c->dialogue.offers.has_dsn;
+}
+
+bool client_takes_more(const struct client *c)
+{
+    return dialogue_takes_more(&c->dialogue);
 }
 
 size_t client_message_count(const struct client *c)

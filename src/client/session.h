@@ -1,7 +1,8 @@
 /* client/session.h - an SMTP or LMTP client session: connect, greet, send messages one after another.
  *
  * Used by relay, the command line and the public library. Event-driven; every time-out of RFC 5321
- * 4.5.3.2; PIPELINING (RFC 2920), SIZE, 8BITMIME used when offered; dot-stuffing exact for any
+ * 4.5.3.2; PIPELINING (RFC 2920), SIZE, 8BITMIME, SMTPUTF8 and LIMITS (RFC 9422) used when
+ * offered; BDAT (RFC 3030) for binary messages, which need it; dot-stuffing exact for any
  * bytes. STARTTLS (RFC 3207) by policy; when the handshake fails and TLS is not required, the same
  * address is connected to once more, without it, and the owner sees one session. Each recipient gets exactly one outcome for each message. An outcome after the final dot
  * got lost is "try later": a duplicate is allowed, a loss is not. */
@@ -10,7 +11,7 @@
 
 #include "io/loop.h"
 #include "io/socket.h"
-#include "mail/notify.h"
+#include "mail/envelope.h"
 #include "mail/status.h"
 #include "tls/policy.h"
 #include "tls/tls.h"
@@ -34,7 +35,8 @@ struct client_message {
     const struct notify *notify; /* of each recipient; NULL: nothing was said */
     enum notify_return ret;
     struct str envid;
-    bool body_8bit;
+    enum body body;
+    enum message_utf8 utf8;
     uint64_t size;      /* prefix and content */
     struct str prefix;  /* sent first */
     struct str content; /* or: */
@@ -74,4 +76,6 @@ void client_print_tls(const struct client *c, struct buf *to);
 bool client_message_touched(const struct client *c);
 /* Does the server report on deliveries itself (RFC 3461)? It was told who wants what. */
 bool client_has_dsn(const struct client *c);
+/* May there be another message in this session? The server may have said how many (RFC 9422). */
+bool client_takes_more(const struct client *c);
 size_t client_message_count(const struct client *c); /* sent over this connection so far */

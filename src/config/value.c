@@ -7,9 +7,11 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "config/config.h"
 #include "io/socket.h"
 #include "mail/address.h"
+#include "mail/idn.h"
 #include "mail/place.h"
 
 enum { SHOWN_BYTES_MAX = 80, NAME_BYTES_MAX = 32, FOLDER_BYTES_MAX = 900 };
@@ -136,6 +138,17 @@ static struct str lower(struct arena *a, struct str s)
     return str_n(p, s.n);
 }
 
+/* A domain may be written in its own letters; it is kept in A-labels (mail/idn.h). */
+static struct str ascii_domain(struct arena *a, struct str text)
+{
+    bool below = str_starts(text, STR("."));
+    struct str ascii;
+
+    if (utf8_is_ascii(text) || !idn_to_ascii(str_skip(text, below), a, &ascii))
+        return text;
+    return arena_printf(a, "%s%.*s", below ? "." : "", STR_ARG(ascii));
+}
+
 static bool domain_like(struct str text, bool lenient)
 {
     return text.n > 0 && text.p[0] != '[' && domain_valid(text, lenient);
@@ -144,9 +157,12 @@ static bool domain_like(struct str text, bool lenient)
 static bool domain_parse(const struct value_range *range, struct str text, struct arena *a,
                          void *ret, struct buf *why)
 {
+    struct str as_written = text;
+    text = ascii_domain(a, text);
     /* Without a dot other servers would refuse our EHLO. */
     if (!domain_like(text, false) || str_find(text, '.') == text.n)
-        return wrong(why, text, "is no full domain name; write one such as \"mail.example.org\"");
+        return wrong(why, as_written,
+                     "is no full domain name; write one such as \"mail.example.org\"");
     *(struct str *)ret = lower(a, text);
     return true;
 }
@@ -154,11 +170,13 @@ static bool domain_parse(const struct value_range *range, struct str text, struc
 static bool mail_domain_parse(const struct value_range *range, struct str text, struct arena *a,
                               void *ret, struct buf *why)
 {
+    struct str as_written = text;
+    text = ascii_domain(a, text);
     if (!domain_like(text, true))
-        return wrong(why, text, "is no domain name; write one such as \"example.org\"");
+        return wrong(why, as_written, "is no domain name; write one such as \"example.org\"");
     /* Its folder would be the mailbox of postmaster (mailbox/maildir.h). */
     if (str_eq_nocase(text, STR("postmaster")))
-        return wrong(why, text, "cannot be a domain: a mailbox has this name");
+        return wrong(why, as_written, "cannot be a domain: a mailbox has this name");
     *(struct str *)ret = lower(a, text);
     return true;
 }
@@ -175,8 +193,10 @@ static bool our_domain_parse(const struct value_range *range, struct str text, s
 static bool route_domain_parse(const struct value_range *range, struct str text, struct arena *a,
                                void *ret, struct buf *why)
 {
+    struct str as_written = text;
+    text = ascii_domain(a, text);
     if (!domain_like(str_skip(text, str_starts(text, STR("."))), true))
-        return wrong(why, text,
+        return wrong(why, as_written,
                      "is no domain name; write \"example.org\", or \".example.org\" for "
                      "everything below it");
     *(struct str *)ret = lower(a, text);

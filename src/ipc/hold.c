@@ -26,8 +26,9 @@ static void copy_strings(struct hold_job *j, struct str sender, struct str prefi
     j->next_hop = arena_copy(&j->arena, next_hop);
 }
 
-static void take_wishes(struct hold_job *j, uint8_t ret, struct str envid)
+static void take_wishes(struct hold_job *j, uint8_t body, uint8_t ret, struct str envid)
 {
+    j->body = body < BODY_COUNT ? (enum body)body : BODY_BINARY;
     j->ret = ret < RETURN_COUNT ? (enum notify_return)ret : RETURN_UNSAID;
     j->envid = arena_copy(&j->arena, envid);
 }
@@ -36,8 +37,8 @@ static void init_job(struct hold_job *j, const struct msg_job *m)
 {
     j->number = m->job;
     j->id = (struct id){.key = m->key, .node = m->node};
-    j->body_8bit = m->body_8bit != 0;
-    take_wishes(j, m->ret, m->envid);
+    j->utf8 = (enum message_utf8)MIN_OF(m->utf8, UTF8_HEADER);
+    take_wishes(j, m->body, m->ret, m->envid);
     copy_strings(j, m->sender, m->prefix, m->next_hop);
     j->memory = mem_copy(m->content.p, m->content.n);
     j->content = str_n(j->memory, m->content.n);
@@ -47,8 +48,8 @@ static void init_job_file(struct hold_job *j, const struct msg_job_file *m)
 {
     j->number = m->job;
     j->id = (struct id){.key = m->key, .node = m->node};
-    j->body_8bit = m->body_8bit != 0;
-    take_wishes(j, m->ret, m->envid);
+    j->utf8 = (enum message_utf8)MIN_OF(m->utf8, UTF8_HEADER);
+    take_wishes(j, m->body, m->ret, m->envid);
     copy_strings(j, m->sender, m->prefix, m->next_hop);
     j->content_fd = m->file;
     j->content_offset = m->offset;

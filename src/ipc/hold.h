@@ -14,8 +14,8 @@
 #include "base/list.h"
 #include "ipc/channel.h"
 #include "ipc/job.h"
+#include "mail/envelope.h"
 #include "mail/id.h"
-#include "mail/notify.h"
 
 /* The part of a job that every role has: a message for some recipients behind one next hop. It is
  * the first member of the role's own struct job. */
@@ -25,7 +25,8 @@ struct hold_job {
     uint64_t number;
     struct id id;
     struct str sender, prefix, next_hop;
-    bool body_8bit;
+    enum body body;
+    enum message_utf8 utf8;
     enum notify_return ret;
     struct str envid;
     struct str content; /* or: */

@@ -145,7 +145,7 @@ static void give(struct fixture *f, uint64_t number)
                         .sender = STR("s@example.net"),
                         .next_hop = STR("hop"),
                         .prefix = STR("Received: x\r\n"),
-                        .body_8bit = 1,
+                        .body = BODY_BINARY,
                         .content = STR("Subject: y\r\n\r\nz\r\n")};
 
     job_recipients_encode(&recipients, list, countof(list));
@@ -188,7 +188,7 @@ static void test_job(void **state)
     assert_true(str_eq_c(j->prefix, "Received: x\r\n"));
     assert_true(str_eq_c(j->next_hop, "hop"));
     assert_true(str_eq_c(j->content, "Subject: y\r\n\r\nz\r\n"));
-    assert_true(j->body_8bit);
+    assert_int_equal(j->body, BODY_BINARY);
     assert_int_equal(j->content_fd, -1);
     assert_int_equal(j->recipient_count, 2);
     assert_true(str_eq_c(j->recipients[1].address, "b@example.net"));

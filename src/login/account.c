@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/utf8.h"
 #include "login/database.h"
 
 enum { ANSWERS = 512, KEY_BYTES_MAX = 1 + LOCAL_PART_BYTES_MAX + DOMAIN_BYTES_MAX };
@@ -201,12 +202,11 @@ int accounts_list(struct accounts *s, struct str domain,
 const char *accounts_name_problem(const struct address *address)
 {
     if (address->local.n == 0 || address->local.n > LOCAL_PART_BYTES_MAX)
-        return "the name before the @ has 1 to 64 characters";
+        return "the name before the @ has 1 to 64 bytes";
     if (local_part_routes(address->local))
         return "the name before the @ cannot have %, ! or @ in it";
-    for (size_t i = 0; i < address->local.n; i++)
-        if (address->local.p[i] < ' ' || address->local.p[i] > '~')
-            return "the name before the @ has only printable ASCII characters";
+    if (!utf8_visible(address->local))
+        return "the name before the @ has only characters that can be seen, in UTF-8";
     if (address->domain.n == 0 || address->domain.p[0] == '[' ||
         !domain_valid(address->domain, true))
         return "after the @ stands a domain, as in bill@example.org";

@@ -312,7 +312,9 @@ static void test_names(void **state)
         {"a!b", "n.test", -EINVAL},
         {"a@b", "n.test", -EINVAL},
         {"a\nb", "n.test", -EINVAL},
-        {"\xc3\xa4", "n.test", -EINVAL},
+        {"\xff", "n.test", -EINVAL},
+        {"a\xe2\x80\xae", "n.test", -EINVAL}, /* turns the direction of what follows */
+        {"почта", "n.test", 0},
         {"a", "", -EINVAL},
         {"a", "[192.0.2.1]", -EINVAL},
         {"a", "n..test", -EINVAL},

@@ -2,6 +2,8 @@
 #include "mail/address.h"
 
 #include "base/check.h"
+#include "base/utf8.h"
+#include "mail/idn.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -52,15 +54,22 @@ static void skip_blanks(struct parser *p)
         p->at++;
 }
 
-static bool is_printable(char c)
+/* A part of a character outside ASCII; whether the whole is one is seen at its end. */
+static bool is_utf8_byte(char c)
 {
-    return c >= ' ' && c <= '~';
+    return (uint8_t)c > 0x7f;
 }
 
-/* RFC 5322 3.2.3 */
+static bool is_printable(char c)
+{
+    return (c >= ' ' && c <= '~') || is_utf8_byte(c);
+}
+
+/* RFC 5322 3.2.3, RFC 6532 3.2 */
 static bool is_atext(char c)
 {
-    return char_is_alpha(c) || char_is_digit(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
+    return char_is_alpha(c) || char_is_digit(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c)) ||
+           is_utf8_byte(c);
 }
 
 static bool is_label_char(char c, bool lenient)
@@ -71,9 +80,7 @@ static bool is_label_char(char c, bool lenient)
 /* What is wrong with a byte that cannot stand where it does. */
 static const char *foreign_byte_text(char c)
 {
-    if ((uint8_t)c > '~')
-        return "only ASCII letters are taken in addresses here (no SMTPUTF8)";
-    if (c < ' ')
+    if ((uint8_t)c < ' ' || c == 0x7f)
         return "an address has no control characters in it";
     if (c == ' ')
         return "a blank before the @ goes in quotes, as in \"bill smith\"@example.org";
@@ -115,7 +122,7 @@ static bool parse_quoted(struct parser *p, struct str *ret)
         if (peek(p) == '\\')
             p->at++;
         if (!is_printable(peek(p)))
-            return fail(p, "in quotes, too, there are only printable ASCII characters");
+            return fail(p, "in quotes, too, there are only printable characters");
         if (n == sizeof(text))
             return fail_at(p, start, "the part before the @ may be 64 bytes");
         text[n++] = peek(p);
@@ -134,6 +141,9 @@ static bool parse_local(struct parser *p, struct str *ret)
         return false;
     if (p->at == start && (peek(p) == '@' || p->at == p->s.n || peek(p) == '>'))
         return fail(p, "an address looks like bill@example.org: the name before the @ is missing");
+    if (!utf8_visible(*ret))
+        return fail_at(p, start,
+                       "letters outside ASCII are written in UTF-8, without invisible characters");
     if (ret->n > LOCAL_PART_BYTES_MAX)
         return fail_at(p, start, "the part before the @ may be 64 bytes");
     if (p->at == p->s.n || peek(p) == '>')
@@ -203,8 +213,6 @@ static const char *domain_text(const struct parser *p)
 {
     char c = peek(p);
 
-    if (p->at < p->s.n && (uint8_t)c > '~')
-        return "write a domain with letters outside ASCII in its xn-- form";
     if (c == '_')
         return "a domain has letters, digits, hyphens and dots, no underscore";
     if (c == '.')
@@ -214,9 +222,41 @@ static const char *domain_text(const struct parser *p)
     return "after the @ comes a domain, as in example.org";
 }
 
+static bool parse_domain_name(struct parser *p, struct str *ret);
+
+static struct str domain_span(const struct parser *p)
+{
+    size_t end = p->at;
+
+    while (end < p->s.n &&
+           (is_label_char(p->s.p[end], true) || p->s.p[end] == '.' || is_utf8_byte(p->s.p[end])))
+        end++;
+    return str_sub(p->s, p->at, end);
+}
+
+/* RFC 6531 3.3 U-labels: *ret has A-labels, which are held to the rules of all domains. */
+static bool parse_utf8_domain(struct parser *p, struct str span, struct str *ret)
+{
+    struct parse_error inner = {0};
+    struct parser again = {.lenient = p->lenient, .arena = p->arena, .error = &inner};
+
+    if (!idn_to_ascii(span, p->arena, &again.s))
+        return fail(p, "this is no domain name in any language; try its xn-- form");
+    if (!parse_domain_name(&again, ret))
+        return fail(p, inner.text);
+    if (again.at < again.s.n)
+        return fail(p, "this is no domain name in any language; try its xn-- form");
+    p->at += span.n;
+    return true;
+}
+
 /* RFC 5321 4.1.2 Domain. A final dot is read and left out of *ret. */
 static bool parse_domain_name(struct parser *p, struct str *ret)
 {
+    struct str span = domain_span(p);
+    if (!utf8_is_ascii(span))
+        return parse_utf8_domain(p, span, ret);
+
     size_t start = p->at;
 
     for (;;) {
@@ -264,10 +304,14 @@ static bool parse_mailbox(struct parser *p, struct address *ret)
 
     if (!parse_local(p, &address.local))
         return false;
+    if (!nfc_make(address.local, p->arena, &address.local) ||
+        address.local.n > LOCAL_PART_BYTES_MAX)
+        return fail_at(p, start, "the part before the @ may be 64 bytes");
     p->at++; /* the @ */
     if (!parse_domain(p, &address.domain))
         return false;
-    if (p->at - start > MAILBOX_BYTES_MAX)
+    if (p->at - start > MAILBOX_BYTES_MAX ||
+        address.local.n + 1 + address.domain.n > MAILBOX_BYTES_MAX)
         return fail_at(p, start, "an address may be 254 bytes");
     ret->local = arena_copy(p->arena, address.local);
     ret->domain = copy_lower(p->arena, address.domain);
@@ -428,7 +472,7 @@ bool domain_valid(struct str s, bool lenient)
 
     if (s.n > 0 && s.p[0] == '[')
         return s.p[s.n - 1] == ']' && literal_valid(s);
-    return parse_domain_name(&p, &domain) && p.at == s.n && domain.n == s.n &&
+    return utf8_is_ascii(s) && parse_domain_name(&p, &domain) && p.at == s.n && domain.n == s.n &&
            (lenient || str_find(s, '.') < s.n);
 }
 

@@ -72,7 +72,8 @@ static void qualifies(void **state)
         {"a@", NULL},
         {"", NULL},
         {"a\r\nb@c", NULL},
-        {"j\xc3\xb6rg", NULL},
+        {"jörg", "jörg@here.test"},
+        {"j\xf6rg", NULL}, /* Latin-1 */
     };
 
     for (size_t i = 0; i < countof(cases); i++) {

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #define A10 "aaaaaaaaaa"
+#define P16 "пппппппппппппппп"
 #define A60 A10 A10 A10 A10 A10 A10
 #define A63 A60 "aaa"
 
@@ -49,6 +50,13 @@ static void takes_addresses(void **state)
         {"a@my_host.example", "a", "my_host.example", "a@my_host.example"},
         {"a@1.example", "a", "1.example", "a@1.example"},
         {A60 "aaaa@b", A60 "aaaa", "b", A60 "aaaa@b"},
+        {"почта@пример.рф", "почта", "xn--e1afmkfd.xn--p1ai", "почта@xn--e1afmkfd.xn--p1ai"},
+        {"a@ПРИМЕР.рф.", "a", "xn--e1afmkfd.xn--p1ai", "a@xn--e1afmkfd.xn--p1ai"},
+        {"a@mx.XN--E1AFMKFD.xn--p1ai", "a", "mx.xn--e1afmkfd.xn--p1ai",
+         "a@mx.xn--e1afmkfd.xn--p1ai"},
+        {"\"п о\"@d", "п о", "d", "\"п о\"@d"},
+        {"и\xcc\x86@d", "й", "d", "й@d"}, /* NFC */
+        {P16 P16 "@b", P16 P16, "b", P16 P16 "@b"},
         {"a@" A63 "." A63 "." A63 ".b", "a", A63 "." A63 "." A63 ".b",
          "a@" A63 "." A63 "." A63 ".b"},
     };
@@ -89,8 +97,17 @@ static void refuses_with_a_reason(void **state)
         {"a,b@c", 1, "goes in quotes"},
         {"a(x)@c", 1, "goes in quotes"},
         {"a\x01@c", 1, "control"},
-        {"\xc3\xa4@c", 0, "ASCII"},
-        {"a@\xc3\xa4.example", 2, "xn--"},
+        {"\xff@c", 0, "written in UTF-8"},
+        {"a\xc0\xaf@c", 0, "written in UTF-8"},    /* overlong */
+        {"\xed\xa0\x80@c", 0, "written in UTF-8"}, /* a surrogate */
+        {"a\xe2\x80\xae@c", 0, "invisible"},       /* would turn the direction of a log line */
+        {"\"a\xc2\x85\"@c", 0, "invisible"},       /* a C1 control */
+        {"a@\xd0.example", 2, "no domain name in any language"},
+        {"a@\xe2\x98\x83.example", 2, "no domain name in any language"},
+        {"a@\xef\xbc\x91.\xef\xbc\x92.\xef\xbc\x93.\xef\xbc\x94", 2, "brackets"}, /* wide 1.2.3.4 */
+        {"п@" A63 "ä.b", 3, "no domain name"},
+        {"a@п..рф", 2, ""},
+        {P16 P16 "п@b", 0, "64 bytes"},
         {"\"a@c", 0, "not closed"},
         {"\"a\"b@c", 3, "comes the @"},
         {"\"a\x7f\"@c", 2, "printable"},

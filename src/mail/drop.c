@@ -2,6 +2,7 @@
 #include "mail/drop.h"
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "mail/address.h"
 
 static const char first_line[] = "troika-drop 1";
@@ -27,7 +28,7 @@ void drop_head_print(struct buf *to, const struct drop_head *h)
     buf_add_c(to, "\n");
 }
 
-/* Printable ASCII between < and >: nothing that could become a second line of a dialogue. */
+/* Visible text between < and >: nothing that could become a second line of a dialogue. */
 static bool bracketed(struct str line, const char *word, struct str *ret)
 {
     struct str start = str_c(word);
@@ -35,11 +36,8 @@ static bool bracketed(struct str line, const char *word, struct str *ret)
     if (!str_starts(line, start) || !str_ends(line, STR(">")) || line.n <= start.n)
         return false;
     struct str inner = str_sub(line, start.n, line.n - 1);
-    for (size_t i = 0; i < inner.n; i++)
-        if (inner.p[i] < ' ' || inner.p[i] > '~')
-            return false;
     *ret = inner;
-    return inner.n <= ADDRESS_BYTES_MAX;
+    return inner.n <= ADDRESS_BYTES_MAX && utf8_visible(inner);
 }
 
 /* A line with its newline; else NULL bytes and *rest is used up. */

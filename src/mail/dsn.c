@@ -7,11 +7,15 @@
 // SPDX-License-Identifier: ISC
 #include "mail/dsn.h"
 
+#include <string.h>
+
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "mail/date.h"
 #include "mail/fold.h"
 #include "mail/header.h"
+#include "mail/idn.h"
 #include "mail/reply.h"
 #include "mail/trace.h"
 
@@ -118,6 +122,16 @@ static void add_date_field(struct buf *to, const char *name, uint64_t us)
     (void)buf_add(to, STR("\r\n"));
 }
 
+/* An address in the letters of its people, domain and all. */
+static void add_readable_word(struct fold *f, struct str address)
+{
+    struct buf text = buf_init(8 * KIB);
+
+    idn_print_readable(&text, address);
+    fold_token(f, buf_str(&text));
+    buf_free(&text);
+}
+
 static void add_text_field(struct buf *to, const char *name, const char *type, struct str text)
 {
     struct fold f = fold_field(to, name);
@@ -128,24 +142,51 @@ static void add_text_field(struct buf *to, const char *name, const char *type, s
     fold_end(&f);
 }
 
-static void add_address_field(struct buf *to, const char *name, struct str address)
+/* RFC 6533 3 utf-8-addr-xtext: its letters outside ASCII as \x{43F}. */
+static void add_xtext_word(struct fold *f, struct str address)
+{
+    struct buf text = buf_init(8 * KIB);
+    uint32_t c;
+
+    while (utf8_cut(&address, &c))
+        if (c > ' ' && c <= '~' && !strchr("+=\\", (int)c))
+            (void)buf_add_char(&text, (char)c);
+        else
+            (void)buf_printf(&text, "\\x{%X}", c);
+    fold_token(f, buf_str(&text));
+    buf_free(&text);
+}
+
+static void add_address_word(struct fold *f, const struct dsn *d, struct str address)
+{
+    f->utf8 = d->utf8;
+    if (utf8_is_ascii(address))
+        fold_token(f, address);
+    else if (d->utf8)
+        add_readable_word(f, address);
+    else
+        add_xtext_word(f, address);
+}
+
+static void add_address_field(struct buf *to, const struct dsn *d, const char *name,
+                              struct str address)
 {
     struct fold f = fold_field(to, name);
 
-    fold_word(&f, STR("rfc822;"));
-    fold_token(&f, address);
+    fold_word(&f, utf8_is_ascii(address) ? STR("rfc822;") : STR("utf-8;"));
+    add_address_word(&f, d, address);
     fold_end(&f);
 }
 
 /* "rfc822;bob@example.org" */
-static void add_typed_field(struct buf *to, const char *name, struct str typed)
+static void add_typed_field(struct buf *to, const struct dsn *d, const char *name, struct str typed)
 {
     struct fold f = fold_field(to, name);
     struct str type = str_cut(&typed, ';');
 
     fold_token(&f, type);
     (void)buf_add_char(to, ';');
-    fold_token(&f, typed);
+    add_address_word(&f, d, typed);
     fold_end(&f);
 }
 
@@ -178,12 +219,15 @@ static struct str original_message_id(const struct dsn *d)
     return id;
 }
 
-static bool has_8bit(struct str s)
+/* Is there an address in it that ASCII has no letters for? */
+static bool names_utf8(const struct dsn *d)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 0x80)
-            return true;
-    return false;
+    bool ascii = true;
+
+    for (size_t i = 0; i < d->recipient_count && ascii; i++)
+        ascii = utf8_is_ascii(d->recipients[i].final) && utf8_is_ascii(d->recipients[i].original) &&
+                utf8_is_ascii(d->recipients[i].orcpt);
+    return !ascii;
 }
 
 /* May it stand in a message as it is? Lines in CRLF, none too long, no NUL. */
@@ -216,9 +260,30 @@ static bool returns_whole(const struct dsn *d)
     return d->original.n > 0 && lines_are_legal(d->original) && !holds_boundary(d);
 }
 
+bool dsn_header_is_utf8(const struct dsn *d)
+{
+    return !utf8_is_ascii(d->to);
+}
+
+static bool original_is_8bit(const struct dsn *d)
+{
+    return !utf8_is_ascii(d->original) && returns_whole(d);
+}
+
+static bool header_is_global(const struct dsn *d);
+
 bool dsn_is_8bit(const struct dsn *d)
 {
-    return has_8bit(d->original) && returns_whole(d);
+    return original_is_8bit(d) || names_utf8(d) || header_is_global(d);
+}
+
+static void add_to(struct fold *f, const struct dsn *d)
+{
+    f->utf8 = true; /* there is no other form of it */
+    if (dsn_header_is_utf8(d))
+        add_readable_word(f, d->to);
+    else
+        fold_token(f, d->to);
 }
 
 static void add_header(struct buf *to, const struct dsn *d)
@@ -228,7 +293,7 @@ static void add_header(struct buf *to, const struct dsn *d)
 
     (void)buf_printf(to, "From: Mail server <postmaster@%.*s>\r\n", STR_ARG(d->reporting_host));
     f = fold_field(to, "To");
-    fold_token(&f, d->to);
+    add_to(&f, d);
     fold_end(&f);
     (void)buf_printf(to, "Subject: %s\r\n", words_of(d)->subject);
     add_date_field(to, "Date", d->now_us);
@@ -256,14 +321,23 @@ static void add_reply_text(struct buf *text, const struct status *st)
     (void)buf_add_c(text, st->text);
 }
 
-static void add_recipient_name(struct buf *to, const struct dsn_recipient *r)
+static void add_name(struct fold *f, const struct dsn *d, struct str address)
+{
+    f->utf8 = names_utf8(d);
+    if (f->utf8)
+        add_readable_word(f, address);
+    else
+        fold_token(f, address);
+}
+
+static void add_recipient_name(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
 {
     struct fold f = fold_paragraph(to, "  ");
 
-    fold_token(&f, r->final);
+    add_name(&f, d, r->final);
     if (r->original.n && !str_eq(r->original, r->final)) {
         fold_word(&f, STR("(you wrote"));
-        fold_token(&f, r->original);
+        add_name(&f, d, r->original);
         (void)buf_add_char(to, ')');
     }
     fold_end(&f);
@@ -375,7 +449,7 @@ static void add_recipient_words(struct buf *to, const struct dsn *d, const struc
     };
 
     (void)buf_add(to, STR("\r\n"));
-    add_recipient_name(to, r);
+    add_recipient_name(to, d, r);
     words[r->action](to, d, r);
 }
 
@@ -383,7 +457,9 @@ static void add_words(struct buf *to, const struct dsn *d)
 {
     struct buf text = buf_init(1024);
 
-    add_part(to, d, "text/plain; charset=us-ascii");
+    add_part(to, d, names_utf8(d) ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii");
+    if (names_utf8(d))
+        add_line(to, "Content-Transfer-Encoding: 8bit");
     (void)buf_printf(&text, "This is the mail server %.*s. Your message",
                      STR_ARG(d->reporting_host));
     if (d->arrival_us) {
@@ -457,16 +533,16 @@ static void add_diagnostic(struct buf *to, const struct dsn_recipient *r)
 }
 
 /* RFC 3464 2.3 */
-static void add_recipient_fields(struct buf *to, const struct dsn_recipient *r)
+static void add_recipient_fields(struct buf *to, const struct dsn *d, const struct dsn_recipient *r)
 {
     struct buf text = buf_init(2 * STATUS_TEXT_BYTES_MAX);
 
     (void)buf_add(to, STR("\r\n"));
     if (r->orcpt.n)
-        add_typed_field(to, "Original-Recipient", r->orcpt);
+        add_typed_field(to, d, "Original-Recipient", r->orcpt);
     else if (r->original.n)
-        add_address_field(to, "Original-Recipient", r->original);
-    add_address_field(to, "Final-Recipient", r->final);
+        add_address_field(to, d, "Original-Recipient", r->original);
+    add_address_field(to, d, "Final-Recipient", r->final);
     (void)buf_printf(to, "Action: %s\r\n", dsn_action_name(r->action));
     status_print_enhanced(&text, &r->status);
     add_text_field(to, "Status", NULL, buf_str(&text));
@@ -483,7 +559,11 @@ static void add_recipient_fields(struct buf *to, const struct dsn_recipient *r)
 /* RFC 3464 2.2 */
 static void add_fields(struct buf *to, const struct dsn *d)
 {
-    add_part(to, d, "message/delivery-status");
+    bool global = d->utf8 && names_utf8(d);
+
+    add_part(to, d, global ? "message/global-delivery-status" : "message/delivery-status");
+    if (global)
+        add_line(to, "Content-Transfer-Encoding: 8bit");
     (void)buf_add(to, STR("\r\n"));
     if (d->envid.n) {
         struct fold f = fold_field(to, "Original-Envelope-Id");
@@ -496,7 +576,7 @@ static void add_fields(struct buf *to, const struct dsn *d)
     if (d->arrival_us)
         add_date_field(to, "Arrival-Date", d->arrival_us);
     for (size_t i = 0; i < d->recipient_count; i++)
-        add_recipient_fields(to, &d->recipients[i]);
+        add_recipient_fields(to, d, &d->recipients[i]);
 }
 
 static struct str cut_header_line(struct str *rest)
@@ -567,12 +647,36 @@ static struct str quoted_header(struct str header)
     return last < header.n ? str_sub(header, 0, last + 1) : header;
 }
 
+static bool utf8_line_is_plain(struct str line)
+{
+    bool visible = line.n <= TEXT_LINE_BYTES_MAX && !str_starts(line, STR("--"));
+    uint32_t c;
+
+    while (line.n > 0 && visible)
+        visible = utf8_cut(&line, &c) && (utf8_is_visible(c) || c == '\t');
+    return visible;
+}
+
+/* Is the original's header to be returned in UTF-8 as it is? */
+static bool header_is_global(const struct dsn *d)
+{
+    struct str header = quoted_header(d->original_header);
+    bool global = d->utf8 && !utf8_is_ascii(header);
+
+    while (header.n > 0 && global)
+        global = utf8_line_is_plain(cut_header_line(&header));
+    return global;
+}
+
 static void add_original_header(struct buf *to, const struct dsn *d)
 {
     struct str header = quoted_header(d->original_header);
-    bool plain = header_is_plain(header);
+    bool global = header_is_global(d);
+    bool plain = global || header_is_plain(header);
 
-    add_part(to, d, "text/rfc822-headers");
+    add_part(to, d, global ? "message/global-headers" : "text/rfc822-headers");
+    if (global)
+        add_line(to, "Content-Transfer-Encoding: 8bit");
     if (!plain)
         add_line(to, "Content-Transfer-Encoding: quoted-printable");
     (void)buf_add(to, STR("\r\n"));
@@ -588,8 +692,10 @@ static void add_original_header(struct buf *to, const struct dsn *d)
 
 static void add_original(struct buf *to, const struct dsn *d)
 {
-    add_part(to, d, "message/rfc822");
-    if (dsn_is_8bit(d))
+    struct str header = str_sub(d->original, 0, header_bytes(d->original));
+
+    add_part(to, d, d->utf8 && !utf8_is_ascii(header) ? "message/global" : "message/rfc822");
+    if (original_is_8bit(d))
         add_line(to, "Content-Transfer-Encoding: 8bit");
     (void)buf_add(to, STR("\r\n"));
     (void)buf_add(to, d->original);

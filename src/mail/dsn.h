@@ -2,7 +2,11 @@
  *
  * multipart/report (RFC 6522) of: words for a person; message/delivery-status (RFC 3464); the
  * original or its header section (message/rfc822, text/rfc822-headers). CRLF line ends; 7-bit
- * unless a whole original is not. */
+ * unless a whole original is not.
+ *
+ * About an address outside ASCII (RFC 6533) the words are in UTF-8. The fields are, too, for a
+ * sender who knows UTF-8 (message/global-delivery-status); for another one they have its letters
+ * as \x{43F}. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
@@ -35,6 +39,7 @@ struct dsn_recipient {
 struct dsn {
     struct str reporting_host;
     struct str to; /* the original sender: where the report goes */
+    bool utf8;     /* who gets it knows SMTPUTF8 */
     struct id original_id;
     struct str envid; /* what the sender calls it; or empty */
     uint64_t arrival_us, now_us;
@@ -48,6 +53,7 @@ struct dsn {
 
 /* The whole message; its own id is PREFIX_ID_MARK (mail/trace.h) in Message-ID. */
 void dsn_print(struct buf *to, const struct dsn *d);
-/* Is what dsn_print writes 8-bit? */
+/* Is what dsn_print writes 8-bit? And its own header? */
 bool dsn_is_8bit(const struct dsn *d);
+bool dsn_header_is_utf8(const struct dsn *d);
 const char *dsn_action_name(enum dsn_action a); /* "failed" */

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/utf8.h"
 #include "mail/header.h"
 #include "mail/reply.h"
 
@@ -412,6 +413,59 @@ static void whole_originals_that_may_stand_there(void **state)
     buf_free(&b);
 }
 
+/* RFC 6533: in its letters for who knows UTF-8, as \\x{43F} for who does not. */
+static void addresses_outside_ascii(void **state)
+{
+    static const struct dsn_recipient recipient = {
+        .action = DSN_FAILED,
+        .original = {"почта@xn--e1afmkfd.xn--p1ai", 32},
+        .orcpt = {"utf-8;п@рф", 13},
+        .final = {"почта@xn--e1afmkfd.xn--p1ai", 32},
+        .status = {.code = 550, .class = 5, .subject = 6, .detail = 7, .text = "no"},
+    };
+    struct dsn d = {.reporting_host = STR("mx.test"),
+                    .to = STR("я@xn--p1ai"),
+                    .utf8 = true,
+                    .original_header = STR("Subject: привет\r\n"),
+                    .recipients = &recipient,
+                    .recipient_count = 1};
+
+    for (int utf8 = 1; utf8 >= 0; utf8--) {
+        struct buf text = buf_init(64 * KIB);
+
+        d.utf8 = utf8;
+        if (!utf8)
+            d.to = STR("a@b.test");
+        dsn_print(&text, &d);
+        struct parts p = split(buf_str(&text));
+        assert_int_equal(p.count, 3);
+        assert_true(p.closed && dsn_is_8bit(&d));
+        assert_int_equal(dsn_header_is_utf8(&d), utf8);
+        assert_true(has(p.header, utf8 ? "To: я@рф\r\n" : "To: a@b.test\r\n"));
+        assert_true(has(p.header, "Content-Transfer-Encoding: 8bit\r\n"));
+        assert_int_equal(utf8_is_ascii(p.header), !utf8);
+        assert_true(has(p.part[0], "text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit"));
+        assert_true(has(p.part[0], "  почта@пример.рф\r\n"));
+        if (utf8) {
+            assert_true(has(p.part[1], "message/global-delivery-status\r\n"));
+            assert_true(has(p.part[1], "Original-Recipient: utf-8; п@рф\r\n"));
+            assert_true(has(p.part[1], "Final-Recipient: utf-8; почта@пример.рф\r\n"));
+            assert_true(has(p.part[2], "message/global-headers\r\n"));
+            assert_true(has(p.part[2], "Subject: привет\r\n"));
+        } else {
+            assert_true(has(p.part[1], "message/delivery-status\r\n"));
+            assert_true(has(p.part[1],
+                            "Final-Recipient: utf-8;\r\n\t"
+                            "\\x{43F}\\x{43E}\\x{447}\\x{442}\\x{430}@xn--e1afmkfd.xn--p1ai"));
+            assert_true(has(p.part[1], "Original-Recipient: utf-8; \\x{43F}@\\x{440}\\x{444}\r\n"));
+            assert_true(utf8_is_ascii(p.part[1]));
+            assert_true(has(p.part[2], "text/rfc822-headers\r\n"));
+            assert_true(utf8_is_ascii(p.part[2]));
+        }
+        buf_free(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +479,7 @@ int main(void)
         cmocka_unit_test(each_action_has_its_words_and_fields),
         cmocka_unit_test(remote_is_a_host_without_a_port),
         cmocka_unit_test(whole_originals_that_may_stand_there),
+        cmocka_unit_test(addresses_outside_ascii),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

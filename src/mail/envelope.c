@@ -5,7 +5,9 @@
 
 #include <assert.h>
 
-enum { MARK = 'E', VERSION = 2, FLAG_BODY_8BIT = 1 };
+enum { MARK = 'E', VERSION = 3 };
+/* One byte: the low bits are enum body, the high ones enum message_utf8. */
+enum { UTF8_SHIFT = 6, BODY_MASK = (1 << UTF8_SHIFT) - 1 };
 /* Most recipients of a long list go where the one before them goes, under the name the sender
  * wrote: that is said by a bit. */
 enum { IS_FINAL = 1, SAME_NEXT_HOP = 2, SAME_WHY = 4, ROW_FLAGS = 7 };
@@ -55,7 +57,7 @@ void envelope_head_encode(struct buf *to, const struct envelope *e)
 {
     put_u8(to, MARK);
     put_u8(to, VERSION);
-    put_u8(to, e->body_8bit ? FLAG_BODY_8BIT : 0);
+    put_u8(to, (uint8_t)(e->body | e->utf8 << UTF8_SHIFT));
     put_u8(to, (uint8_t)e->ret);
     put_str(to, e->envid);
     put_str(to, e->sender);
@@ -152,19 +154,21 @@ bool envelope_decode(struct str bytes, struct arena *a, struct envelope *ret)
 
     if (get_u8(&r) != MARK || get_u8(&r) != VERSION)
         return false;
-    uint8_t flags = get_u8(&r);
+    uint8_t body_utf8 = get_u8(&r);
+    unsigned body = body_utf8 & BODY_MASK, utf8 = body_utf8 >> UTF8_SHIFT;
     uint8_t ret_wish = get_u8(&r);
     struct str envid = get_str(&r);
     struct str sender = get_str(&r);
     struct str client = get_str(&r);
     e.recipient_count = get_u32(&r);
     /* Asked before memory is: a count must be backed by bytes. */
-    if (r.bad || flags & ~FLAG_BODY_8BIT || ret_wish >= RETURN_COUNT ||
+    if (r.bad || body >= BODY_COUNT || utf8 >= UTF8_COUNT || ret_wish >= RETURN_COUNT ||
         (envid.n > 0 && !notify_text_valid(envid, ENVID_BYTES_MAX)) ||
         e.recipient_count > r.rest.n / RECIPIENT_BYTES_MIN)
         return false;
 
-    e.body_8bit = flags & FLAG_BODY_8BIT;
+    e.body = (enum body)body;
+    e.utf8 = (enum message_utf8)utf8;
     e.ret = (enum notify_return)ret_wish;
     e.envid = arena_copy(a, envid);
     e.sender = arena_copy(a, sender);

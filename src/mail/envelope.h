@@ -27,17 +27,34 @@ struct target { /* where one recipient goes */
     struct str why;     /* the statement that decided: "troika.conf:12 domain example.org" */
 };
 
+/* What the bytes of a message may be: each may be more than the one before. */
+enum body {
+    BODY_7BIT,
+    BODY_8BIT,   /* BODY=8BITMIME was said: lines of any bytes but NUL */
+    BODY_BINARY, /* BODY=BINARYMIME: any bytes at all, RFC 3030. Only MIME ends its lines. */
+    BODY_COUNT
+};
+
 struct recipient {
     struct str address; /* as in RCPT TO, printed without < > */
     struct notify notify;
     struct target target;
 };
 
+/* What a next hop must understand of UTF-8, apart from addresses, which tell it themselves. */
+enum message_utf8 {
+    UTF8_UNSAID, /* the client did not say SMTPUTF8 */
+    UTF8_SAID,   /* it did; but the header is ASCII, so a hop without it will do */
+    UTF8_HEADER, /* the header is UTF-8 (RFC 6532) */
+    UTF8_COUNT
+};
+
 struct envelope {
     struct str sender; /* printed without < >; empty: a notification */
     struct str
         client; /* who handed it over, one line of key=value pairs: client=[…] helo=… with=ESMTP */
-    bool body_8bit; /* BODY=8BITMIME was said */
+    enum body body;
+    enum message_utf8 utf8;
     enum notify_return ret;
     struct str envid; /* decoded; or empty */
     size_t recipient_count;

@@ -18,7 +18,8 @@ static struct recipient recipients[] = {
 static const struct envelope example = {
     .sender = {"s@t", 3},
     .client = {"client=[192.0.2.1] helo=x", 25},
-    .body_8bit = true,
+    .body = BODY_BINARY,
+    .utf8 = UTF8_HEADER,
     .ret = RETURN_FULL,
     .envid = {"QQ 1", 4},
     .recipient_count = countof(recipients),
@@ -28,7 +29,8 @@ static const struct envelope example = {
 static void assert_same(const struct envelope *a, const struct envelope *b)
 {
     assert_true(str_eq(a->sender, b->sender) && str_eq(a->client, b->client));
-    assert_int_equal(a->body_8bit, b->body_8bit);
+    assert_int_equal(a->body, b->body);
+    assert_int_equal(a->utf8, b->utf8);
     assert_int_equal(a->ret, b->ret);
     assert_true(str_eq(a->envid, b->envid));
     assert_int_equal(a->recipient_count, b->recipient_count);
@@ -48,7 +50,7 @@ static void assert_same(const struct envelope *a, const struct envelope *b)
 static void goes_both_ways(void **state)
 {
     const struct envelope cases[] = {
-        example, {.body_8bit = false}, {.recipients = recipients, .recipient_count = 1}};
+        example, {.body = BODY_8BIT}, {.recipients = recipients, .recipient_count = 1}};
 
     for (size_t i = 0; i < countof(cases); i++) {
         struct buf b = buf_init(4096);
@@ -112,7 +114,9 @@ static void refuses_lies(void **state)
     } cases[] = {
         {0, "F"},                   /* not ours */
         {VERSION_AT, "\xff"},       /* a later version */
-        {2, "\x80"},                /* an unknown flag */
+        {2, "\x03"},                /* an unknown body */
+        {2, "\x20"},                /* likewise */
+        {2, "\xc0"},                /* an unknown need of UTF-8 */
         {3, "\x80"},                /* an unknown RET */
         {COUNT_AT, "\xff\xff\xff"}, /* too many recipients */
         {8, "\xff\xff\xff"},        /* too long a sender */

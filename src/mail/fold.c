@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 enum { LINE_BYTES_WANTED = 78, TAB_WIDTH = 8 };
 
 struct fold fold_field(struct buf *to, const char *name)
@@ -48,19 +50,32 @@ void fold_word(struct fold *f, struct str word)
 
 enum { WORD_BYTES_MAX = 512 }; /* so that lines stay below the 998 bytes of RFC 5322 2.1.1 */
 
-static struct str clean_word(char *memory, struct str s)
+static struct str clean_word(char *memory, struct str s, bool utf8)
 {
-    s = str_sub(s, 0, WORD_BYTES_MAX);
-    for (size_t i = 0; i < s.n; i++)
-        memory[i] = s.p[i] >= ' ' && s.p[i] <= '~' ? s.p[i] : '?';
-    return str_n(memory, s.n);
+    size_t n = 0;
+
+    while (s.n > 0) {
+        struct str rest = s, one = STR("?");
+        uint32_t c;
+
+        if (utf8_cut(&rest, &c) && utf8_is_visible(c) && (utf8 || c <= '~'))
+            one = str_sub(s, 0, s.n - rest.n);
+        else
+            rest = str_skip(s, 1);
+        if (n + one.n > WORD_BYTES_MAX)
+            break;
+        memcpy(memory + n, one.p, one.n);
+        n += one.n;
+        s = rest;
+    }
+    return str_n(memory, n);
 }
 
 void fold_token(struct fold *f, struct str text)
 {
     char word[WORD_BYTES_MAX];
 
-    fold_word(f, clean_word(word, text));
+    fold_word(f, clean_word(word, text, f->utf8));
 }
 
 static bool ends_word(char c)

@@ -10,6 +10,7 @@ struct fold {
     const char *indent; /* what every further line starts with */
     size_t indent_width, column;
     bool at_start; /* of a line: no blank before the next word */
+    bool utf8;     /* letters outside ASCII may stand there (RFC 6532); set it after the start */
 };
 
 /* Writes "NAME:"; further lines start with a tab. */
@@ -19,9 +20,9 @@ struct fold fold_paragraph(struct buf *to, const char *indent);
 void fold_word(struct fold *f, struct str word);
 /* A word that will be of another width than its bytes are now. */
 void fold_wide_word(struct fold *f, struct str word, size_t width);
-/* All words of a text; what is not printable ASCII becomes '?', and line ends are blanks. */
+/* All words of a text; what may not stand there becomes '?', and line ends are blanks. */
 void fold_text(struct fold *f, struct str text);
-/* A text as one word, its blanks kept; what is not printable ASCII becomes '?'. */
+/* A text as one word, its blanks kept; what may not stand there becomes '?'. */
 void fold_token(struct fold *f, struct str text);
 void fold_line(struct fold *f); /* goes to the next line */
 void fold_end(struct fold *f);  /* the last line's CRLF */

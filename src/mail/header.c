@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: ISC
 #include "mail/header.h"
 
+#include "base/utf8.h"
+
 /* RFC 5322 3.6.8 ftext */
 static bool is_name_char(char c)
 {
@@ -170,6 +172,7 @@ void header_scan_feed(struct header_scan *h, struct str bytes)
                 (void)buf_add(h->authors, str_sub(bytes, 0, newline + 1)); /* full: it knows */
             if (newline < bytes.n)
                 h->state = AT_LINE;
+            h->has_8bit = h->has_8bit || !utf8_is_ascii(str_sub(bytes, 0, newline));
             bytes = str_skip(bytes, newline + 1);
             continue;
         }

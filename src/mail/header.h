@@ -25,6 +25,7 @@ size_t header_bytes(struct str message);
 struct header_scan {
     bool ended; /* the blank line has been seen, or a line that is no field */
     bool has_date, has_message_id, has_from;
+    bool has_8bit; /* a byte outside ASCII */
     uint32_t received_count;
     struct buf *authors; /* given: the fields From and Sender are added to it as they stand */
     /* private */

@@ -144,12 +144,41 @@ static void keeps_authors(void **state)
     }
 }
 
+/* Of the header section alone, fed in any pieces. */
+static void sees_bytes_outside_ascii(void **state)
+{
+    static const struct {
+        const char *message;
+        bool has_8bit;
+    } cases[] = {
+        {"Subject: привет\r\n\r\nx", true},
+        {"A: b\r\n c\xff\r\n\r\n", true},
+        {"A: b\r\n\r\nпривет\r\n", false},
+        {"A: b\r\nпривет\r\n", false}, /* no field: the body starts there */
+        {"Привет: x\r\n", false},
+        {"A: b", false},
+        {"A: п", true},
+        {"", false},
+    };
+
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct str message = str_c(cases[i].message);
+        for (size_t at = 0; at <= message.n; at++) {
+            struct header_scan h;
+            header_scan_init(&h);
+            header_scan_feed(&h, str_sub(message, 0, at));
+            header_scan_feed(&h, str_skip(message, at));
+            assert_int_equal(h.has_8bit, cases[i].has_8bit);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(walks),           cmocka_unit_test(ends),
         cmocka_unit_test(finds_the_first), cmocka_unit_test(scans_like_it_walks),
-        cmocka_unit_test(keeps_authors),
+        cmocka_unit_test(keeps_authors),   cmocka_unit_test(sees_bytes_outside_ascii),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "mail/notify.h"
 
 #include "base/check.h"
+#include "base/utf8.h"
 
 static const struct {
     const char *word;
@@ -92,12 +93,19 @@ bool notify_text_valid(struct str decoded, size_t bytes_max)
     return decoded.n > 0 && decoded.n <= bytes_max;
 }
 
+bool orcpt_is_utf8(struct str decoded)
+{
+    return str_starts_nocase(decoded, STR("utf-8;"));
+}
+
 /* RFC 3461 4.2: the type is an atom. */
 bool orcpt_valid(struct str decoded)
 {
     size_t at = str_find(decoded, ';');
+    bool text_valid = orcpt_is_utf8(decoded) ? decoded.n <= ORCPT_BYTES_MAX && utf8_visible(decoded)
+                                             : notify_text_valid(decoded, ORCPT_BYTES_MAX);
 
-    if (at == 0 || at + 1 >= decoded.n || !notify_text_valid(decoded, ORCPT_BYTES_MAX))
+    if (at == 0 || at + 1 >= decoded.n || !text_valid)
         return false;
     for (size_t i = 0; i < at; i++)
         if (!char_is_alpha(decoded.p[i]) && !char_is_digit(decoded.p[i]) && decoded.p[i] != '-')

@@ -21,8 +21,8 @@ enum notify_return { RETURN_UNSAID, RETURN_HEADERS, RETURN_FULL, RETURN_COUNT };
 enum { ENVID_BYTES_MAX = 100, ORCPT_BYTES_MAX = 500 };
 
 struct notify {
-    unsigned when;    /* of enum notify_when; 0: nothing was said */
-    struct str orcpt; /* "rfc822;bob@example.org", decoded; or empty */
+    unsigned when; /* of enum notify_when; 0: nothing was said */
+    struct str orcpt; /* "rfc822;bob@example.org", "utf-8;почта@пример.рф", decoded; or empty */
 };
 
 /* Without a wish: failures and delays, RFC 3461 4.1. */
@@ -38,5 +38,6 @@ bool notify_return_parse(struct str text, enum notify_return *ret);
 
 /* Printable ASCII, at most so many bytes: what ENVID and ORCPT are once decoded. */
 bool notify_text_valid(struct str decoded, size_t bytes_max);
-/* "type;address", both there. */
+/* "type;address", both there; the address ASCII unless the type is utf-8 (RFC 6533 3). */
 bool orcpt_valid(struct str decoded);
+bool orcpt_is_utf8(struct str decoded); /* of the type utf-8 */

@@ -2,6 +2,7 @@
 #include "mail/reply.h"
 
 #include "base/check.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
@@ -27,16 +28,18 @@ static bool split_text(const struct reply_row *row, struct str *before, struct s
 
 static void add_about(struct buf *to, struct str about, bool keeps_lines)
 {
-    char *at = buf_room(to, about.n);
+    while (about.n > 0) {
+        struct str rest = about;
+        uint32_t c;
+        bool shown =
+            utf8_cut(&rest, &c) && (utf8_is_visible(c) || c == ' ' || (c == '\n' && keeps_lines));
 
-    if (!at)
-        return;
-    for (size_t i = 0; i < about.n; i++) {
-        char c = about.p[i];
-        bool printable = (c >= ' ' && c <= '~') || (c == '\n' && keeps_lines);
-        at[i] = printable ? c : '?';
+        if (!shown)
+            rest = str_skip(about, 1);
+        if (!buf_add(to, shown ? str_sub(about, 0, about.n - rest.n) : STR("?")))
+            return;
+        about = rest;
     }
-    buf_added(to, about.n);
 }
 
 static void add_text(struct buf *to, const struct reply_row *row, struct str about)
@@ -72,6 +75,8 @@ static size_t line_length(struct str s, size_t room)
 
     if (newline <= room)
         return newline;
+    while (room > 0 && ((unsigned char)s.p[room] & 0xc0) == 0x80) /* no character in two */
+        room--;
     size_t blank = str_find_last(str_sub(s, 0, room), ' ');
     return blank > room / 2 && blank < room ? blank : room;
 }

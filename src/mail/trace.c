@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 #include "mail/trace.h"
 
+#include "base/utf8.h"
 #include "mail/date.h"
 #include "mail/fold.h"
 
@@ -97,7 +98,7 @@ void received_print(struct buf *to, const struct received *r)
     add_comment(&f, r->with_comment, &word);
     fold_word(&f, STR("id"));
     fold_wide_word(&f, str_n(&mark, 1), ID_TEXT_BYTES);
-    if (r->only_recipient.n) {
+    if (r->only_recipient.n && utf8_is_ascii(r->only_recipient)) {
         buf_reset(&word);
         (void)buf_add_char(&word, '<');
         add_clean(&word, r->only_recipient, is_path_char);

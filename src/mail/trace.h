@@ -18,7 +18,8 @@ struct received {
     struct str by_comment;     /* "uid 1000, bill": printed behind it in ( ); or empty */
     struct str with;           /* "ESMTP", "SMTP", "ESMTPS"…: RFC 3848 */
     struct str with_comment;   /* "TLSv1.3 TLS_AES_256_GCM_SHA384", likewise */
-    struct str only_recipient; /* "for <…>": set only when there is exactly one; else empty */
+    struct str only_recipient; /* "for <…>": set only when there is exactly one; else empty.
+                                  Left out where it would make an ASCII header UTF-8 */
     uint64_t time_us;
 };
 

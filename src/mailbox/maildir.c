@@ -271,6 +271,7 @@ struct writer {
     struct maildir_batch *b;
     int fd;
     uint64_t offset; /* of what comes next */
+    bool binary;     /* nothing is changed */
     bool cr;         /* a CR was seen that may belong to a CRLF */
     int error;
 };
@@ -300,6 +301,10 @@ static void writer_add(struct writer *w, struct str s)
 /* CRLF becomes LF, also when it comes in two calls; a CR alone stays. */
 static void writer_lines(struct writer *w, struct str s)
 {
+    if (w->binary) {
+        writer_add(w, s);
+        return;
+    }
     while (s.n > 0) {
         if (w->cr && s.p[0] != '\n')
             writer_add(w, STR("\r"));
@@ -311,7 +316,7 @@ static void writer_lines(struct writer *w, struct str s)
 }
 
 /* A field of ours; control characters would make a second one. */
-static void writer_field(struct writer *w, const char *name, struct str value, const char *end)
+static void writer_field(struct writer *w, const char *name, struct str value, struct str end)
 {
     writer_add(w, str_c(name));
     for (size_t i = 0; i < value.n; i++) {
@@ -319,7 +324,8 @@ static void writer_field(struct writer *w, const char *name, struct str value, c
 
         writer_add(w, control ? STR("?") : str_sub(value, i, i + 1));
     }
-    writer_add(w, str_c(end));
+    writer_add(w, end);
+    writer_lines(w, STR("\r\n"));
 }
 
 static void writer_file(struct writer *w, const struct maildir_source *m)
@@ -340,10 +346,10 @@ static void writer_file(struct writer *w, const struct maildir_source *m)
 static int64_t copy_write(struct maildir_batch *b, int fd, struct str delivered_to,
                           const struct maildir_source *m)
 {
-    struct writer w = {.b = b, .fd = fd};
+    struct writer w = {.b = b, .fd = fd, .binary = m->binary};
 
-    writer_field(&w, "Return-Path: <", m->sender, ">\n");
-    writer_field(&w, "Delivered-To: ", delivered_to, "\n");
+    writer_field(&w, "Return-Path: <", m->sender, STR(">"));
+    writer_field(&w, "Delivered-To: ", delivered_to, STR_NONE);
     writer_lines(&w, m->prefix);
     if (m->content_fd < 0)
         writer_lines(&w, m->content);

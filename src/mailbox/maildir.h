@@ -23,6 +23,7 @@ struct maildir_source { /* the message: prefix, then content from memory or from
     struct str sender, prefix, content;
     int content_fd; /* -1: content is in memory */
     uint64_t content_offset, content_bytes;
+    bool binary;      /* stored as it is; else each CRLF becomes LF */
     bool seen_before; /* an earlier process may have delivered it: look first (lists the folder) */
 };
 

@@ -235,6 +235,23 @@ static void test_deliver(void **state)
     assert_int_equal(count_in("postmaster/new"), 1);
 }
 
+/* A CR, an LF and a NUL mean something else in a picture than in a text. */
+static void test_deliver_binary(void **state)
+{
+    static const char content[] = "Subject: x\r\n\r\n\0\r\n\n\r\xff\r";
+    struct maildir_source m = message("");
+    struct buf want = buf_init(200);
+
+    m.binary = true;
+    m.content = str_n(content, sizeof content - 1);
+    buf_add_c(&want, "Return-Path: <s@example.net>\r\nDelivered-To: alice@example.org\r\n"
+                     "Received: by us\r\n");
+    buf_add(&want, m.content);
+    expect_status(deliver(real, "example.org/binary", 7, &m), "2.0.0");
+    expect_file("example.org/binary/new", buf_str(&want));
+    buf_free(&want);
+}
+
 static void test_fields_are_one_line(void **state)
 {
     struct maildir_source m = message("x");
@@ -550,6 +567,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_deliver, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_deliver_binary, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fields_are_one_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostname_is_tamed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lines, setup, teardown),

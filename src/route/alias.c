@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/map.h"
+#include "base/utf8.h"
 
 enum { SHOWN_BYTES_MAX = 60, ENTRY_BYTES_MAX = 1 << 20, TARGET_BYTES_LEAST = 13 };
 
@@ -42,7 +43,7 @@ static struct str shown(struct arena *a, struct str s)
     struct str copy = arena_printf(a, "%.*s%s", cut ? SHOWN_BYTES_MAX : (int)s.n, s.n ? s.p : "",
                                    cut ? "..." : "");
     char *p = arena_c(a, copy);
-    for (size_t i = 0; i < copy.n; i++)
+    for (size_t i = 0; i < copy.n && !utf8_visible(copy); i++)
         if (p[i] < ' ' || p[i] > '~')
             p[i] = '?';
     return str_n(p, copy.n);

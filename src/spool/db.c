@@ -48,6 +48,11 @@ static const char *const schema[] = {
     "CREATE TABLE content (key INTEGER PRIMARY KEY, crc INT, bytes BLOB);"
     "ALTER TABLE tally ADD COLUMN content_bytes INT DEFAULT 0;"
     "PRAGMA user_version = 3;",
+    /* The number of an enum body, which 8-bit or not was before. */
+    "ALTER TABLE message RENAME COLUMN body_8bit TO body;"
+    "PRAGMA user_version = 4;",
+    "ALTER TABLE message ADD COLUMN utf8 INT;"
+    "PRAGMA user_version = 5;",
 };
 
 enum { SCHEMA_VERSION = countof(schema), BUSY_MS = 5000 };
@@ -90,9 +95,9 @@ static const char *const sql_table[SQL_COUNT] = {
     [SQL_DROP_SEGMENT] = "DELETE FROM segment WHERE number = ?1",
 
     [SQL_ADD_MESSAGE] = "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
-                        " ?11, ?12)",
-    [SQL_MESSAGE] = "SELECT sender, client, prefix, received_us, expires_us, size, body_8bit,"
-                    " segment, ret, envid FROM message WHERE key = ?1",
+                        " ?11, ?12, ?13)",
+    [SQL_MESSAGE] = "SELECT sender, client, prefix, received_us, expires_us, size, body,"
+                    " segment, ret, envid, utf8 FROM message WHERE key = ?1",
     [SQL_MESSAGE_PLACE] = "SELECT segment, offset, size FROM message WHERE key = ?1",
     [SQL_EMPTY_MESSAGE] = "SELECT segment, size FROM message WHERE key = ?1"
                           " AND NOT EXISTS (SELECT 1 FROM recipient WHERE key = ?1)",

@@ -102,6 +102,9 @@ static void test_earlier_version(void **state)
                                "ALTER TABLE recipient RENAME COLUMN age_us TO expires_us;"
                                "ALTER TABLE message DROP COLUMN envid;"
                                "ALTER TABLE message DROP COLUMN ret;"
+                               "ALTER TABLE message DROP COLUMN utf8;"
+                               "ALTER TABLE message RENAME COLUMN body TO body_8bit;"
+                               "UPDATE message SET body_8bit = 1;"
                                "PRAGMA user_version = 1;";
     struct test_spool t;
     struct spool_recipient row;
@@ -123,6 +126,8 @@ static void test_earlier_version(void **state)
     assert_int_equal(row.notify.orcpt.n, 0);
     assert_int_equal(spool_message(t.s, key, &t.arena, &m), 0);
     assert_int_equal(m.ret, RETURN_UNSAID);
+    assert_int_equal(m.body, BODY_8BIT);
+    assert_int_equal(m.utf8, UTF8_UNSAID);
     test_stop(&t);
 }
 

@@ -100,7 +100,8 @@ static void copy_envelope(struct spool_entry *e, const struct envelope *from)
     e->envelope = (struct envelope){
         .sender = arena_copy(a, from->sender),
         .client = arena_copy(a, from->client),
-        .body_8bit = from->body_8bit,
+        .body = from->body,
+        .utf8 = from->utf8,
         .ret = from->ret,
         .envid = arena_copy(a, from->envid),
         .recipient_count = from->recipient_count,
@@ -385,12 +386,13 @@ static int add_message(struct spool *s, const struct spool_entry *e)
     bind_u64(st, 4, e->size);
     bind_u64(st, 5, e->received_us);
     bind_u64(st, 6, e->terms.expires_us);
-    bind_u64(st, 7, e->envelope.body_8bit);
+    bind_u64(st, 7, e->envelope.body);
     bind_str(st, 8, e->envelope.sender);
     bind_str(st, 9, e->envelope.client);
     bind_str(st, 10, e->prefix);
     bind_u64(st, 11, e->envelope.ret);
     bind_if_any(st, 12, e->envelope.envid);
+    bind_u64(st, 13, e->envelope.utf8);
     return db_run(st);
 }
 

@@ -309,10 +309,11 @@ int spool_message(struct spool *s, uint64_t key, struct arena *a, struct spool_m
         .received_us = column_u64(st, 3),
         .expires_us = column_u64(st, 4),
         .size = column_u64(st, 5),
-        .body_8bit = column_u64(st, 6) != 0,
+        .body = (enum body)column_u64(st, 6),
         .in_file = column_place(st, 7).kind == IN_FILE,
         .ret = (enum notify_return)column_u64(st, 8),
         .envid = column_str(st, 9, a),
+        .utf8 = (enum message_utf8)MIN_OF(column_u64(st, 10), (uint64_t)UTF8_HEADER),
     };
     db_end(st);
     return 0;

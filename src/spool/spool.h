@@ -176,7 +176,8 @@ struct spool_message {
     struct id id;
     struct str sender, client, prefix;
     uint64_t received_us, expires_us, size;
-    bool body_8bit;
+    enum body body;
+    enum message_utf8 utf8;
     bool in_file; /* content is a file of its own */
     enum notify_return ret;
     struct str envid;

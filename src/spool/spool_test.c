@@ -22,7 +22,7 @@ static struct id put_two(struct test_spool *t)
     struct envelope e = {
         .sender = STR("ann@example.net"),
         .client = STR("client=[192.0.2.1] helo=x"),
-        .body_8bit = true,
+        .body = BODY_BINARY,
         .recipient_count = countof(to),
         .recipients = to,
     };
@@ -51,7 +51,7 @@ static void expect_two(struct test_spool *t, struct id id)
     assert_int_equal(m.id.node, id.node);
     expect_str(m.sender, "ann@example.net");
     expect_str(m.client, "client=[192.0.2.1] helo=x");
-    assert_true(m.body_8bit);
+    assert_int_equal(m.body, BODY_BINARY);
     assert_false(m.in_file);
     assert_int_equal(m.size, 21);
     assert_int_equal(m.received_us, TEST_START_US);

@@ -5,6 +5,7 @@
  * for something that is legal. */
 // SPDX-License-Identifier: ISC
 #include "base/check.h"
+#include "base/utf8.h"
 #include "wire/smtp.h"
 
 struct input {
@@ -53,6 +54,20 @@ static enum smtp_syntax some_text(struct input *in, struct smtp_command *c)
     return SYNTAX_OK;
 }
 
+/* VRFY, EXPN: RFC 6531 3.7.4 */
+static enum smtp_syntax name_text(struct input *in, struct smtp_command *c)
+{
+    const struct str word = STR("SMTPUTF8");
+    enum smtp_syntax syntax = some_text(in, c);
+    size_t at = c->text.n - MIN_OF(word.n, c->text.n);
+
+    if (at > 0 && char_is_blank(c->text.p[at - 1]) && str_ends_nocase(c->text, word)) {
+        c->parameters[c->parameter_count++] = (struct smtp_parameter){.key = str_skip(c->text, at)};
+        c->text = str_trim(str_sub(c->text, 0, at));
+    }
+    return syntax;
+}
+
 static enum smtp_syntax host_name(struct input *in, struct smtp_command *c)
 {
     c->text = str_trim(in->rest);
@@ -89,9 +104,25 @@ static enum smtp_syntax login(struct input *in, struct smtp_command *c)
     return SYNTAX_OK;
 }
 
+/* RFC 3030 2: more than 20 digits are no size. What is over 2^64 cannot come either. */
+static enum smtp_syntax chunk(struct input *in, struct smtp_command *c)
+{
+    struct str text = str_trim(in->rest);
+    struct str size = str_cut_word(&text);
+
+    c->last_chunk = str_eq_nocase(str_trim(text), STR("LAST"));
+    for (size_t i = 0; i < size.n; i++) {
+        if (!char_is_digit(size.p[i]))
+            size.n = 0;
+    }
+    if (size.n == 0 || !str_u64(size, &c->chunk_bytes) || (text.n > 0 && !c->last_chunk))
+        return wrong(in, SYNTAX_CHUNK, "the form is BDAT 12345 or BDAT 12345 LAST");
+    return SYNTAX_OK;
+}
+
 /* ---- MAIL and RCPT ---- */
 
-/* RFC 5321 4.1.2: esmtp-keyword, esmtp-value. */
+/* RFC 5321 4.1.2: esmtp-keyword, esmtp-value; this with UTF-8, RFC 6531 3.3. */
 static bool keyword_valid(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -104,10 +135,10 @@ static bool keyword_valid(struct str s)
 static bool value_valid(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '=')
+        if ((unsigned char)s.p[i] <= ' ' || s.p[i] == 0x7f || s.p[i] == '=')
             return false;
     }
-    return s.n > 0;
+    return s.n > 0 && utf8_valid(s);
 }
 
 static bool parameter_parse(struct str word, struct smtp_parameter *ret)
@@ -219,13 +250,21 @@ static const struct verb_row verbs[VERB_COUNT] = {
     [VERB_MAIL] = {"MAIL", sender},
     [VERB_RCPT] = {"RCPT", recipient},
     [VERB_DATA] = {"DATA", no_arguments},
+    [VERB_BDAT] = {"BDAT", chunk},
     [VERB_RSET] = {"RSET", no_arguments},
     [VERB_NOOP] = {"NOOP", any_text},
     [VERB_QUIT] = {"QUIT", no_arguments},
     [VERB_HELP] = {"HELP", any_text},
-    [VERB_VRFY] = {"VRFY", some_text},
-    [VERB_EXPN] = {"EXPN", some_text},
+    [VERB_VRFY] = {"VRFY", name_text},
+    [VERB_EXPN] = {"EXPN", name_text},
     [VERB_XCLIENT] = {"XCLIENT", attributes},
+    [VERB_SEND] = {"SEND", any_text},
+    [VERB_SOML] = {"SOML", any_text},
+    [VERB_SAML] = {"SAML", any_text},
+    [VERB_TURN] = {"TURN", any_text},
+    [VERB_ETRN] = {"ETRN", any_text},
+    [VERB_ONEX] = {"ONEX", any_text},
+    [VERB_XUSR] = {"XUSR", any_text},
     [VERB_STARTTLS] = {"STARTTLS", no_arguments},
     [VERB_AUTH] = {"AUTH", login},
 };
@@ -258,7 +297,7 @@ enum smtp_syntax smtp_command_parse(struct str line, bool strict, struct arena *
 {
     struct input in = {.line = line, .rest = line, .strict = strict, .arena = a, .error = error};
 
-    *ret = (struct smtp_command){.verb = VERB_UNKNOWN};
+    *ret = (struct smtp_command){.verb = VERB_UNKNOWN, .utf8 = !utf8_is_ascii(line)};
     if (!strict)
         skip_blanks(&in.rest);
 
@@ -272,6 +311,7 @@ enum smtp_syntax smtp_command_parse(struct str line, bool strict, struct arena *
         return wrong(&in, SYNTAX_UNKNOWN_COMMAND, "unknown command, HELP lists them");
     in.rest = str_skip(in.rest, word.n);
     if (has_control(line))
-        return wrong(&in, SYNTAX_ARGUMENTS, "control characters do not belong into a command");
+        return wrong(&in, ret->verb == VERB_BDAT ? SYNTAX_CHUNK : SYNTAX_ARGUMENTS,
+                     "control characters do not belong into a command");
     return verbs[ret->verb].arguments(&in, ret);
 }

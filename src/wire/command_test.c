@@ -18,7 +18,7 @@ static void parse(struct str line, bool strict, struct buf *told)
     static const char *const wrong[] = {
         [SYNTAX_UNKNOWN_COMMAND] = "unknown", [SYNTAX_ARGUMENTS] = "arguments",
         [SYNTAX_SENDER] = "sender",           [SYNTAX_RECIPIENT] = "recipient",
-        [SYNTAX_PARAMETERS] = "parameters",
+        [SYNTAX_PARAMETERS] = "parameters",   [SYNTAX_CHUNK] = "chunk",
     };
     struct arena a = ARENA_INIT;
     struct smtp_command c;
@@ -40,6 +40,9 @@ static void parse(struct str line, bool strict, struct buf *told)
             buf_add_char(told, ' ');
             address_print(told, &c.path);
         }
+        if (c.verb == VERB_BDAT)
+            buf_printf(told, " %llu%s", (unsigned long long)c.chunk_bytes,
+                       c.last_chunk ? " LAST" : "");
         for (size_t i = 0; i < c.parameter_count; i++) {
             buf_printf(told, " %.*s", STR_ARG(c.parameters[i].key));
             if (c.parameters[i].value.p)
@@ -69,6 +72,18 @@ static const struct {
     {"DATA", "DATA", NULL},
     {"data ", "DATA", NULL},
     {"DATA x", "arguments", NULL},
+    {"BDAT 5", "BDAT 5", NULL},
+    {"bdat 0 last", "BDAT 0 LAST", NULL},
+    {"BDAT  007  LAST ", "BDAT 7 LAST", NULL},
+    {"BDAT 18446744073709551615", "BDAT 18446744073709551615", NULL},
+    {"BDAT 18446744073709551616", "chunk", NULL},
+    {"BDAT", "chunk", NULL},
+    {"BDAT LAST", "chunk", NULL},
+    {"BDAT -1", "chunk", NULL},
+    {"BDAT 5x", "chunk", NULL},
+    {"BDAT 5 LAST x", "chunk", NULL},
+    {"BDAT 5 FIRST", "chunk", NULL},
+    {"BDAT 5\x01", "chunk", NULL},
     {"RSET x", "arguments", NULL},
     {"QUIT x", "arguments", NULL},
     {"NOOP", "NOOP", NULL},

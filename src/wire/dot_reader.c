@@ -9,25 +9,11 @@
  * A bare newline leads INSIDE: what follows it is no line start, so neither an end nor a stuffed
  * dot can hide behind it. */
 // SPDX-License-Identifier: ISC
-#include <string.h>
-
 #include "base/check.h"
+#include "wire/plain.h"
 #include "wire/smtp.h"
 
 enum state { LINE_START, INSIDE, SAW_CR, SAW_DOT, SAW_DOT_CR };
-
-/* memchr twice over a window: fast on text, and linear however many newlines there are. */
-enum { WINDOW_BYTES = 512 };
-
-static size_t plain_bytes(struct str in)
-{
-    struct str window = str_sub(in, 0, WINDOW_BYTES);
-    const char *lf = memchr(window.p, '\n', window.n);
-    size_t n = lf ? (size_t)(lf - window.p) : window.n;
-    const char *cr = memchr(window.p, '\r', n);
-
-    return cr ? (size_t)(cr - window.p) : n;
-}
 
 static void keep(const struct dot_reader *d, struct str bytes, struct buf *to)
 {

@@ -33,6 +33,7 @@ enum smtp_verb {
     VERB_MAIL,
     VERB_RCPT,
     VERB_DATA,
+    VERB_BDAT,
     VERB_RSET,
     VERB_NOOP,
     VERB_QUIT,
@@ -42,6 +43,13 @@ enum smtp_verb {
     VERB_EXPN,
     VERB_XCLIENT,
     VERB_AUTH,
+    VERB_SEND,
+    VERB_SOML,
+    VERB_SAML,
+    VERB_TURN,
+    VERB_ETRN,
+    VERB_ONEX,
+    VERB_XUSR,
     VERB_COUNT
 };
 struct smtp_parameter {
@@ -55,8 +63,12 @@ struct smtp_command {
     struct str mechanism; /* of AUTH */
     struct str response;  /* of AUTH, in base64; p NULL: none was given */
     struct address path;  /* of MAIL and RCPT */
-    struct smtp_parameter parameters[SMTP_PARAMETERS_MAX]; /* attributes of XCLIENT, too */
+    /* attributes of XCLIENT, too; of VRFY and EXPN: SMTPUTF8 */
+    struct smtp_parameter parameters[SMTP_PARAMETERS_MAX];
     size_t parameter_count;
+    uint64_t chunk_bytes; /* of BDAT */
+    bool last_chunk;
+    bool utf8; /* something in it is outside ASCII */
 };
 enum smtp_syntax {
     SYNTAX_OK,
@@ -65,6 +77,7 @@ enum smtp_syntax {
     SYNTAX_SENDER,          /* 550 5.1.7 */
     SYNTAX_RECIPIENT,       /* 501 5.1.3 */
     SYNTAX_PARAMETERS,      /* 501 5.5.4 too many or malformed */
+    SYNTAX_CHUNK,           /* BDAT: nobody knows where the next command begins */
 };
 /* strict: exactly RFC 5321; else forgiving to hands on a keyboard (blanks, missing < >). error says
  * what is wrong and what would be right. Strings are in the arena or views into line. */
@@ -87,6 +100,20 @@ struct dot_reader {
 };
 /* Appends content to `to` (which must have room for 2 × in.n + 2). Linear, memchr-fast on long lines. */
 enum dot_event dot_read(struct dot_reader *d, struct str in, struct buf *to, size_t *used);
+
+/* ---- the content of BDAT, RFC 3030: nothing is stuffed, chunks may end anywhere ---- */
+enum chunk_lines {
+    CHUNK_STRICT,     /* a bare CR or LF spoils the message, as after DATA */
+    CHUNK_NORMALIZED, /* our own clients: it becomes CRLF */
+    CHUNK_BINARY,     /* BODY=BINARYMIME: bytes are bytes */
+};
+struct chunk_reader {
+    enum chunk_lines lines;
+    bool saw_cr; /* private */
+};
+/* Appends content to `to` (which must have room for 2 × in.n + 2). False: it is spoiled. */
+bool chunk_read(struct chunk_reader *c, struct str in, struct buf *to);
+bool chunk_read_end(struct chunk_reader *c, struct buf *to); /* likewise, behind the last chunk */
 
 /* ---- writing content: any bytes out in legal form ---- */
 struct dot_writer {

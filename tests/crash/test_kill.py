@@ -53,16 +53,23 @@ class Load(threading.Thread):
                 size = random_source.choice([100] * 8 + [4000] * 4 + [30000, 60000, 70000, 150000, 500000, 2000000])
                 body = (hashlib.sha256(name.encode()).hexdigest() + "\r\n") * (size // 66 + 1)
                 text = f"Subject: {name}\r\nX-Lines: {size // 66 + 1}\r\n\r\n{body}".encode()
-                s.sendall(b"MAIL FROM:<load@example.test>\r\nRCPT TO:<bob@example.test>\r\nRCPT TO:<x@far.test>\r\nDATA\r\n")
-                replies = [reply() for _ in range(4)]
-                if not replies[3].startswith(b"354"):
+                chunked = self.count % 3 == 0
+                s.sendall(b"MAIL FROM:<load@example.test>\r\nRCPT TO:<bob@example.test>\r\nRCPT TO:<x@far.test>\r\n" + (b"" if chunked else b"DATA\r\n"))
+                replies = [reply() for _ in range(3 if chunked else 4)]
+                whom = [to for to, r in (("bob", replies[1]), ("far", replies[2])) if r.startswith(b"250")]
+                if not (whom if chunked else replies[3].startswith(b"354")):
                     s.sendall(b"RSET\r\n")
                     reply()
                     continue
-                whom = [to for to, r in (("bob", replies[1]), ("far", replies[2])) if r.startswith(b"250")]
-                s.sendall(text + b".\r\n")
-                if reply().startswith(b"250"):
+                s.sendall(in_chunks(text) if chunked else text + b".\r\n")
+                if [reply() for _ in range(3 if chunked else 1)][-1].startswith(b"250"):
                     self.accepted[name] = whom
+
+
+def in_chunks(text):
+    """The message by BDAT, in three pieces."""
+    cuts = [text[:len(text) // 3], text[len(text) // 3:], b""]
+    return b"".join(b"BDAT %d%s\r\n%s" % (len(piece), b"" if piece else b" LAST", piece) for piece in cuts)
 
 
 def read_copy(content):

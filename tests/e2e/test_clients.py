@@ -150,6 +150,6 @@ def test_unknown_commands_are_told_what_is_wrong(server):
         assert code == 214 and any("relay-for" in line for line in words)
         d.say("EHLO c")
         assert d.say("RCPT TO:<bob@example.test>")[0] == 503
-        assert d.say("MAIL FROM:alice@@example.test")[0] == 501
+        assert d.say("MAIL FROM:alice@@example.test")[0] == 550
         assert d.say("VRFY bob")[0] == 252
         assert d.say("EXPN list")[0] == 502

@@ -3,13 +3,13 @@
 // links: base mail
 // SPDX-License-Identifier: ISC
 #include "base/check.h"
+#include "base/utf8.h"
 #include "mail/address.h"
 
 static void check_printed(struct str text)
 {
     check(text.n <= ADDRESS_BYTES_MAX);
-    for (size_t i = 0; i < text.n; i++)
-        check(text.p[i] >= ' ' && text.p[i] <= '~');
+    check(utf8_visible(text));
 }
 
 static void check_taken(struct arena *a, const struct address *address)
@@ -19,6 +19,7 @@ static void check_taken(struct arena *a, const struct address *address)
 
     check(address->local.n <= LOCAL_PART_BYTES_MAX && address->domain.n <= DOMAIN_BYTES_MAX);
     check_printed(text);
+    check(utf8_is_ascii(address->domain));
     if (address->domain.n == 0) {
         check(text.n == 0 || str_eq_c(text, "postmaster"));
         return;

@@ -75,7 +75,7 @@ static size_t split(struct str report, struct str *parts, size_t room)
 static void look_at(struct str report, const struct dsn *d)
 {
     struct str parts[6];
-    bool is_8bit = dsn_is_8bit(d);
+    bool is_8bit = dsn_is_8bit(d) || dsn_header_is_utf8(d);
     size_t count = split(report, parts, countof(parts));
     bool quotes = d->original_header.n > 0 || d->original.n > 0;
 
@@ -123,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     d.to = next(&in);
     d.envid = next(&in);
     d.expired = action & 0x80;
+    d.utf8 = action & 0x40;
     d.original_header = next(&in);
     d.original = in;
     if (d.original.n + d.original_header.n > 128 * KIB)

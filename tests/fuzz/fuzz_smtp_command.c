@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "wire/parameter.h"
 #include "wire/smtp.h"
 #include "wire/xclient.h"
@@ -47,9 +48,14 @@ static void wishes_are_sane(const struct smtp_parameter *p, struct arena *a)
         buf_reset(&printed);
     }
     if (orcpt_parse(p->value, a, &text)) {
-        orcpt_print(&printed, text);
+        orcpt_print(&printed, text, false);
         check(printed.n <= ORCPT_BYTES_MAX);
         check(orcpt_parse(buf_str(&printed), a, &again) && str_eq(text, again));
+        buf_reset(&printed);
+        orcpt_print(&printed, text, true);
+        check(utf8_is_ascii(buf_str(&printed)));
+        if (printed.n <= ORCPT_BYTES_MAX)
+            check(orcpt_parse(buf_str(&printed), a, &again) && str_eq(text, again));
         buf_reset(&printed);
     }
     if (notify_parse(p->value, &n.when)) {

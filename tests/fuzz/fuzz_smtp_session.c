@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: ISC
 #include <stdint.h>
 
+#include "base/utf8.h"
 #include "daemon/smtpd/fake_world.h"
 #include "daemon/smtpd/state.h"
 
@@ -36,7 +37,7 @@ static void settings_apply(struct config *c, unsigned settings)
     c->login_recipient_count = 1;
 }
 
-/* Each line is a reply: three digits and a blank or a hyphen, short enough, all in ASCII. */
+/* Each line is a reply: three digits and a blank or a hyphen, short enough, nothing hidden in it. */
 static void replies_are_sane(struct str said)
 {
     while (said.n > 0) {
@@ -45,8 +46,7 @@ static void replies_are_sane(struct str said)
 
         check(end < said.n && line.n >= 4 && line.n + 2 <= 512);
         check(line.p[0] >= '2' && line.p[0] <= '5' && (line.p[3] == ' ' || line.p[3] == '-'));
-        for (size_t i = 0; i < line.n; i++)
-            check(line.p[i] >= ' ' && line.p[i] <= '~');
+        check(utf8_visible(line));
         said = str_skip(said, end + 2);
     }
 }

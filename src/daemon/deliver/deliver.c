@@ -17,6 +17,7 @@ static struct maildir_source source_of(const struct deliver *d, const struct hol
         .id = j->id,
         .sender = j->sender,
         .prefix = j->prefix,
+        .binary = j->body == BODY_BINARY,
         .content = j->content,
         .content_fd = j->content_fd,
         .content_offset = j->content_offset,

@@ -26,6 +26,7 @@ struct maildir_source job_source(const struct job *j)
         .content_fd = j->held.content_fd,
         .content_offset = j->held.content_offset,
         .content_bytes = j->held.content_bytes,
+        .binary = j->held.body == BODY_BINARY,
         .seen_before = j->seen_before,
     };
 }

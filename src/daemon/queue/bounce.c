@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "daemon/queue/queue.h"
 #include "mail/dsn.h"
 #include "mail/header.h"
@@ -318,6 +319,7 @@ static int read_start(struct queue *q, const struct spool_message *m, struct are
 struct original { /* what a report returns; in an arena */
     struct str header, whole, envid;
     bool too_large;
+    enum message_utf8 utf8;
 };
 
 static int read_original(struct report *r, struct arena *a, struct original *ret)
@@ -334,7 +336,7 @@ static int read_original(struct report *r, struct arena *a, struct original *ret
     bool fits = !m.in_file && m.prefix.n + content.n <= RETURNED_BYTES_MAX;
     struct buf whole = buf_init(RETURNED_BYTES_MAX);
 
-    *ret = (struct original){.envid = m.envid, .too_large = full && !fits};
+    *ret = (struct original){.envid = m.envid, .too_large = full && !fits, .utf8 = m.utf8};
     if (full && fits) {
         buf_add(&whole, m.prefix);
         buf_add(&whole, content);
@@ -360,10 +362,11 @@ static bool print_fits(struct buf *to, const struct dsn *d)
 /* As many recipients as one small message can tell of, at least one; then as much of the original
  * as there is room for. */
 static size_t print(struct report *r, const struct dsn_recipient *list, size_t count,
-                    const struct original *original, struct buf *to, bool *body_8bit)
+                    const struct original *original, struct buf *to, struct envelope *e)
 {
     struct dsn d = {.reporting_host = r->queue->config->hostname,
                     .to = r->sender,
+                    .utf8 = original->utf8 != UTF8_UNSAID || !utf8_is_ascii(r->sender),
                     .original_id = r->id,
                     .envid = original->envid,
                     .arrival_us = r->received_us,
@@ -387,7 +390,8 @@ static size_t print(struct report *r, const struct dsn_recipient *list, size_t c
         room /= 2; /* quoting may make it longer */
         d.original_header = str_sub(original->header, 0, room);
     }
-    *body_8bit = dsn_is_8bit(&d);
+    e->body = dsn_is_8bit(&d) ? BODY_8BIT : BODY_7BIT;
+    e->utf8 = dsn_header_is_utf8(&d) ? UTF8_HEADER : d.utf8 ? UTF8_SAID : UTF8_UNSAID;
     return d.recipient_count;
 }
 
@@ -468,7 +472,7 @@ static int report_make(struct report *r, const struct envelope *to, struct arena
     struct buf text = buf_init(4 * (size_t)SPOOL_INLINE_BYTES_MAX);
     struct envelope e = *to;
     struct id made = {0};
-    size_t told = print(r, list, count, &original, &text, &e.body_8bit);
+    size_t told = print(r, list, count, &original, &text, &e);
     size_t split = header_bytes(buf_str(&text));
     error = intake_own(r->queue, &e, str_sub(buf_str(&text), 0, split),
                        str_skip(buf_str(&text), split), &made);

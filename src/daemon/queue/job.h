@@ -73,7 +73,8 @@ struct job_message { /* what the scheduler knows of the message, borrowed */
     struct id id;
     struct str sender, prefix, content;
     uint64_t received_us, size;
-    bool body_8bit;
+    enum body body;
+    enum message_utf8 utf8;
     enum notify_return ret;
     struct str envid;
     int file; /* content is in this descriptor, which job_start takes; -1: in content */

@@ -138,7 +138,8 @@ static bool start_one(struct queue *q, struct destination *d, struct peer *peer,
         job.prefix = m.prefix;
         job.received_us = m.received_us;
         job.size = m.size;
-        job.body_8bit = m.body_8bit;
+        job.body = m.body;
+        job.utf8 = m.utf8;
         job.ret = m.ret;
         job.envid = m.envid;
         job_start(q, peer, d, &job, rows, count);
@@ -274,7 +275,8 @@ static void start_fresh(struct queue *q, const struct accepted *a, struct destin
                             .content = a->content,
                             .received_us = a->received_us,
                             .size = a->size,
-                            .body_8bit = a->envelope.body_8bit,
+                            .body = a->envelope.body,
+                            .utf8 = a->envelope.utf8,
                             .ret = a->envelope.ret,
                             .envid = a->envelope.envid,
                             .file = -1};

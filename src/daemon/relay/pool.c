@@ -179,7 +179,8 @@ static void session_quit(void *arg)
 
 static void session_rest(struct session *s)
 {
-    if (s->pool->stopping || client_message_count(s->client) >= POOL_MESSAGES_MAX) {
+    if (s->pool->stopping || client_message_count(s->client) >= POOL_MESSAGES_MAX ||
+        !client_takes_more(s->client)) {
         session_quit(s);
         return;
     }

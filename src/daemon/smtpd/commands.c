@@ -11,6 +11,13 @@
 /* In LMTP each recipient is answered for, and all of it must fit into what we may say at once. */
 enum { LMTP_RECIPIENTS_MAX = 200 };
 
+static uint64_t recipients_max(const struct session *s)
+{
+    uint64_t max = s->config->recipients_max;
+
+    return s->lmtp ? MIN_OF(max, (uint64_t)LMTP_RECIPIENTS_MAX) : max;
+}
+
 static struct reply hello(struct session *s, struct str name, bool extended)
 {
     struct str helo = s->xclient_helo ? str_c(s->xclient_helo) : name;
@@ -37,13 +44,15 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
     struct buf keywords = buf_init(KIB);
 
     auth_keywords(s, &keywords);
-    r.about = arena_printf(scratch,
-                           "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
-                           "ENHANCEDSTATUSCODES\nDSN%s%s\nHELP%s",
-                           STR_ARG(s->config->hostname), s->helo,
-                           (unsigned long long)s->config->message_bytes_max, buf_c(&keywords),
-                           starttls_offered(s) ? "\nSTARTTLS" : "",
-                           s->may_xclient ? "\nXCLIENT " XCLIENT_ATTRIBUTES : "");
+    r.about = arena_printf(
+        scratch,
+        "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
+        "ENHANCEDSTATUSCODES\nDSN\nSMTPUTF8\nCHUNKING\nBINARYMIME\nLIMITS RCPTMAX=%llu\n"
+        "X-RCPTLIMIT %llu%s%s\nHELP%s",
+        STR_ARG(s->config->hostname), s->helo, (unsigned long long)s->config->message_bytes_max,
+        (unsigned long long)recipients_max(s), (unsigned long long)recipients_max(s),
+        buf_c(&keywords), starttls_offered(s) ? "\nSTARTTLS" : "",
+        s->may_xclient ? "\nXCLIENT " XCLIENT_ATTRIBUTES : "");
     buf_free(&keywords);
     return r;
 }
@@ -55,7 +64,8 @@ struct wishes {
     struct arena *arena; /* of the command */
     bool may_auth;       /* AUTH is offered */
     uint64_t size;       /* 0: not said */
-    bool body_8bit;
+    enum body body;
+    bool smtputf8;
     enum notify_return ret;
     struct str envid;
     struct notify notify;
@@ -79,8 +89,22 @@ static enum reply_name take_size(struct str value, struct wishes *w)
 
 static enum reply_name take_body(struct str value, struct wishes *w)
 {
-    w->body_8bit = str_eq_nocase(value, STR("8BITMIME"));
-    return w->body_8bit || str_eq_nocase(value, STR("7BIT")) ? REPLY_OK : REPLY_BAD_PARAMETER;
+    static const char *const words[BODY_COUNT] = {
+        [BODY_7BIT] = "7BIT", [BODY_8BIT] = "8BITMIME", [BODY_BINARY] = "BINARYMIME"};
+
+    for (enum body body = 0; body < BODY_COUNT; body++) {
+        if (str_eq_nocase(value, str_c(words[body]))) {
+            w->body = body;
+            return REPLY_OK;
+        }
+    }
+    return REPLY_BAD_PARAMETER;
+}
+
+static enum reply_name take_smtputf8(struct str value, struct wishes *w)
+{
+    w->smtputf8 = value.p == NULL;
+    return w->smtputf8 ? REPLY_OK : REPLY_SYNTAX;
 }
 
 static enum reply_name take_ret(struct str value, struct wishes *w)
@@ -121,7 +145,8 @@ static const struct parameter {
     const char *form;
 } parameter_table[] = {
     {VERB_MAIL, "SIZE", take_size, "SIZE takes the number of bytes: SIZE=12345"},
-    {VERB_MAIL, "BODY", take_body, "BODY is 7BIT or 8BITMIME here"},
+    {VERB_MAIL, "BODY", take_body, "BODY is 7BIT, 8BITMIME or BINARYMIME here"},
+    {VERB_MAIL, "SMTPUTF8", take_smtputf8, "SMTPUTF8 stands alone, without a value"},
     {VERB_MAIL, "RET", take_ret, "RET is FULL or HDRS"},
     {VERB_MAIL, "ENVID", take_envid,
      "ENVID takes up to 100 characters, others than ! to ~ without + and = written as +HH"},
@@ -186,7 +211,8 @@ static struct reply cmd_mail(struct session *s, const struct smtp_command *c, st
         return (struct reply){.kind = REPLY_STATUS, .status = refusal};
 
     txn_begin(s, address_text(scratch, &c->path));
-    s->txn->body_8bit = wish.body_8bit;
+    s->txn->body = wish.body;
+    s->txn->smtputf8 = wish.smtputf8;
     s->txn->ret = wish.ret;
     s->txn->envid = arena_copy(&s->txn->arena, wish.envid);
     return policy_mail(s);
@@ -215,9 +241,8 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
 
     if (r.row != REPLY_OK)
         return r;
-    if (t->recipients.count >= s->config->recipients_max) /* rows: an alias may be many */
-        return reply(REPLY_TOO_MANY_RECIPIENTS);
-    if (s->lmtp && t->accepted_count >= LMTP_RECIPIENTS_MAX)
+    if (t->recipients.count >= s->config->recipients_max || /* rows: an alias may be many */
+        t->accepted_count >= recipients_max(s))
         return reply(REPLY_TOO_MANY_RECIPIENTS);
     if (s->world->tight(s->arg))
         return reply(REPLY_BUSY);
@@ -236,6 +261,8 @@ static struct reply cmd_rcpt(struct session *s, const struct smtp_command *c, st
 
 static struct reply cmd_data(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
+    if (s->txn->body == BODY_BINARY)
+        return reply(REPLY_BINARY_BY_DATA);
     if (name_is_due(s)) {
         s->waiting = FOR_NAME;
         return reply_later();
@@ -272,6 +299,30 @@ static struct reply cmd_expn(struct session *s, const struct smtp_command *c, st
     return policy_verify(s, c->text, true);
 }
 
+/* ---- what older documents tell of ---- */
+
+static struct reply cmd_terminal(struct session *s, const struct smtp_command *c,
+                                 struct arena *scratch)
+{
+    return reply(REPLY_NO_TERMINALS);
+}
+
+static struct reply cmd_turn(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    return reply(REPLY_NO_TURN);
+}
+
+static struct reply cmd_etrn(struct session *s, const struct smtp_command *c, struct arena *scratch)
+{
+    return reply(REPLY_NO_ETRN);
+}
+
+static struct reply cmd_noted(struct session *s, const struct smtp_command *c,
+                              struct arena *scratch)
+{
+    return reply(REPLY_NOTED);
+}
+
 enum { HELP_BYTES_MAX = 32 * 1024 };
 
 static struct reply cmd_help(struct session *s, const struct smtp_command *c, struct arena *scratch)
@@ -296,15 +347,19 @@ const struct command command_table[VERB_COUNT] = {
                    "EHLO of LMTP, where each recipient is answered for after the message.", true},
     [VERB_MAIL] =
         {READY, cmd_mail,
-         "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME] [RET=FULL] [ENVID=name]",
-         "Starts a message. <> as the sender is for notifications. RET and ENVID: what a "
-         "report returns, and what it is called."},
+         "MAIL FROM:<you@your.domain> [SIZE=bytes] [BODY=8BITMIME] [SMTPUTF8] [RET=FULL] "
+         "[ENVID=name]",
+         "Starts a message. <> as the sender is for notifications. SMTPUTF8: addresses and header "
+         "may have letters outside ASCII. RET and ENVID: what a report returns, and what it is "
+         "called."},
     [VERB_RCPT] =
         {SENDER | RECIPIENTS, cmd_rcpt,
          "RCPT TO:<somebody@some.domain> [NOTIFY=SUCCESS,FAILURE,DELAY] [ORCPT=rfc822;address]",
          "Adds a recipient. Say it once for each. NOTIFY: what you want to be told of, or NEVER."},
     [VERB_DATA] = {RECIPIENTS, cmd_data, "DATA",
                    "Then the message follows: headers, a blank line, the text, a line with a dot."},
+    [VERB_BDAT] = {ANY_COMMAND, cmd_bdat, "BDAT bytes [LAST]",
+                   "So many bytes of the message follow, as they are. LAST: it ends there.", true},
     [VERB_RSET] = {ANY_COMMAND, cmd_rset, "RSET", "Forgets the message that was begun.", true},
     [VERB_NOOP] = {ANY_COMMAND, cmd_noop, "NOOP [anything]", "Does nothing.", true},
     [VERB_STARTTLS] = {ANY_COMMAND, cmd_starttls, "STARTTLS",
@@ -320,4 +375,18 @@ const struct command command_table[VERB_COUNT] = {
                       "For proxies of ours: says who the client really is. Then all begins anew."},
     [VERB_AUTH] = {READY, cmd_auth, "AUTH mechanism [response]",
                    "Logs in. EHLO lists the mechanisms; what follows is base64, and * gives up."},
+    [VERB_SEND] = {ANY_COMMAND, cmd_terminal, "SEND FROM:<you@your.domain>",
+                   "Wrote to the terminal of a user. Not done here: MAIL reaches the mailbox."},
+    [VERB_SOML] = {ANY_COMMAND, cmd_terminal, "SOML FROM:<you@your.domain>",
+                   "Wrote to the terminal, or else the mailbox. Not done here: say MAIL."},
+    [VERB_SAML] = {ANY_COMMAND, cmd_terminal, "SAML FROM:<you@your.domain>",
+                   "Wrote to the terminal and the mailbox. Not done here: say MAIL."},
+    [VERB_TURN] = {ANY_COMMAND, cmd_turn, "TURN",
+                   "Made the sender the receiver. Not done here: anybody could fetch any mail."},
+    [VERB_ETRN] = {ANY_COMMAND, cmd_etrn, "ETRN some.domain",
+                   "Asked for waiting mail to be sent now. Not done here: it goes by itself."},
+    [VERB_ONEX] = {ANY_COMMAND, cmd_noted, "ONEX",
+                   "Announces that there is one message only. Accepted, without effect."},
+    [VERB_XUSR] = {ANY_COMMAND, cmd_noted, "XUSR",
+                   "Announces that a user's program hands in mail. Accepted, without effect."},
 };

@@ -1,8 +1,8 @@
-/* smtpd/content.c - from 354 to the final dot: the message streams by.
+/* smtpd/content.c - from 354 to the final dot, or from chunk to chunk: the message streams by.
  *
  * Up to one chunk is held here; a small message goes to the queue whole, of a larger one as much
  * as the queue has credited. Once it is refused nothing more is kept, but everything up to the
- * dot is read: only there is the answer due. RFC 5321 4.1.1.4. */
+ * dot is read: only there is the answer due. RFC 5321 4.1.1.4; chunks: bdat.c. */
 // SPDX-License-Identifier: ISC
 #include "base/check.h"
 #include "base/log.h"
@@ -62,20 +62,47 @@ static void refuse_size(struct session *s)
     buf_free(&n);
 }
 
+/* RFC 3030: only BINARYMIME allows bare newlines; else they are what they are after DATA. */
+static enum chunk_lines lines_of(const struct session *s)
+{
+    if (s->txn->body == BODY_BINARY)
+        return CHUNK_BINARY;
+    return s->may_relay ? CHUNK_NORMALIZED : CHUNK_STRICT;
+}
+
+void content_begin_chunk(struct session *s, uint64_t bytes)
+{
+    struct txn *t = s->txn;
+
+    if (!t->chunked)
+        content_begin(s);
+    if (!t->chunked)
+        t->chunks.lines = lines_of(s);
+    t->chunked = true;
+    s->phase = CONTENT;
+    if (bytes > s->config->message_bytes_max - t->content_bytes)
+        refuse_size(s);
+}
+
 /* ---- what goes with it ---- */
 
 static const char *protocol(const struct session *s)
 {
-    /* RFC 3848 */
-    static const char *const lmtp[2][2] = {{"LMTP", "LMTPA"}, {"LMTPS", "LMTPSA"}};
-    static const char *const extended[2][2] = {{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}};
+    /* RFC 3848, RFC 6531 4.3: by whether it is LMTP, UTF-8, secret, and of somebody known. */
+    static const char *const names[2][2][2][2] = {
+        {{{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}},
+         {{"UTF8SMTP", "UTF8SMTPA"}, {"UTF8SMTPS", "UTF8SMTPSA"}}},
+        {{{"LMTP", "LMTPA"}, {"LMTPS", "LMTPSA"}},
+         {{"UTF8LMTP", "UTF8LMTPA"}, {"UTF8LMTPS", "UTF8LMTPSA"}}},
+    };
+    bool utf8 = s->txn && s->txn->smtputf8;
     bool known = s->account[0] != '\0';
 
-    if (s->lmtp)
-        return lmtp[s->secure][known];
     if (s->local)
         return "local";
-    return s->extended ? extended[s->secure][known] : "SMTP";
+    if (!s->extended && !s->lmtp)
+        return "SMTP";
+    return names[s->lmtp][utf8][s->secure][known];
 }
 
 static void client_print(const struct session *s, struct buf *to)
@@ -87,7 +114,7 @@ static void client_print(const struct session *s, struct buf *to)
 }
 
 /* Its head: the recipients are encoded already. */
-static void envelope_print(const struct session *s, struct buf *to)
+static void envelope_print(const struct session *s, struct buf *to, bool more)
 {
     const struct txn *t = s->txn;
     struct buf client = buf_init(LINE_BYTES_MAX);
@@ -95,7 +122,8 @@ static void envelope_print(const struct session *s, struct buf *to)
     client_print(s, &client);
     envelope_head_encode(to, &(struct envelope){.sender = t->sender,
                                                 .client = buf_str(&client),
-                                                .body_8bit = t->body_8bit,
+                                                .body = t->body,
+                                                .utf8 = utf8_need(t, more),
                                                 .ret = t->ret,
                                                 .envid = t->envid,
                                                 .recipient_count = t->recipients.count});
@@ -182,7 +210,7 @@ static bool put(struct session *s, size_t n, bool end)
 
     if (p.begin) {
         t->headless = starts_with_text(buf_str(&t->content));
-        envelope_print(s, &envelope);
+        envelope_print(s, &envelope, !end);
         p.envelope = buf_str(&envelope);
         p.recipients = buf_str(&t->recipients.rows);
     }
@@ -247,7 +275,7 @@ void content_go_on(struct session *s, struct buf *out)
 
 void session_spill(struct session *s)
 {
-    if (s->phase != CONTENT || s->waiting != FOR_CLIENT || s->txn->content.n == 0)
+    if (!(s->phase & TAKING) || s->waiting != FOR_CLIENT || s->txn->content.n == 0)
         return;
     if (hand_on(s, s->txn->content.n, false))
         buf_free(&s->txn->content);
@@ -270,6 +298,36 @@ static void took(struct session *s, struct str bytes)
         refuse(s, REPLY_TOO_MANY_HOPS, STR_NONE);
     if (t->refusal)
         buf_reset(&t->content);
+}
+
+struct str content_take(struct session *s, struct str bytes, struct buf *out)
+{
+    struct txn *t = s->txn;
+    size_t before = t->content.n;
+
+    bytes = str_sub(bytes, 0, SLICE_BYTES);
+    if (!t->refusal) {
+        bool whole = chunk_read(&t->chunks, bytes, &t->content);
+
+        took(s, str_skip(buf_str(&t->content), before));
+        if (!whole)
+            refuse(s, REPLY_BARE_NEWLINE_IN_DATA, STR_NONE);
+    }
+    content_go_on(s, out);
+    return bytes;
+}
+
+void content_end(struct session *s, struct buf *out)
+{
+    struct txn *t = s->txn;
+    size_t before = t->content.n;
+
+    if (!t->refusal && !chunk_read_end(&t->chunks, &t->content))
+        refuse(s, REPLY_BARE_NEWLINE_IN_DATA, STR_NONE);
+    else if (!t->refusal)
+        took(s, str_skip(buf_str(&t->content), before));
+    t->ended = true;
+    content_go_on(s, out);
 }
 
 size_t content_feed(struct session *s, struct str in, struct buf *out)

@@ -313,18 +313,21 @@ static void on_wait(struct dialog *d, struct str text)
         fail_dialog(d, "no number", text);
     d->fake.now_us += seconds * US_PER_S;
     session_tick(d->fake.session, &d->out);
+    fake_feed(&d->fake, STR_NONE, &d->out);
 }
 
 static void on_named(struct dialog *d, struct str text)
 {
     send_said(d);
     session_named(d->fake.session, text, STR_NONE, &d->out);
+    fake_feed(&d->fake, STR_NONE, &d->out); /* what came of it */
 }
 
 static void on_nameless(struct dialog *d, struct str text)
 {
     send_said(d);
     session_named(d->fake.session, STR_NONE, text, &d->out);
+    fake_feed(&d->fake, STR_NONE, &d->out);
 }
 
 static void on_closed(struct dialog *d, struct str text)

@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/utf8.h"
 #include "io/disk.h"
 #include "mail/drop.h"
 #include "mail/dsn.h"
@@ -173,12 +174,22 @@ static void say_reset(struct drop *d, struct buf *to)
     buf_add_c(to, "RSET\r\n");
 }
 
+static bool needs_smtputf8(const struct drop *d)
+{
+    bool ascii = utf8_is_ascii(d->head.sender);
+
+    for (size_t i = 0; i < d->head.recipient_count && ascii && !d->reporting; i++)
+        ascii = utf8_is_ascii(d->head.recipients[i]);
+    return !ascii;
+}
+
 static void say_mail(struct drop *d, struct buf *to)
 {
     struct str sender = d->reporting ? STR_NONE : d->head.sender;
     bool body_8bit = d->head.body_8bit && !d->reporting;
 
-    buf_printf(to, "MAIL FROM:<%.*s>%s", STR_ARG(sender), body_8bit ? " BODY=8BITMIME" : "");
+    buf_printf(to, "MAIL FROM:<%.*s>%s%s", STR_ARG(sender), body_8bit ? " BODY=8BITMIME" : "",
+               needs_smtputf8(d) ? " SMTPUTF8" : "");
     if (!d->reporting)
         mail_wishes_print(to, d->head.ret, d->head.envid);
     buf_add_c(to, "\r\n");
@@ -194,7 +205,7 @@ static void say_recipient(struct drop *d, struct buf *to)
     struct notify wishes = {.when = d->reporting ? 0 : d->head.notify};
 
     buf_printf(to, "RCPT TO:<%.*s>", STR_ARG(recipient(d)));
-    rcpt_wishes_print(to, &wishes);
+    rcpt_wishes_print(to, &wishes, true);
     buf_add_c(to, "\r\n");
 }
 
@@ -284,6 +295,7 @@ static void report_build(struct drop *d)
     struct id id = {.key = d->now_us - ID_EPOCH_US, .node = d->end.crc & 0xffffff};
     struct dsn report = {.reporting_host = d->config->hostname,
                          .to = d->head.sender,
+                         .utf8 = !utf8_is_ascii(d->head.sender),
                          .envid = d->head.envid,
                          .arrival_us = d->now_us,
                          .now_us = d->now_us,

@@ -1,8 +1,8 @@
 /* smtpd/name.c - the name of the client, for Received and the log.
  *
- * It is asked for when the client connects and waited for as late as it can be: before 354, when
- * the client has said everything else. NAME_WAIT_US after that nobody waits any more; an
- * answer that comes later still serves the messages after it. */
+ * It is asked for when the client connects and waited for as late as it can be: before 354 or the
+ * first chunk, when the client has said everything else. NAME_WAIT_US after it was asked for nobody
+ * waits any more; an answer that comes later still serves the messages after it. */
 // SPDX-License-Identifier: ISC
 #include <stdlib.h>
 
@@ -81,8 +81,12 @@ static void go_on(struct session *s, struct buf *out)
 {
     s->waiting = FOR_CLIENT;
     s->active_us = clock_monotonic_us(s->world->clock);
-    content_begin(s);
-    session_say(s, reply(REPLY_SEND_CONTENT), out);
+    if (s->chunk.open) {
+        chunk_named(s, out);
+    } else {
+        content_begin(s);
+        session_say(s, reply(REPLY_SEND_CONTENT), out);
+    }
     session_check(s);
 }
 

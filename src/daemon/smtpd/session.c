@@ -3,12 +3,13 @@
  *   FRESH --EHLO--> READY --MAIL--> SENDER --RCPT--> RECIPIENTS --DATA--> CONTENT
  *                     ^               |                  |                   |
  *                     +---- RSET, EHLO, stored, refused: txn_end() ----------+
+ *   RECIPIENTS --BDAT--> CONTENT --taken--> CHUNKS --BDAT--> CONTENT; RSET from CHUNKS, too
  *   any of them --QUIT, 421--> CLOSED
  *
  * The facts of each phase are in session_check(). Waiting is apart from the phase: FOR_ROUTE in
- * SENDER and RECIPIENTS; FOR_TLS in FRESH; FOR_NAME in RECIPIENTS, after DATA; FOR_CREDIT and FOR_STORED in CONTENT;
- * FOR_OWNER after MAIL and at the end of CONTENT; FOR_LIMIT as FOR_ROUTE; FOR_VERIFY wherever VRFY
- * is legal. */
+ * SENDER and RECIPIENTS; FOR_TLS in FRESH; FOR_NAME in RECIPIENTS, after DATA or BDAT; FOR_CREDIT in
+ * CONTENT and CHUNKS; FOR_STORED in CONTENT; FOR_OWNER after MAIL and at the end of CONTENT; FOR_LIMIT
+ * as FOR_ROUTE; FOR_VERIFY wherever VRFY is legal. */
 // SPDX-License-Identifier: ISC
 #include <stdlib.h>
 
@@ -36,7 +37,7 @@ void session_check(const struct session *s)
         check(s->helo);
     if (s->phase == SENDER)
         check(s->txn->accepted_count == 0);
-    if (s->phase & (RECIPIENTS | CONTENT))
+    if (s->phase & (RECIPIENTS | TAKING))
         check(s->txn->accepted_count > 0 && s->txn->recipients.count > 0);
     if (s->phase & (SENDER | RECIPIENTS))
         check(!s->txn->begun && !s->txn->ended && s->txn->content_bytes == 0);
@@ -57,15 +58,21 @@ void session_check(const struct session *s)
     if (s->waiting == FOR_VERIFY)
         check(s->phase & ANY_COMMAND);
     if (s->waiting == FOR_CREDIT)
-        check(s->phase == CONTENT && s->txn->begun && s->txn->unacknowledged_bytes > 0);
+        check(s->phase & TAKING && s->txn->begun && s->txn->unacknowledged_bytes > 0);
     if (s->waiting == FOR_STORED)
         check(s->phase == CONTENT && s->txn->begun && s->txn->ended);
     if (s->phase == CONTENT && s->txn->ended)
         check(s->waiting != FOR_CLIENT); /* the answer is due */
     check((s->naming == NAME_KNOWN) == (s->client_name != NULL));
     check((s->naming == NAME_UNKNOWN) == (s->nameless_why != NULL));
-    if (s->phase == CONTENT && s->txn->refusal)
+    if (s->phase & TAKING && s->txn->refusal)
         check(!s->txn->begun && s->txn->content.n == 0);
+    if (s->chunk.open && s->chunk.left == 0)
+        check(s->waiting == FOR_NAME || s->phase == CLOSED); /* the answer is due */
+    if (s->phase == CHUNKS)
+        check(s->txn->chunked && !s->txn->ended);
+    if (s->phase == CONTENT && s->txn->chunked)
+        check(s->chunk.open != s->txn->ended);
 }
 
 /* ---- life ---- */
@@ -134,6 +141,7 @@ void session_free(struct session **s)
     free((*s)->client_name);
     free((*s)->nameless_why);
     free((*s)->secured);
+    chunk_forget(*s);
     free(*s);
     *s = NULL;
 }
@@ -362,11 +370,14 @@ static const enum reply_name syntax_replies[] = {
     [SYNTAX_SENDER] = REPLY_SENDER_SYNTAX,
     [SYNTAX_RECIPIENT] = REPLY_RECIPIENT_SYNTAX,
     [SYNTAX_PARAMETERS] = REPLY_SYNTAX,
+    [SYNTAX_CHUNK] = REPLY_CHUNK_SYNTAX,
 };
 
 /* The step that is missing before a command that is not legal now. */
-static enum reply_name what_is_missing(const struct session *s, enum smtp_verb verb)
+enum reply_name what_is_missing(const struct session *s, enum smtp_verb verb)
 {
+    if (s->phase == CHUNKS)
+        return REPLY_CHUNKS_UNDER_WAY;
     if (s->phase == FRESH)
         return s->lmtp ? REPLY_SAY_LHLO : REPLY_SAY_HELLO;
     if (s->phase == READY)
@@ -399,7 +410,18 @@ static struct reply command_run(struct session *s, struct str line, struct smtp_
         return reply(what_is_missing(s, c->verb));
     if (starttls_missing(s) && !command_table[c->verb].plain_too)
         return reply(REPLY_START_TLS_FIRST);
+
+    enum reply_name utf8 = utf8_judge(s, c);
+
+    if (utf8 != REPLY_OK)
+        return reply(utf8);
     return command_table[c->verb].run(s, c, scratch);
+}
+
+static void hang_up(struct session *s)
+{
+    txn_end(s);
+    s->phase = CLOSED;
 }
 
 static void command(struct session *s, struct str line, struct buf *out)
@@ -408,17 +430,21 @@ static void command(struct session *s, struct str line, struct buf *out)
     struct smtp_command c;
     struct reply r = command_run(s, line, &c, &scratch);
     bool hello = c.verb == VERB_HELO || c.verb == VERB_EHLO || c.verb == VERB_LHLO;
-    bool bad_name = c.verb == VERB_EHLO && r.row == REPLY_SYNTAX;
 
-    /* RFC 2034 3: no enhanced code in answers to HELO and EHLO. People know one all the same, the
-     * 501 5.5.4 for a name that is none. */
-    if (hello && !bad_name && r.kind == REPLY_ROW) {
+    /* RFC 2034 3: no enhanced code in answers to HELO and EHLO, but for a bad name, where all the
+     * world has one. */
+    if (hello && r.kind == REPLY_ROW) {
         struct status st = reply_status(r.row, r.about);
 
-        say_status(s, &st, false, out);
+        say_status(s, &st, r.row == REPLY_SYNTAX, out);
     } else {
         session_say(s, r, out);
     }
+    if (c.verb != VERB_BDAT)
+        chunk_forget(s);
+    chunk_answer(s, out);
+    if (r.kind == REPLY_ROW && r.row == REPLY_CHUNK_SYNTAX)
+        hang_up(s); /* what comes next is content, and must not be read as commands */
     arena_free(&scratch);
 }
 
@@ -456,7 +482,9 @@ size_t session_feed(struct session *s, struct str in, struct buf *out)
     s->active_us = clock_monotonic_us(s->world->clock);
     while (total < in.n && s->waiting == FOR_CLIENT && s->phase != CLOSED && out->n < enough) {
         struct str rest = str_skip(in, total);
-        size_t used = s->phase == CONTENT ? content_feed(s, rest, out) : line_feed(s, rest, out);
+        size_t used = s->chunk.open         ? chunk_feed(s, rest, out)
+                      : s->phase == CONTENT ? content_feed(s, rest, out)
+                                            : line_feed(s, rest, out);
 
         session_check(s);
         total += used;
@@ -503,23 +531,25 @@ void session_routed(struct session *s, const struct status *st, struct str targe
 
 /* RFC 2033 4.2: in LMTP there is an answer for each recipient that was accepted. They went into
  * one commit, so all of them are the same. */
-static void answer_each(struct session *s, size_t count, size_t from, struct buf *out)
+void session_say_each(struct session *s, struct reply r, size_t recipient_count, struct buf *out)
 {
     struct arena scratch = ARENA_INIT;
-    struct str answer = arena_copy(&scratch, str_skip(buf_str(out), from));
+    size_t before = out->n;
 
-    while (s->lmtp && s->phase != CLOSED && --count > 0)
+    session_say(s, r, out);
+
+    struct str answer = arena_copy(&scratch, str_skip(buf_str(out), before));
+
+    for (size_t i = 1; s->lmtp && s->phase != CLOSED && i < recipient_count; i++)
         buf_add(out, answer);
     arena_free(&scratch);
 }
 
 void message_answer(struct session *s, struct reply r, struct buf *out)
 {
-    size_t count = s->txn->accepted_count;
-    size_t before = out->n;
+    bool unfinished = s->txn->chunked && !s->chunk.last;
 
-    session_say(s, r, out);
-    answer_each(s, count, before, out);
+    session_say_each(s, r, unfinished ? 1 : s->txn->accepted_count, out);
     txn_end(s);
     if (s->stopping)
         session_close(s, REPLY_SHUTTING_DOWN, out);
@@ -528,7 +558,7 @@ void message_answer(struct session *s, struct reply r, struct buf *out)
 
 void session_stored(struct session *s, const struct status *st, struct id id, struct buf *out)
 {
-    if (s->phase != CONTENT || !s->txn->begun)
+    if (!(s->phase & TAKING) || !s->txn->begun)
         return;
     if (s->waiting == FOR_STORED) {
         struct id_text text = id_print(id);
@@ -552,7 +582,7 @@ void session_stored(struct session *s, const struct status *st, struct id id, st
 
 void session_put_credit(struct session *s, uint64_t bytes, struct buf *out)
 {
-    if (s->phase != CONTENT)
+    if (!(s->phase & TAKING))
         return;
     s->txn->unacknowledged_bytes -= MIN_OF(bytes, s->txn->unacknowledged_bytes);
     if (s->waiting == FOR_CREDIT) {

@@ -3,8 +3,9 @@
  *
  * A step that changes nothing but the answer is not followed further: what could come after it
  * comes after the shorter sequence too. The name of the client multiplies what can happen, so with
- * it sequences are shorter; so they are in LMTP, with XCLIENT, with logins, and for somebody who
- * has logged in, whose sender and From are asked about and whose recipients are counted. */
+ * it sequences are shorter; so they are in LMTP, with chunks, with XCLIENT, with logins, and for
+ * somebody who has logged in, whose sender and From are asked about and whose recipients are
+ * counted. */
 // SPDX-License-Identifier: ISC
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,15 +18,22 @@
 #include "daemon/smtpd/fake_world.h"
 #include "daemon/smtpd/state.h"
 
-enum { EVENTS_MAX = 10 };
+enum { EVENTS_MAX = 9, CHUNK_EVENTS = 2 };
 
 static const struct world {
     size_t events_max;
-    bool names, lmtp, xclient, logins, account;
+    bool names, lmtp, xclient, logins, account, chunks;
 } worlds[] = {
-    {.events_max = EVENTS_MAX},        {.events_max = 8, .names = true},
-    {.events_max = 8, .lmtp = true},   {.events_max = 7, .names = true, .xclient = true},
-    {.events_max = 8, .logins = true}, {.events_max = 9, .account = true},
+    {.events_max = 9},
+    {.events_max = 8, .names = true},
+    {.events_max = 8, .lmtp = true},
+    {.events_max = 7, .names = true, .xclient = true},
+    {.events_max = 7, .logins = true},
+    {.events_max = 7, .account = true},
+    {.events_max = 7, .chunks = true},
+    {.events_max = 6, .chunks = true, .names = true},
+    {.events_max = 7, .chunks = true, .lmtp = true},
+    {.events_max = 5, .chunks = true, .account = true},
 };
 static const struct world *world;
 static size_t promises; /* how often "accepted" is to be heard */
@@ -65,6 +73,14 @@ static void dot(struct fake_world *f, struct buf *out)
 static void bare(struct fake_world *f, struct buf *out)
 {
     says(f, "a\nb\r\n", out);
+}
+static void chunk(struct fake_world *f, struct buf *out)
+{
+    says(f, "BDAT 2\r\nx\r", out); /* whether the CR is bare, the next one tells */
+}
+static void last(struct fake_world *f, struct buf *out)
+{
+    says(f, "BDAT 1 LAST\r\n\n", out);
 }
 static void rset(struct fake_world *f, struct buf *out)
 {
@@ -156,8 +172,9 @@ static void stop(struct fake_world *f, struct buf *out)
 }
 
 static void (*const events[])(struct fake_world *f, struct buf *out) = {
-    ehlo,  mail,  rcpt, data, dot,  bare,      rset, quit,    answer_yes,   answer_no,
-    spill, named, late, stop, auth, open_word, star, xclient, xclient_last, vrfy,
+    ehlo,       mail,      rcpt,         data,  dot,   bare, rset, quit,
+    answer_yes, answer_no, spill,        named, late,  stop, auth, open_word,
+    star,       xclient,   xclient_last, vrfy,  chunk, last, /* at the end: CHUNK_EVENTS */
 };
 
 /* ---- all of them ---- */
@@ -168,7 +185,7 @@ struct facts { /* everything that decides what can happen next */
     int challenged, logged_in;
     size_t accepted, recipients, content, held, unsent;
     int limited, authors_known, expanding;
-    int line_spoiled, dot_state, spoiled, begun, ended, refused, stopping, extended;
+    int line_spoiled, dot_state, chunk_state, spoiled, begun, ended, refused, stopping, extended;
 };
 
 static struct facts facts_of(const struct fake_world *f)
@@ -188,6 +205,7 @@ static struct facts facts_of(const struct fake_world *f)
     facts.challenged = s->attempt && s->attempt->challenged;
     facts.logged_in = s->account[0] != '\0';
     facts.line_spoiled = s->lines.spoiled;
+    facts.chunk_state = s->chunk.open + 2 * (s->chunk.refusal != NULL);
     facts.unsent = s->waiting == FOR_CLIENT ? f->in.n : 0;
     if (t) {
         facts.limited = t->limited;
@@ -197,6 +215,7 @@ static struct facts facts_of(const struct fake_world *f)
         facts.content = t->content_bytes;
         facts.held = t->content.n;
         facts.dot_state = t->dot.state;
+        facts.chunk_state += 4 * t->chunked + 8 * t->chunks.saw_cr;
         facts.spoiled = t->dot.spoiled;
         facts.begun = t->begun;
         facts.ended = t->ended;
@@ -259,7 +278,7 @@ static void follow(size_t *sequence, size_t count)
     sequences++;
     if (!run(sequence, count) || count == world->events_max)
         return;
-    for (size_t i = 0; i < countof(events); i++) {
+    for (size_t i = 0; i < countof(events) - (world->chunks ? 0 : CHUNK_EVENTS); i++) {
         sequence[count] = i;
         follow(sequence, count + 1);
     }

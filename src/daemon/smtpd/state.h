@@ -15,10 +15,12 @@ enum phase {
     READY = 2,      /* EHLO, HELO or LHLO was said */
     SENDER = 4,     /* MAIL */
     RECIPIENTS = 8, /* at least one RCPT was accepted */
-    CONTENT = 16,   /* after DATA, until the answer to the message */
+    CONTENT = 16,   /* after DATA or in a BDAT, until the answer */
+    CHUNKS = 64,    /* between two BDATs of a message */
     CLOSED = 32,    /* the last word is said */
-    ANY_COMMAND = FRESH | READY | SENDER | RECIPIENTS,
-    IN_TXN = SENDER | RECIPIENTS | CONTENT,
+    ANY_COMMAND = FRESH | READY | SENDER | RECIPIENTS | CHUNKS,
+    TAKING = CONTENT | CHUNKS,
+    IN_TXN = SENDER | RECIPIENTS | TAKING,
 };
 
 enum waiting {
@@ -47,7 +49,8 @@ enum naming {
 struct txn {
     struct arena arena; /* owns every string below */
     struct str sender;
-    bool body_8bit;
+    enum body body;
+    bool smtputf8; /* was said */
     enum notify_return ret;
     struct str envid;
     struct buf asked;       /* the recipient that the router is asked about */
@@ -60,13 +63,15 @@ struct txn {
     bool authors_known; /* From and Sender belong to the account */
     struct buf authors; /* as long as they are read */
 
+    bool chunked; /* it comes by BDAT */
     struct dot_reader dot;
+    struct chunk_reader chunks;
     struct header_scan header;
     struct buf content;     /* not yet given to the queue */
     uint64_t content_bytes; /* all of it so far */
     uint64_t unacknowledged_bytes;
     bool begun;             /* the queue has heard of it */
-    bool ended;             /* the final dot was read */
+    bool ended;             /* the final dot or the last chunk was read */
     bool headless;          /* it starts with no header field */
     struct status *refusal; /* what it will be answered with; the rest is thrown away */
 };
@@ -87,6 +92,12 @@ struct session {
     struct txn *txn;
     char *helo;
     struct line_reader lines;
+    struct { /* what BDAT announced */
+        bool open, last;
+        uint64_t bytes, left;
+        struct status *refusal; /* the chunk is thrown away and answered with this */
+        size_t recipient_count; /* of the message that was refused with it */
+    } chunk;
     enum phase phase;
     enum waiting waiting;
     bool lmtp, extended, stopping;
@@ -151,6 +162,8 @@ void session_say(struct session *s, struct reply r, struct buf *out);
 void session_check(const struct session *s); /* the facts of each phase */
 void txn_begin(struct session *s, struct str sender);
 void txn_end(struct session *s); /* the only way out of a transaction; harmless without one */
+/* In LMTP to each recipient. */
+void session_say_each(struct session *s, struct reply r, size_t recipient_count, struct buf *out);
 /* The answer to a message, or the end of a session that only lived for it. */
 void message_answer(struct session *s, struct reply r, struct buf *out);
 void session_take_ip(struct session *s, struct str ip);
@@ -163,6 +176,7 @@ bool starttls_missing(const struct session *s); /* no mail is taken before it */
 struct reply cmd_starttls(struct session *s, const struct smtp_command *c, struct arena *scratch);
 void starttls_begin(struct session *s);                      /* waits for the handshake */
 void starttls_line(const struct session *s, struct buf *to); /* for a log line */
+enum reply_name what_is_missing(const struct session *s, enum smtp_verb verb);
 
 /* name.c */
 void name_ask(struct session *s);
@@ -199,6 +213,22 @@ void content_refuse(struct session *s, const struct status *why);
 
 /* xclient.c */
 struct reply cmd_xclient(struct session *s, const struct smtp_command *c, struct arena *scratch);
+
+void content_begin_chunk(struct session *s, uint64_t bytes); /* or goes on with the next one */
+struct str content_take(struct session *s, struct str bytes, struct buf *out); /* what it took */
+void content_end(struct session *s, struct buf *out); /* nothing comes any more */
+
+/* bdat.c */
+struct reply cmd_bdat(struct session *s, const struct smtp_command *c, struct arena *scratch);
+size_t chunk_feed(struct session *s, struct str in, struct buf *out);
+void chunk_answer(struct session *s, struct buf *out); /* if the chunk has been taken */
+void chunk_named(struct session *s, struct buf *out);  /* goes on after FOR_NAME */
+void chunk_forget(struct session *s);                  /* what the last chunks were refused with */
+
+/* utf8.c: REPLY_OK, or what to say to a command with letters outside ASCII (RFC 6531 3.5). */
+enum reply_name utf8_judge(const struct session *s, const struct smtp_command *c);
+/* What the message asks of its next hops, as far as it is known now; more: it goes on. */
+enum message_utf8 utf8_need(const struct txn *t, bool more);
 
 /* commands.c: the commands as rows */
 struct command {
