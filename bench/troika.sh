@@ -36,7 +36,7 @@ troika_accounts() {
   local n
   [ ! -e "$ROOT/state/bench-accounts" ] || return 0
   for n in $(seq 0 99); do
-    troika_plain "$ROOT/troika" user -c "$ROOT/troika.conf" add "u$n@local.test" >/dev/null
+    troika_plain "$ROOT/troika" user -c "$ROOT/troika.conf" add "u$n@local.test" </dev/null >/dev/null
     mkdir -p "$ROOT/home/u$n"
     ln -sfn "$ROOT/state/mail/local.test/u$n" "$ROOT/home/u$n/Maildir"
   done

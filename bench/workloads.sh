@@ -244,11 +244,10 @@ tls() { # PEER: troika or postfix
     fresh
     peer_start hold
     [ "$1" != postfix ] || postfix_with_tls
-    for mode in new reuse; do
-        [ "$1" != troika ] || rec tls "handshakes-$mode" "$(openssl s_time -connect "127.0.0.1:$TLS_PORT" -$mode -time "$SECONDS_MIN" 2>/dev/null |
-            awk '/real seconds/ { n = $1; s = $4 } END { printf "%.0f", n / s }')"
+    cc -O2 -std=gnu17 -D_GNU_SOURCE -o build/bench/tls_load bench/tls_load.c -lssl -lcrypto
+    for mode in new again mail; do
+        rec tls "$mode" "$(build/bench/tls_load "$mode" "$SMTPPORT" "$SECONDS_MIN" 100)"
     done
-    rec tls w1-reused "$(python3 bench/tls_load.py "$SMTPPORT" "$SECONDS_MIN" 100)"
     [ "$1" != troika ] || rec tls idle-10000-mib "$(python3 bench/tls_idle.py "$TLS_PORT" "$(calc "10000*$SCALE" 0)" "$(pgrep -f "parent -c $ROOT/troika.conf" | head -1)")"
     fresh
 }

@@ -168,8 +168,11 @@ static void shake(struct fixture *f, const char *sni, bool ask)
     f->client = SSL_new(f->client_context);
     SSL_set_fd(f->client, f->peer);
     SSL_set_connect_state(f->client);
-    if (sni)
-        (void)SSL_set_tlsext_host_name(f->client, sni);
+    if (sni) {
+        char name[256];
+        (void)snprintf(name, sizeof name, "%s", sni);
+        (void)SSL_set_tlsext_host_name(f->client, name);
+    }
     if (f->session)
         (void)SSL_set_session(f->client, f->session);
     f->tls = tls_accept(f->stream, f->server, ask, on_secured);
