@@ -11,6 +11,8 @@
 
 #include "spool/internal.h"
 
+enum { PAGE_BYTES = 4096 };
+
 struct checkpoint {
     struct spool *spool;
     sqlite3 *second;
@@ -50,6 +52,11 @@ void checkpoint_close(struct spool *s)
     (void)sqlite3_close(c->second);
     free(c);
     s->checkpoint = NULL;
+}
+
+uint64_t checkpoint_bytes(const struct spool *s)
+{
+    return (uint64_t)s->checkpoint->log_pages * PAGE_BYTES;
 }
 
 /* A disk that is full or a log that is in use is tried again later: the log only grows. Any other
@@ -93,7 +100,9 @@ void checkpoint_step(struct spool *s)
     struct checkpoint *c = s->checkpoint;
 
     background_collect(c->background);
-    if (c->copying || c->log_pages < (int)c->spool->o.checkpoint_pages || s->broken)
+    int enough = s->short_of_room ? 1 : (int)s->o.checkpoint_pages;
+
+    if (c->copying || c->log_pages < enough || s->broken)
         return;
     c->copying = true;
     c->result = SQLITE_OK;

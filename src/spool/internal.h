@@ -103,6 +103,7 @@ struct spool {
     struct background *syncs;
     struct checkpoint *checkpoint;
     bool has_room, reserved;
+    bool short_of_room; /* looked, and there was too little */
     uint64_t room_asked_us; /* monotonic; 0: never */
 };
 
@@ -141,5 +142,6 @@ void batch_done(struct spool *s); /* frees what it holds */
 /* checkpoint.c */
 int checkpoint_open(struct spool *s);
 void checkpoint_close(struct spool *s);
+uint64_t checkpoint_bytes(const struct spool *s); /* in the log, and not in the database yet */
 /* Looks whether the thread is done, and whether it is wanted. */
 void checkpoint_step(struct spool *s);

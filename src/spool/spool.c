@@ -88,11 +88,13 @@ bool spool_release_reserve(struct spool *s)
     return empty_reserve(s);
 }
 
+/* What the log holds will need as much room again in the database. */
 static bool has_free(struct spool *s, uint64_t needed)
 {
     uint64_t free_bytes = 0;
 
-    return disk_free_bytes(s->dir_fd, &free_bytes) == 0 && free_bytes >= needed;
+    return disk_free_bytes(s->dir_fd, &free_bytes) == 0 &&
+           free_bytes >= needed + checkpoint_bytes(s);
 }
 
 /* Many large messages that began while there was room must not use what results need. */
@@ -104,6 +106,7 @@ bool spool_above_floor(struct spool *s)
 static void look_for_room(struct spool *s)
 {
     s->has_room = has_free(s, s->o.free_floor_bytes + (s->reserved ? 0 : s->o.reserve_bytes));
+    s->short_of_room = !s->has_room;
     if (s->has_room && !s->reserved)
         make_reserve(s);
     s->has_room = s->has_room && s->reserved;

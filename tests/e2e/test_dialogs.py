@@ -103,8 +103,8 @@ def test_4_other_commands(typist):
     for command in ("SEND", "SOML", "SAML"):
         starts(typist.types(command + " FROM:", "<alice@example.test>"), 502, "5.5.1 this server writes to mailboxes, not to terminals")
     starts(typist.types("TURN"), 502, "5.5.1 the roles stay as they are")
-    starts(typist.types("VRFY ", "bob"), 252, "2.1.5 ")
-    starts(typist.types("EXPN ", "list"), 502, "5.5.1 ")
+    starts(typist.types("VRFY ", "bob"), 250, "2.1.5 <bob@example.test>")
+    starts(typist.types("EXPN ", "list"), 550, "5.1.1 no such user here: <list>")
     starts(typist.types("NOOP"), 250, "2.0.0 ")
     code, words = typist.types("HELP")
     assert code == 214 and all(command in words for command in ("SEND FROM", "SOML", "SAML", "TURN", "ETRN", "ONEX", "XUSR", "VRFY", "EXPN", "RSET"))
