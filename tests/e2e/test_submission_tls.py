@@ -13,7 +13,7 @@ import subprocess
 import pytest
 from certificates import Authority
 from peers import Postfix
-from troika import Dialogue, Troika, free_port
+from troika import ROOT, Dialogue, Troika, free_port
 
 NAME, PASSWORD = "mail.example.test", "correct horse 7"
 TEXT = "Subject: logged in\r\nFrom: alice@example.test\r\nTo: bob@example.test\r\n\r\nhello\r\n"
@@ -27,16 +27,17 @@ def ca():
 
 class Submission(Troika):
     """submission (STARTTLS, like 587) on .starttls, submissions (like 465) on .implicit, and on .optional one where neither is a
-    must. Nobody is in relay-for."""
+    must; .old is as servers of the years around 2000 were. Nobody is in relay-for."""
 
     def __init__(self, ca, config="", **more):
         self.ca = ca
-        self.starttls, self.implicit, self.optional = free_port(), free_port(), free_port()
+        self.starttls, self.implicit, self.optional, self.old = (free_port() for _ in range(4))
         pem = ca.make(NAME, san=f"DNS:{NAME},DNS:localhost,IP:127.0.0.1")
         sections = [f'tls {{ certificate = "{pem}"  key = "{pem}"  client-roots = "{ca.roots}" }}',
                     self.listener("submission", self.starttls, "tls = required  auth = required  client-certificates = yes"),
                     self.listener("submissions", self.implicit, "tls = implicit  auth = required  client-certificates = yes"),
                     self.listener("optional", self.optional, "tls = optional  auth = optional"),
+                    self.listener("old", self.old, "tls = optional  auth = optional  plain-auth = yes  old-auth-line = yes"),
                     'route "elsewhere.test" { via = "127.0.0.1:1" }', config]
         super().__init__(config="\n".join(sections) + "\n", users=("bob",), relay_for='"192.0.2.0/24"', **more)
         self.run("user", "add", "alice@example.test", "--password-stdin", input=PASSWORD)
@@ -322,6 +323,36 @@ def test_received_and_trace(submission, how, more, word):
     assert re.search(rf"with {word}\s+\(TLSv1\.3\s+TLS_AES_256_GCM_SHA384\)\s+id\s+{identity}", mail), mail
 
 
+def test_behind_a_balancer_that_hands_tls_through(ca):
+    """The PROXY header comes before the handshake, in the same packet; the login is that of the client it names."""
+    balanced = free_port()
+    with Submission(ca, config=Submission.listener("balanced", balanced, 'tls = implicit  auth = required  proxy = { "127.0.0.1" }')) as t:
+        with socket.create_connection(("127.0.0.1", balanced), timeout=60) as raw:
+            coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = t.context().wrap_bio(coming, going, server_hostname=NAME)
+
+            def step(what, *arguments):
+                while True:
+                    try:
+                        return what(*arguments)
+                    except ssl.SSLWantReadError:
+                        raw.sendall(going.read())
+                        more = raw.recv(65536)
+                        assert more
+                        coming.write(more)
+
+            with pytest.raises(ssl.SSLWantReadError):
+                tls.do_handshake()
+            raw.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 465\r\n" + going.read())
+            step(tls.do_handshake)
+            assert step(tls.read, 1000).startswith(b"220 ")
+            for said, expected in ((b"EHLO c.test", b"250-"), (b"AUTH PLAIN " + plain("alice").encode(), b"235 ")):
+                tls.write(said + b"\r\n")
+                assert step(tls.read, 1000).startswith(expected)
+        line = [one for one in t.log().splitlines() if "event=login " in one][-1]
+        assert "client=192.0.2.7" in line and "proxy=127.0.0.1" in line and "tls=" in line, line
+
+
 # ---- a server that logs in ----
 
 def test_postfix_relays_by_tls_with_a_login(ca):
@@ -333,3 +364,68 @@ def test_postfix_relays_by_tls_with_a_login(ca):
             mail = t.wait_mails("bob", 1, 60)[0]
         assert re.search(rb"with ESMTPSA\s+\(TLSv1\.3\s", mail), mail
         assert "login=postfix@example.test" in t.log()
+
+
+# ---- what documents say ----
+
+def test_the_old_server_on_port_2025(submission):
+    """beginnings.md, item 2: what its EHLO told, and a login and a message as people typed them."""
+    with submission.dialogue(submission.old) as d:
+        code, lines = d.say("EHLO [91.198.212.5]")
+        assert code == 250 and {"8BITMIME", "PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN", "STARTTLS"} <= set(lines) and lines[-1] == "HELP", lines
+        keywords = {one.split(" ")[0] for one in lines}
+        assert {"SIZE", "X-RCPTLIMIT"} <= keywords
+        for start in ("AUTH ", "AUTH="):
+            assert [one for one in lines if one.startswith(start) and "LOGIN" in one.removeprefix(start).split()], lines
+        assert d.say("AUTH LOGIN") == (334, ["VXNlcm5hbWU6"])
+        assert d.say(b64("alice@example.test")) == (334, ["UGFzc3dvcmQ6"])
+        assert d.say(b64(PASSWORD))[0] == 235
+        assert d.say("mail from:<alice@example.test>")[0] == 250 and d.say("rcpt to:<bob@example.test>")[0] == 250
+        assert d.say("data")[0] == 354
+        code, lines = d.say("From: Somebody <alice@example.test>\r\nSubject: by hand\r\n\r\ntext\r\n.")
+        assert code == 250 and lines[0].startswith("2.0.0 accepted")
+        assert d.say("quit")[0] == 221 and d.ended()
+    assert b"with ESMTPA " in submission.arrived()[0].replace(b"\n", b" ")
+
+
+class Documented(Troika):
+    """The server of docs/operating/submission.md, with ports, folders and a certificate of the test in it."""
+
+    def __init__(self, ca):
+        super().__init__(users=(), domain="example.org")
+        self.ports = {"25": self.port, "587": free_port(), "465": free_port()}
+        with open(ROOT + "/docs/operating/submission.md") as f:
+            text = re.search(r"```\n(hostname = .*?)```", f.read(), re.S).group(1)
+        live = "/etc/letsencrypt/live/mail.example.org"
+        places = {f"{live}/fullchain.pem": ca.make("mail.example.org", san="DNS:mail.example.org,DNS:localhost"), "/var/lib/troika": self.state,
+                  "/etc/troika/aliases": self.folder + "/aliases"} | {f'"*:{port}"': f'"127.0.0.1:{ours}"' for port, ours in self.ports.items()}
+        places[f"{live}/privkey.pem"] = places[f"{live}/fullchain.pem"]
+        for one, other in places.items():
+            assert one in text, one
+            text = text.replace(one, other)
+        with open(self.folder + "/aliases", "w") as f:
+            f.write("sales: bill\n")
+        self.base = text + 'dns { forward = { "127.0.0.1@1" } }\n'
+        self.configure("")
+
+
+def test_the_page_about_submission(ca):
+    with Documented(ca) as t:
+        assert "is fine" in t.run("check")
+        t.run("user", "add", "bill@example.org", "--password-stdin", input=PASSWORD)
+        context = ssl.create_default_context(cafile=ca.roots)
+        with smtplib.SMTP("localhost", t.ports["25"], "client.test", timeout=60) as s:
+            s.starttls(context=context)
+            s.ehlo()
+            assert "auth" not in s.esmtp_features
+            assert s.mail("x@elsewhere.test")[0] == 250 and s.rcpt("somebody@elsewhere.test")[0] == 550 and s.rcpt("sales@example.org")[0] == 250
+        with smtplib.SMTP("localhost", t.ports["587"], "client.test", timeout=60) as s:
+            s.starttls(context=context)
+            s.login("bill@example.org", PASSWORD)
+            s.sendmail("sales@example.org", ["bill@example.org"], "Subject: 587\r\n\r\nx\r\n")
+            assert s.mail("boss@example.org")[0] == 550
+        with smtplib.SMTP_SSL("localhost", t.ports["465"], "client.test", context=context, timeout=60) as s:
+            s.login("bill@example.org", PASSWORD)
+            s.sendmail("bill+x@example.org", ["bill@example.org"], "Subject: 465\r\n\r\nx\r\n")
+        assert len(t.wait_mails("bill", 2, 60)) == 2
+        assert "2 of 100" in t.run("queue", "limits", "bill@example.org")
