@@ -124,6 +124,21 @@ def tls_on(s):
     return s
 
 
+def memory_of(pid):
+    held = b""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            area, rights = line.split()[:2]
+            start, end = (int(x, 16) for x in area.split("-"))
+            if "w" in rights and end - start <= 1 << 28:
+                try:
+                    mem.seek(start)
+                    held += mem.read(end - start)
+                except OSError:
+                    pass
+    return held
+
+
 # ---- programs that others wrote ----
 
 def swaks(t, how, mechanism="PLAIN"):
@@ -239,6 +254,24 @@ def test_external_of_others(submission):
             assert s.docmd("AUTH", "EXTERNAL =")[0] == 535
             assert s.docmd("AUTH", "EXTERNAL " + b64("alice@example.test"))[0] == 535
             assert s.docmd("MAIL FROM:<alice@example.test>")[0] == 530
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into the memory of others")
+@pytest.mark.parametrize("how", ["starttls", "implicit"])
+def test_the_password_is_nowhere_in_smtpd(submission, how):
+    """Neither in what was read from the line nor in what OpenSSL deciphered."""
+    secret = f"a password like no other 4711 {how}"
+    submission.run("user", "add", f"{how}@example.test", "--password-stdin", input=secret)
+    needles = [secret.encode()[3:], plain(how, secret)[16:-6].encode(), b64(secret)[4:-4].encode()]
+    with submission.client(how) as s, submission.client(how) as other:
+        # far behind in its record, where what is said next does not overwrite it by chance
+        s.send("NOOP %s\r\nAUTH PLAIN %s\r\n" % ("x" * 1900, plain(how, secret)))
+        assert s.getreply()[0] == 250 and s.getreply()[0] == 235
+        assert other.docmd("AUTH", "LOGIN")[0] == 334 and other.docmd(b64(how))[0] == 334 and other.docmd(b64(secret))[0] == 235
+        for name, pid in submission.workers().items():
+            if name.startswith("smtpd"):
+                held = memory_of(pid)
+                assert len(held) > 100000 and [n for n in needles if n in held] == []
 
 
 # ---- before STARTTLS ----
