@@ -58,12 +58,13 @@ class Submission(Troika):
         return context
 
     def client(self, how, pem=None):
-        """smtplib over TLS, EHLO said."""
+        """smtplib over TLS (on .old without), EHLO said."""
         if how == "implicit":
             s = smtplib.SMTP_SSL("localhost", self.implicit, "client.test", context=self.context(pem), timeout=60)
         else:
             s = smtplib.SMTP("localhost", getattr(self, how), "client.test", timeout=60)
-            s.starttls(context=self.context(pem))
+            if how != "old":
+                s.starttls(context=self.context(pem))
         s.ehlo()
         return s
 
@@ -257,7 +258,7 @@ def test_external_of_others(submission):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into the memory of others")
-@pytest.mark.parametrize("how", ["starttls", "implicit"])
+@pytest.mark.parametrize("how", ["starttls", "implicit", "old"])
 def test_the_password_is_nowhere_in_smtpd(submission, how):
     """Neither in what was read from the line nor in what OpenSSL deciphered."""
     secret = f"a password like no other 4711 {how}"
