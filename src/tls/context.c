@@ -8,11 +8,12 @@
 #include "base/check.h"
 #include "tls/internal.h"
 
-/* A peer may end without saying so: SMTP says itself where it ends. It may not negotiate anew. */
+/* A peer may end without saying so: SMTP says itself where it ends. It may not negotiate anew. What
+ * was deciphered is wiped once it is read: it may be a password. */
 void tls_context_rules(SSL_CTX *ssl)
 {
     SSL_CTX_set_options(ssl, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION |
-                                 SSL_OP_NO_COMPRESSION);
+                                 SSL_OP_NO_COMPRESSION | SSL_OP_CLEANSE_PLAINTEXT);
     SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
 }

@@ -247,11 +247,12 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 class Postfix(Peer):
     name, packages, log_file = "postfix", ("postfix", "libsasl2-modules"), "/var/log/postfix.log"
 
-    def __init__(self, relay_port, certificate=None, transport="smtp", login=None, smtputf8=True):
+    def __init__(self, relay_port, certificate=None, transport="smtp", login=None, smtputf8=True, outgoing_tls="none"):
         """certificate: a file with key and certificate; STARTTLS is offered then. transport: of what goes to relay_port.
-        login: NAME:PASSWORD for where it relays to."""
+        login: NAME:PASSWORD for where it relays to. outgoing_tls: its smtp_tls_security_level."""
         super().__init__(relay_port)
         self.certificate, self.transport, self.login, self.smtputf8 = certificate, transport, login, smtputf8
+        self.outgoing_tls = outgoing_tls
 
     def files(self):
         if not self.certificate:
@@ -265,14 +266,15 @@ class Postfix(Peer):
             "mynetworks": "127.0.0.0/8", "relayhost": f"[127.0.0.1]:{self.relay_port}", "default_transport": self.transport, "smtp_dns_support_level": "disabled",
             "smtp_host_lookup": "native", "smtpd_tls_security_level": "may" if self.certificate else "none",
             "smtpd_tls_chain_files": "/etc/postfix/tls.pem" if self.certificate else "", "smtpd_tls_loglevel": "1",
-            "smtp_tls_security_level": "none", "smtputf8_enable": "yes" if self.smtputf8 else "no", "message_size_limit": "104857600",
+            "smtp_tls_security_level": self.outgoing_tls, "smtputf8_enable": "yes" if self.smtputf8 else "no", "message_size_limit": "104857600",
             "virtual_mailbox_domains": "postfix.test", "virtual_mailbox_base": "/var/vmail", "virtual_mailbox_maps": "static:box/",
             "virtual_uid_maps": "static:5000", "virtual_gid_maps": "static:5000", "virtual_mailbox_limit": "0", "alias_maps": "", "minimal_backoff_time": "1s",
             "queue_run_delay": "1s", "maximal_backoff_time": "2s", "maillog_file": self.log_file, "append_dot_mydomain": "no", "compatibility_level": "3.6",
             "smtp_line_length_limit": "0",  # else it folds lines of more than 998 bytes on their way out
         }
         if self.login:
-            settings |= {"smtp_sasl_auth_enable": "yes", "smtp_sasl_password_maps": "static:" + self.login, "smtp_sasl_security_options": "noanonymous"}
+            settings |= {"smtp_sasl_auth_enable": "yes", "smtp_sasl_password_maps": "static:" + self.login, "smtp_sasl_security_options": "noanonymous",
+                         "smtp_sasl_tls_security_options": "noanonymous"}
         else:
             settings |= {"smtp_sasl_auth_enable": "no"}
         script = "postconf -e " + " ".join(f'"{k}={v}"' for k, v in settings.items()) + "\n"

@@ -381,7 +381,7 @@ enum reply_name what_is_missing(const struct session *s, enum smtp_verb verb)
     if (s->phase == FRESH)
         return s->lmtp ? REPLY_SAY_LHLO : REPLY_SAY_HELLO;
     if (s->phase == READY)
-        return REPLY_NEED_MAIL;
+        return starttls_missing(s) ? REPLY_START_TLS_FIRST : REPLY_NEED_MAIL;
     if (verb == VERB_MAIL || verb == VERB_XCLIENT || verb == VERB_AUTH)
         return REPLY_NESTED_MAIL;
     return REPLY_NEED_RCPT;
