@@ -103,7 +103,7 @@ struct spool {
     struct background *syncs;
     struct checkpoint *checkpoint;
     bool has_room, reserved;
-    bool short_of_room; /* looked, and there was too little */
+    bool short_of_room;     /* looked, and there was too little */
     uint64_t room_asked_us; /* monotonic; 0: never */
 };
 
