@@ -30,8 +30,21 @@ static struct buf readable(struct str text)
     return b;
 }
 
+/* Nearly all text: it need not be looked at letter by letter. */
+static bool shows_as_it_is(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\' ||
+            (s.p[i] == '-' && str_starts(str_skip(s, i), STR("--")))) /* xn--… */
+            return false;
+    return true;
+}
+
 size_t print_text(struct str text)
 {
+    if (text.n > 0 && shows_as_it_is(text))
+        return fwrite(text.p, 1, text.n, stdout);
+
     struct buf b = readable(text);
     struct str rest = buf_str(&b), one;
     size_t columns = 0;
@@ -47,6 +60,12 @@ size_t print_text(struct str text)
 
 void print_value(struct str value)
 {
+    if (value.n > 0 && shows_as_it_is(value) && str_find(value, ' ') == value.n &&
+        str_find(value, '=') == value.n) {
+        (void)fwrite(value.p, 1, value.n, stdout);
+        return;
+    }
+
     struct buf b = readable(value);
     struct str rest = buf_str(&b), one;
     bool quoted = rest.n == 0 || str_find(rest, ' ') < rest.n || str_find(rest, '=') < rest.n;
