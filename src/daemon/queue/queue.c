@@ -30,11 +30,11 @@ static int commit(struct queue *q)
 
 /* On a slow disk those whom the last commit answered are about to come with their next message, and
  * who misses a commit by a millisecond waits for two. So the turn goes on until as many have come,
- * but only for a part of what a commit takes. A single sender, and a quick disk, wait for nothing. */
+ * but no longer than a commit takes. A single sender, and a quick disk, wait for nothing. */
 static bool gathers(struct queue *q)
 {
     uint64_t now = clock_monotonic_us(q->clock);
-    uint64_t until = q->committed_us + q->commit_took_us / 2;
+    uint64_t until = q->committed_us + q->commit_took_us;
 
     if (q->commit_took_us < SLOW_COMMIT_US || q->intake.count >= q->answered_count ||
         now >= until || q->broken < 0 || q->stopping || !q->running)
