@@ -33,6 +33,7 @@ def layers():
 
 
 def folder_of(path, rows):
+    """The row that a file belongs to: that of its folder, or of the nearest folder above."""
     return max((f for f in rows if path.startswith(f"src/{f}/")), key=len, default=None)
 
 
@@ -45,7 +46,7 @@ def check_layers():
             continue
         for number, line in enumerate(text(path).splitlines(), 1):
             found = re.match(r'\s*#\s*include\s+"(.*)/[^/]+"', line)
-            if found and found.group(1) not in rows[folder]:
+            if found and folder_of(f"src/{found.group(1)}/", rows) not in rows[folder]:
                 yield f"{path}:{number}: {folder} may not include {found.group(1)} (src/LAYERS)"
             if re.match(r'\s*#\s*include\s+"[^/]+"', line):
                 yield f'{path}:{number}: write the folder too: #include "{folder}/…"'

@@ -8,26 +8,31 @@
 #include <jansson.h>
 #include <sysexits.h>
 
+#include "base/translate.h"
 #include "config/config.h"
 #include "ipc/message.h"
 
+struct option_list { /* what an option that may be said several times was given */
+    const char **items;
+    size_t count;
+};
+
 struct command_line {
-    const char *command;     /* "queue" */
-    const char *face;        /* "sendmail": the name it was called by, or NULL */
-    const char *config_path; /* -c FILE or the default */
-    bool json, force, verbose;
-    const char *from, *to, *subject, *server; /* send */
-    const char *hostname, *domain, *state;    /* init */
-    const char *libexec;
-    const char *password_file; /* user */
-    bool password_stdin, cram_md5, allow_weak;
-    int argument_count; /* what is left after options */
+    const char *command; /* "queue" */
+    const char *face;    /* "sendmail": the name it was called by, or NULL */
+    int argument_count;  /* what is left after options */
     char **arguments;
+#define OPTION_FIELD_FLAG bool
+#define OPTION_FIELD_TEXT const char *
+#define OPTION_FIELD_LIST struct option_list
+#define OPTION(kind, field, name, value, words) OPTION_FIELD_##kind field;
+#include "cli/options.def"
+#undef OPTION
 };
 
 struct command {
     const char *name;
-    const char *options; /* names of the long options it takes, separated by blanks */
+    const char *options; /* names of the long options it takes (options.def), separated by blanks */
     const char *usage;   /* behind "troika NAME" */
     const char *summary;
     const char *help; /* the rest of --help */
@@ -49,6 +54,9 @@ int fail(const struct command_line *l, int code, const char *format, ...)
 struct config *load_config(const struct command_line *l, int *ret_snapshot_fd);
 /* Where the role programs are: beside a program run from its build, or libexec of the prefix. */
 bool libexec_path(const struct command_line *l, const char *role, char *ret, size_t ret_bytes);
+/* Likewise data files: "providers.conf" of share/, and the folder "locale" of translations. */
+bool share_path(const char *name, char *ret, size_t ret_bytes);
+void language_start(void); /* the locale of the environment, and its translations */
 
 /* STATE and STATE/accounts (folder), for the first account or alias of all; EX_OK, or the error was
  * printed. */

@@ -18,37 +18,19 @@ const struct command commands[] = {
 };
 const size_t command_count = countof(commands);
 
-/* Every long option of every subcommand; a command's row names those it takes. */
-enum option_id { OPTION_HELP = 256, OPTION_CONFIG, OPTION_FLAG, OPTION_TEXT };
-struct option_row {
+enum option_kind { OPTION_HELP, OPTION_FLAG, OPTION_TEXT, OPTION_LIST };
+static const struct option_row {
     const char *name;
-    size_t offset; /* of the bool or const char * in struct command_line */
-    enum option_id kind;
+    size_t offset; /* of its field in struct command_line */
+    enum option_kind kind;
     const char *value; /* name of its value in the help, or NULL */
     const char *words;
-};
-#define FIELD(member) offsetof(struct command_line, member)
-static const struct option_row option_rows[] = {
-    {"help", 0, OPTION_HELP, NULL, "show this help"},
-    {"config", FIELD(config_path), OPTION_TEXT, "FILE", "use this configuration file (also -c)"},
-    {"json", FIELD(json), OPTION_FLAG, NULL, "print facts as JSON, one object a line"},
-    {"verbose", FIELD(verbose), OPTION_FLAG, NULL, "show the whole dialogue (also -v)"},
-    {"force", FIELD(force), OPTION_FLAG, NULL, "write over what is there"},
-    {"from", FIELD(from), OPTION_TEXT, "ADDRESS", "the sender"},
-    {"to", FIELD(to), OPTION_TEXT, "ADDRESS", "the recipient; several with commas"},
-    {"subject", FIELD(subject), OPTION_TEXT, "TEXT", "the subject"},
-    {"server", FIELD(server), OPTION_TEXT, "HOST:PORT",
-     "the server to hand it to (default: our own)"},
-    {"hostname", FIELD(hostname), OPTION_TEXT, "NAME", "the full name of this machine"},
-    {"domain", FIELD(domain), OPTION_TEXT, "NAME", "the mail domain, the part after @"},
-    {"state", FIELD(state), OPTION_TEXT, "FOLDER", "where mail, queue and history are kept"},
-    {"password-file", FIELD(password_file), OPTION_TEXT, "FILE", "the password is in this file"},
-    {"password-stdin", FIELD(password_stdin), OPTION_FLAG, NULL,
-     "the password comes on standard input"},
-    {"cram-md5", FIELD(cram_md5), OPTION_FLAG, NULL,
-     "also keep what CRAM-MD5 needs: the password itself"},
-    {"allow-weak", FIELD(allow_weak), OPTION_FLAG, NULL, "take a weak password too"},
-    {"libexec", FIELD(libexec), OPTION_TEXT, "FOLDER", "where the role programs are"},
+} option_rows[] = {
+    {"help", 0, OPTION_HELP, NULL, N_("show this help")},
+#define OPTION(kind, field, name, value, words)                                                    \
+    {name, offsetof(struct command_line, field), OPTION_##kind, value, words},
+#include "cli/options.def"
+#undef OPTION
 };
 
 int fail(const struct command_line *l, int code, const char *format, ...)
@@ -84,16 +66,16 @@ static bool takes(const struct command *c, const struct option_row *o)
 
 static void print_help(const struct command *c)
 {
-    printf("usage: troika %s %s\n\n%s\n", c->name, c->usage, c->summary);
+    printf(_("usage: troika %s %s\n\n%s\n"), c->name, c->usage, _(c->summary));
     if (*c->help)
-        printf("\n%s\n", c->help);
-    printf("\noptions:\n");
+        printf("\n%s\n", _(c->help));
+    printf("\n%s\n", _("options:"));
     for (size_t i = 0; i < countof(option_rows); i++) {
         const struct option_row *o = &option_rows[i];
 
         if (takes(c, o))
             printf("  --%s %-*s %s\n", o->name, 20 - (int)strlen(o->name), o->value ? o->value : "",
-                   o->words);
+                   _(o->words));
     }
 }
 
@@ -126,12 +108,18 @@ static const struct option_row *find_option(const char *name)
 
 static void set_option(struct command_line *l, const struct option_row *o, const char *value)
 {
-    char *field = (char *)l + o->offset;
+    void *field = (char *)l + o->offset;
 
-    if (o->kind == OPTION_FLAG)
-        memcpy(field, &(bool){true}, sizeof(bool));
-    else
-        memcpy(field, &value, sizeof(value));
+    if (o->kind == OPTION_FLAG) {
+        *(bool *)field = true;
+    } else if (o->kind == OPTION_TEXT) {
+        *(const char **)field = value;
+    } else {
+        struct option_list *list = field;
+
+        list->items = mem_resize(list->items, (list->count + 1) * sizeof(*list->items));
+        list->items[list->count++] = value;
+    }
 }
 
 /* 0, -1: help was shown, or an exit code. */
@@ -141,7 +129,7 @@ static int read_options(const struct command *c, struct command_line *l, int arg
 
     for (size_t i = 0; i < countof(option_rows); i++) {
         longs[i].name = option_rows[i].name;
-        longs[i].has_arg = option_rows[i].kind == OPTION_TEXT ? required_argument : no_argument;
+        longs[i].has_arg = option_rows[i].kind >= OPTION_TEXT ? required_argument : no_argument;
     }
     opterr = 0;
     for (;;) {
@@ -213,6 +201,7 @@ int main(int argc, char **argv)
     struct command_line line = {.config_path = config_default_path()};
     const struct face *face = find_face(argv[0]);
 
+    language_start();
     if (face)
         return face->run(argc, argv);
 

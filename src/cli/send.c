@@ -196,9 +196,9 @@ static int find_server(const struct command_line *l, const struct config *c,
     return EX_OK;
 }
 
-static int read_recipients(const struct command_line *l, struct arena *arena, struct sending *s)
+static int read_list(const struct command_line *l, struct str list, struct arena *arena,
+                     struct sending *s)
 {
-    struct str list = str_c(l->to ? l->to : "");
     struct parse_error error;
     struct address address;
 
@@ -211,6 +211,17 @@ static int read_recipients(const struct command_line *l, struct arena *arena, st
             return fail(l, EX_DATAERR, "more than %d recipients", RECIPIENTS_MAX);
         s->recipients[s->message.recipient_count++] = address_text(arena, &address);
     }
+    return EX_OK;
+}
+
+static int read_recipients(const struct command_line *l, struct arena *arena, struct sending *s)
+{
+    int code = EX_OK;
+
+    for (size_t i = 0; i < l->to.count && code == EX_OK; i++)
+        code = read_list(l, str_c(l->to.items[i]), arena, s);
+    if (code != EX_OK)
+        return code;
     if (s->message.recipient_count == 0)
         return fail(l, EX_USAGE, "to whom? --to ADDRESS");
     return EX_OK;
