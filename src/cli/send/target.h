@@ -31,3 +31,7 @@ struct server_target {
 /* False: *error says what is wrong and what would be right. Lives in the arena. */
 bool target_parse(struct arena *a, struct str text, const struct providers *known,
                   struct server_target *ret, struct buf *error);
+/* The provider's own server for outgoing mail; address, which may be empty, is whose login it is.
+ * False: none is known. */
+bool target_of_provider(struct arena *a, const struct provider *p, struct str address,
+                        struct server_target *ret, struct buf *error);
