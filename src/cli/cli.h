@@ -6,6 +6,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdio.h>
 #include <sysexits.h>
 
 #include "base/translate.h"
@@ -90,6 +91,7 @@ int ask_lines(struct asked *a, void *question, void (*fn)(void *arg, struct str 
  * print_value: as \xHH, in quotes where needed. stored_form: an address or "@domain" that a person
  * typed, as it stands in queue and history. */
 size_t print_text(struct str text);
+size_t write_text(FILE *to, struct str text); /* the same elsewhere */
 void print_value(struct str value);
 struct str stored_form(struct arena *a, const char *text);
 json_t *json_text(struct str text); /* a string; text that is no UTF-8 with \xHH, as in the log */
