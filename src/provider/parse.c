@@ -78,10 +78,12 @@ static struct str lower(struct arena *a, struct str s)
 
 static bool is_name(struct str s)
 {
-    if (s.n == 0 || s.n > PROVIDER_NAME_BYTES_MAX || s.p[0] < 'a' || s.p[0] > 'z')
+    if (s.n == 0 || s.n > PROVIDER_NAME_BYTES_MAX || s.p[0] < 'a' || s.p[0] > 'z' ||
+        s.p[s.n - 1] == '.')
         return false;
     for (size_t i = 0; i < s.n; i++)
-        if (!(s.p[i] >= 'a' && s.p[i] <= 'z') && !char_is_digit(s.p[i]) && s.p[i] != '-')
+        if (!(s.p[i] >= 'a' && s.p[i] <= 'z') && !char_is_digit(s.p[i]) && s.p[i] != '-' &&
+            s.p[i] != '.')
             return false;
     return true;
 }
@@ -138,8 +140,8 @@ static bool add_name(struct reading *r, struct str name)
 
     if (!is_name(name))
         return wrong(r,
-                     "\"%.*s\" is no name for a provider; write up to %d small letters, digits and "
-                     "-, as in: provider yandex",
+                     "\"%.*s\" is no name for a provider; write up to %d small letters, digits, dots "
+                     "and -, as in: provider yandex",
                      SHOWN(name), PROVIDER_NAME_BYTES_MAX);
     other = map_get(r->names, name);
     if (other)
@@ -330,9 +332,18 @@ static bool limit_form(struct reading *r, struct str rest)
 {
     return wrong(r,
                  "\"%.*s\" is no limit; write one of: limit 500 messages a day, limit 100 "
-                 "recipients an hour, limit 25 messages in 5 minutes, limit 50 recipients a "
+                 "recipients an hour, limit 50 messages in 15 minutes, limit 50 recipients a "
                  "message, limit 25M a message",
                  SHOWN(rest));
+}
+
+/* "1 message" or "500 messages" */
+static bool is_counted(struct str what, bool *ret_recipients)
+{
+    if (str_ends(what, STR("s")))
+        what.n--;
+    *ret_recipients = str_eq_c(what, "recipient");
+    return *ret_recipients || str_eq_c(what, "message");
 }
 
 /* "day", or "days" where there are several. */
@@ -434,9 +445,8 @@ static bool read_limit(struct reading *r, const struct statement *s, struct str 
 
     struct str what = str_cut_word(&rest);
 
-    limit.recipients = str_eq_c(what, "recipients");
     if (!str_u64(count, &limit.count) || limit.count == 0 ||
-        (!limit.recipients && !str_eq_c(what, "messages")))
+        !is_counted(what, &limit.recipients))
         return limit_form(r, all);
     if (limit.recipients && is_of_message(rest))
         return once(r, &p->recipients_max, limit.count, all);
