@@ -24,6 +24,7 @@ struct command_line {
     char **arguments;
 #define OPTION_FIELD_FLAG bool
 #define OPTION_FIELD_TEXT const char *
+#define OPTION_FIELD_MAYBE const char *
 #define OPTION_FIELD_LIST struct option_list
 #define OPTION(kind, field, name, value, words) OPTION_FIELD_##kind field;
 #include "cli/options.def"

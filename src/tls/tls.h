@@ -14,13 +14,24 @@
 struct tls_context;
 struct tls;
 
-enum { TLS_NAME_BYTES_MAX = 200, TLS_HOST_BYTES_MAX = 255, TLS_SHA256_BYTES = 32 };
+enum {
+    TLS_NAME_BYTES_MAX = 200,
+    TLS_HOST_BYTES_MAX = 255,
+    TLS_SHA256_BYTES = 32,
+    TLS_BINDING_BYTES = 32
+};
 
 /* For connections that we make: TLS 1.2 at least. OpenSSL reads files of its own here, so before
  * the jail; NULL: it cannot work. */
 struct tls_context *tls_client_context_before_jail(void);
 /* Trusts the certificates of a PEM file. How many, or a negative errno (-EBADMSG: no PEM). */
 int tls_trust_before_jail(struct tls_context *c, const char *path);
+/* The same with those of this system. -ENOENT: it has none where such files are. */
+int tls_trust_system_before_jail(struct tls_context *c);
+/* Shows a certificate of our own to servers that ask for one. Both are PEM, the first the whole
+ * chain. False: why says what is wrong, in words. */
+bool tls_show_certificate(struct tls_context *c, struct str chain_pem, struct str key_pem,
+                          struct buf *why);
 void tls_context_free(struct tls_context **c); /* NULL is fine; connections go on */
 
 /* Begins the handshake on a stream (stream_secure says what that means). host: the name that the
@@ -43,6 +54,14 @@ struct tls_peer {
 };
 
 void tls_peer(const struct tls *t, struct tls_peer *ret);
+/* Why it is not known to be the host that was meant: "expired on 2026-01-31", "for other.example,
+ * not for mx.example.org", "from an issuer that is not trusted: …"; all of them. False: it is. */
+bool tls_peer_trouble(const struct tls_peer *p, struct str host, struct buf *to);
+/* The bytes that only the two ends of this connection can know (tls-exporter, RFC 9266). False:
+ * this version of TLS has none that are safe. */
+bool tls_binding(const struct tls *t, uint8_t ret[TLS_BINDING_BYTES]);
+/* Did the peer ask for a certificate, and was one shown? */
+bool tls_showed_certificate(const struct tls *t);
 /* "TLSv1.3 CIPHER, certificate CN=mx.example.org of CN=ca until 2027-01-01 sha256 0A…,
  * verified no (self-signed certificate)" */
 void tls_peer_print(struct buf *to, const struct tls_peer *p);
