@@ -7,9 +7,9 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "daemon/relay/lookup.h"
 #include "daemon/relay/security.h"
 #include "mail/reply.h"
+#include "nexthop/lookup.h"
 
 enum {
     HOST_BYTES_MAX = 400,
@@ -423,7 +423,11 @@ static void on_server(void *arg, const struct lookup_server *server, const struc
 
 static void attempt_begin(struct pool *p, struct hop *h, struct job *j)
 {
-    struct lookup_world world = {.dns = p->dns, .own = p->own, .config = p->config};
+    struct lookup_world world = {.dns = p->dns,
+                                 .own = p->own,
+                                 .config = p->config,
+                                 .private_too = p->config->private_next_hops,
+                                 .smtp_port = (uint16_t)p->config->dns.smtp_port};
     struct attempt *a = mem_new(sizeof *a);
 
     *a = (struct attempt){.pool = p, .hop = h, .job = j, .tried = buf_init(TRIED_BYTES_MAX)};

@@ -1,4 +1,4 @@
-/* daemon/relay/lookup.c - see lookup.h.
+/* nexthop/lookup.c - see lookup.h.
  *
  *   lookup_next -> a server is left: hand it out
  *               -> the MX are not known: ask; on_mx -> hosts in order -> lookup_next
@@ -8,7 +8,7 @@
  *
  * fn may free the lookup, so calling it is always the last thing done. */
 // SPDX-License-Identifier: ISC
-#include "daemon/relay/lookup.h"
+#include "nexthop/lookup.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -16,8 +16,8 @@
 #include <sys/random.h>
 
 #include "base/check.h"
-#include "daemon/relay/public.h"
 #include "mail/reply.h"
+#include "nexthop/public.h"
 
 enum { FAMILY_ADDRESSES_MAX = 8, SERVERS_MAX = 64 };
 
@@ -105,14 +105,16 @@ static bool is_this_server(const struct lookup *l, const struct sock_address *a)
 {
     const struct config *c = l->world.config;
 
-    if (l->by_dns && !c->private_next_hops && own_is_known_as(l->world.own, a))
+    if (!c)
+        return false;
+    if (l->by_dns && !l->world.private_too && own_is_known_as(l->world.own, a))
         return true;
     return own_listens(l->world.own, c, a);
 }
 
 static bool may_go_to(const struct lookup *l, const struct sock_address *a)
 {
-    return !l->by_dns || l->world.config->private_next_hops || address_is_public(a);
+    return !l->by_dns || l->world.private_too || address_is_public(a);
 }
 
 static void add_server(struct lookup *l, const struct sock_address *a, struct str host, bool secure)
@@ -249,7 +251,7 @@ static void add_host(struct lookup *l, struct str name, uint16_t preference)
 /* From the preference of this server's own name on, mail would only come back. */
 static void cut_own_name(struct lookup *l)
 {
-    for (size_t i = 0; i < l->host_count; i++) {
+    for (size_t i = 0; l->world.config && i < l->host_count; i++) {
         if (!str_eq_nocase(l->hosts[i].name, l->world.config->hostname))
             continue;
         while (i > 0 && l->hosts[i - 1].preference == l->hosts[i].preference)
@@ -337,7 +339,7 @@ static void take_domain(struct lookup *l, struct str domain)
 {
     l->by_dns = true;
     l->about = domain;
-    l->port = (uint16_t)l->world.config->dns.smtp_port;
+    l->port = l->world.smtp_port;
     if (str_starts(domain, STR("[")))
         take_literal(l, str_sub(domain, 1, domain.n - 1));
     else
@@ -370,7 +372,8 @@ struct lookup *lookup_new(const struct lookup_world *w, struct str next_hop, str
     struct lookup *l = mem_new(sizeof *l);
 
     *l = (struct lookup){.world = *w, .notes = notes, .fn = fn, .arg = arg};
-    (void)config_hold(l->world.config);
+    if (l->world.config)
+        (void)config_hold(l->world.config);
     l->about = arena_copy(&l->arena, next_hop);
     if (str_starts(l->about, STR("@")))
         take_domain(l, str_skip(l->about, 1));

@@ -1,4 +1,4 @@
-/* daemon/relay/own.h - is a next hop this server itself? A route that points back here would
+/* nexthop/own.h - is a next hop this server itself? A route that points back here would
  * send each message round until its hops are used up. */
 // SPDX-License-Identifier: ISC
 #pragma once

@@ -1,4 +1,4 @@
-/* daemon/relay/lookup.h - the servers behind a next hop, one after another, as they are to be tried.
+/* nexthop/lookup.h - the servers behind a next hop, one after another, as they are to be tried.
  *
  *   "192.0.2.1:25", "[2001:db8::1]:25"  this address; "localhost:25": the loopback ones
  *   "mx.example.org:25"                 the addresses of this name, which our configuration trusts
@@ -13,9 +13,9 @@
 #pragma once
 
 #include "config/config.h"
-#include "daemon/relay/own.h"
 #include "dns/dns.h"
 #include "mail/status.h"
+#include "nexthop/own.h"
 
 enum { LOOKUP_TRIES_MAX = 12, LOOKUP_HOSTS_MAX = 32 };
 
@@ -35,8 +35,12 @@ typedef void lookup_fn(void *arg, const struct lookup_server *server, const stru
 
 struct lookup_world {
     struct dns *dns;
+    /* Whose name and listeners are ours; own may be NULL only when config is: then we are no server
+     * that mail could come back to. Is held. */
     const struct own *own;
-    struct config *config; /* is held */
+    struct config *config;
+    bool private_too;   /* DNS may lead to loopback and private addresses */
+    uint16_t smtp_port; /* of servers found by DNS */
 };
 
 /* notes: what is worth telling of servers that were not tried. */

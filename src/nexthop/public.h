@@ -1,4 +1,4 @@
-/* daemon/relay/public.h - is this an address of the public Internet?
+/* nexthop/public.h - is this an address of the public Internet?
  *
  * Whoever owns a domain can have its MX lead anywhere. Loopback, private, link-local, shared and
  * multicast addresses are no place for a stranger's mail: from here they reach what the stranger

@@ -9,8 +9,8 @@
 
 #include "base/check.h"
 #include "config/parse.h"
-#include "daemon/relay/lookup.h"
 #include "dns/fake.h"
+#include "nexthop/lookup.h"
 
 static const struct dns_fake_row rows[] = {
     /* by preference; IPv6 and IPv4 in turn */
@@ -156,9 +156,18 @@ static void on_server(void *arg, const struct lookup_server *s, const struct sta
         lookup_free(&f->lookup);
 }
 
+static struct lookup_world world_of(const struct world *w)
+{
+    return (struct lookup_world){.dns = w->dns,
+                                 .own = &w->own,
+                                 .config = w->config,
+                                 .private_too = w->config->private_next_hops,
+                                 .smtp_port = (uint16_t)w->config->dns.smtp_port};
+}
+
 static void look_up(struct world *w, const char *next_hop, struct found *f, struct buf *notes)
 {
-    struct lookup_world world = {.dns = w->dns, .own = &w->own, .config = w->config};
+    struct lookup_world world = world_of(w);
 
     f->lookup = lookup_new(&world, str_c(next_hop), notes, on_server, f);
     while (!f->ended) {
@@ -331,7 +340,7 @@ static void a_lookup_ends_at_any_time(void **state)
     static const char *const next_hops[] = {"@pref.test", "@none.test",  "@half.test",
                                             "b.test:25",  "10.0.0.1:25", "@[10.0.0.1]"};
     struct world *w = *state;
-    struct lookup_world world = {.dns = w->dns, .own = &w->own, .config = w->config};
+    struct lookup_world world = world_of(w);
 
     for (size_t i = 0; i < countof(next_hops); i++) {
         for (size_t turns = 0; turns < 6; turns++) {

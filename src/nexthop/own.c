@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: ISC
-#include "daemon/relay/own.h"
+#include "nexthop/own.h"
 
 #include <ifaddrs.h>
 #include <netinet/in.h>

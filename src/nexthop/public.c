@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: ISC
-#include "daemon/relay/public.h"
+#include "nexthop/public.h"
 
 #include <netinet/in.h>
 #include <string.h>

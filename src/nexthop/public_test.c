@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
-#include "daemon/relay/public.h"
+#include "nexthop/public.h"
 
 static void test_addresses(void **state)
 {

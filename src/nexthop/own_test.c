@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
-#include "daemon/relay/own.h"
+#include "nexthop/own.h"
 
 /* The host of the test has 192.0.2.7 and 2001:db8::7. */
 static struct own host(void)
