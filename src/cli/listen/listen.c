@@ -12,11 +12,10 @@
 
 #include "base/check.h"
 #include "cli/listen/listening.h"
-#include "config/resolvers.h"
 #include "io/disk.h"
 #include "wire/smtp.h"
 
-enum { RESOLV_CONF_BYTES_MAX = 64 * 1024, PASSWORD_BYTES_MAX = 1024 };
+enum { PASSWORD_BYTES_MAX = 1024 };
 #define LAST_WAIT_US (10 * US_PER_S)
 #define TIMEOUT_US (300 * US_PER_S) /* RFC 5321 4.5.3.2.7 */
 
@@ -126,9 +125,11 @@ static int open_doors(struct listening *l, const char *text, bool by_tls)
 static int open_all(struct listening *l)
 {
     const struct command_line *line = l->line;
-    int code = line->argument_count == 0 && !line->listen_tls ? open_doors(l, "127.0.0.1:2525", false)
-                                                              : EX_OK;
+    bool somewhere = *line->listen || line->argument_count > 0 || line->listen_tls;
+    int code = EX_OK;
 
+    if (!somewhere || *line->listen)
+        code = open_doors(l, somewhere ? line->listen : "2525", false);
     for (int i = 0; i < line->argument_count && code == EX_OK; i++)
         code = open_doors(l, line->arguments[i], false);
     if (code == EX_OK && line->listen_tls)
@@ -280,39 +281,20 @@ static int read_orders(struct listening *l, struct arena *a, struct buf *passwor
     return code;
 }
 
-/* Whoever cannot be asked is not asked: the sink works all the same. */
-static void open_dns(struct listening *l, struct arena *a)
-{
-    struct str list[RESOLVERS_MAX];
-    struct buf text = buf_init(RESOLV_CONF_BYTES_MAX);
-    size_t count = 0;
-
-    if (l->line->resolver)
-        list[count++] = str_c(l->line->resolver);
-    else if (file_read(AT_FDCWD, "/etc/resolv.conf", RESOLV_CONF_BYTES_MAX, &text) == 0)
-        count = resolvers_read(buf_str(&text), a, list);
-    l->names_of_local = l->line->resolver != NULL;
-    if (count > 0)
-        (void)dns_new(l->loop, &(struct dns_options){.forwards = list, .forward_count = count},
-                      &l->dns);
-    buf_free(&text);
-}
-
 /* ---- the run ---- */
 
-static int listen_on(struct listening *l, struct arena *a)
+static int listen_on(struct listening *l)
 {
     if (loop_new(&clock_system, &l->loop) < 0)
         return fail(l->line, EX_OSERR, _("no event loop: %s"), strerror(errno));
-    open_dns(l, a);
-    if (l->line->resolver && !l->dns)
-        return fail(l->line, EX_USAGE, _("--resolver %s: ADDRESS@PORT is wanted"),
-                    l->line->resolver);
     watch_signal(l->loop, &l->interrupt, SIGINT, on_signal, l);
     watch_signal(l->loop, &l->terminate, SIGTERM, on_signal, l);
 
-    int code = open_all(l);
+    int code = command_dns(l->line, l->loop, &l->dns);
 
+    l->names_of_local = l->line->resolver.count > 0;
+    if (code == EX_OK)
+        code = open_all(l);
     if (code != EX_OK)
         return code;
     show_ready(&l->show, l->options.hostname, !identity_is_made(l->identity), l->misbehave.random,
@@ -363,7 +345,7 @@ int run_probe_listen(const struct command_line *line)
     show_start(&l->show, line->json, line->quiet);
     code = read_orders(l, &a, &password);
     if (code == EX_OK)
-        code = listen_on(l, &a);
+        code = listen_on(l);
     close_all(l);
     buf_wipe(&password);
     arena_free(&a);
