@@ -10,7 +10,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const orders[] = {
-    "", "any/every:2=451", "dot=half;rcpt=lines:5", "content=cut-after:100;any/every:3=drip:1s",
+    "",
+    "any/every:2=451",
+    "dot=half;rcpt=lines:5",
+    "content=cut-after:100;any/every:3=drip:1s",
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -25,8 +25,8 @@ enum {
     OUT_BYTES_MAX = SINK_OUT_BYTES_MAX + 1024 * 1024,
     ENDLESS_BYTES = 16 * 1024, /* written at a time */
 };
-#define EARLY_US (100 * 1000)         /* who speaks in this time does not wait for the greeting */
-#define NAMES_WAIT_US (5 * US_PER_S)  /* behind the end of the connection */
+#define EARLY_US (100 * 1000)        /* who speaks in this time does not wait for the greeting */
+#define NAMES_WAIT_US (5 * US_PER_S) /* behind the end of the connection */
 #define SESSION_US (3600 * US_PER_S)
 
 struct connection {
@@ -560,8 +560,9 @@ void connection_accept(struct listening *l, int fd, const struct sock_address *p
         list_add(&l->connections, &c->link);
         l->connection_count++;
         (void)stream_new(l->loop, fd, &stream_events, c, IN_BYTES_MAX, OUT_BYTES_MAX, &c->stream);
-        c->sink = sink_new(&l->options, &(struct sink_client){.ip = buf_str(&ip), .names_ask = asks},
-                           &events, c, clock_now_us(loop_clock(l->loop)));
+        c->sink =
+            sink_new(&l->options, &(struct sink_client){.ip = buf_str(&ip), .names_ask = asks},
+                     &events, c, clock_now_us(loop_clock(l->loop)));
         show_connected(&l->show, moment(c), buf_str(&text), buf_str(&local));
         c->looks = asks;
         if (asks)

@@ -266,8 +266,8 @@ static void judge_dkim(struct judging *g)
         return;
     }
     for (size_t i = 0; i < g->dkim_count; i++)
-        aligned = aligned || in_domain(from, g->dkim_domains[i]) ||
-                  in_domain(g->dkim_domains[i], from);
+        aligned =
+            aligned || in_domain(from, g->dkim_domains[i]) || in_domain(g->dkim_domains[i], from);
     if (!aligned && from.n > 0)
         judge_tell(g->judge, FOUND_DKIM_OTHER, from);
 }

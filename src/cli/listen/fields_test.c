@@ -32,7 +32,9 @@ static const struct {
     {"Date: yesterday\r\n" FROM TO ID SUBJECT DKIM, "date-malformed (yesterday), " OK},
     {"Date: Fri, 1 Nov 2024 10:00:00 +0000\r\n" FROM TO ID SUBJECT DKIM,
      "date-wrong (Fri, 1 Nov 2024 10:00:00 +0000), " OK},
-    {DATE "From: alice\r\n" TO ID SUBJECT DKIM, "address-malformed (From: alice: an address looks like bill@example.org: the @ and a domain are missing), " OK},
+    {DATE "From: alice\r\n" TO ID SUBJECT DKIM,
+     "address-malformed (From: alice: an address looks like bill@example.org: the @ and a domain "
+     "are missing), " OK},
     {DATE "From: a@b.example, c@d.example\r\n" TO ID SUBJECT DKIM,
      OK ", sender-missing (2), dkim-other-domain (b.example)"},
     {DATE "From: a@b.example, c@d.example\r\nSender: a@b.example\r\n" TO ID SUBJECT DKIM,
@@ -56,8 +58,8 @@ static void judge_one(const char *header, bool smtputf8, struct fields *f, struc
 {
     struct judge j = test_judge(told);
 
-    fields_judge(str_c(header),
-                 &(struct fields_options){.smtputf8 = smtputf8, .now_us = NOW_US}, a, &j, f);
+    fields_judge(str_c(header), &(struct fields_options){.smtputf8 = smtputf8, .now_us = NOW_US}, a,
+                 &j, f);
 }
 
 static void test_rows(void **state)
@@ -82,7 +84,8 @@ static void test_what_is_shown(void **state)
     struct buf told = buf_init(4096);
     struct fields f;
 
-    judge_one("Received: x\r\nSubject: =?koi8-r?B?8NLJ18XU?=\r\nFrom: =?UTF-8?Q?caf=C3=A9?=\r\n <a@b.example>\r\n",
+    judge_one("Received: x\r\nSubject: =?koi8-r?B?8NLJ18XU?=\r\nFrom: =?UTF-8?Q?caf=C3=A9?=\r\n "
+              "<a@b.example>\r\n",
               false, &f, &a, &told);
     assert_int_equal(f.count, 3);
     assert_int_equal(f.hop_count, 1);

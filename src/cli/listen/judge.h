@@ -17,8 +17,8 @@ enum finding {
 };
 
 struct finding_row {
-    const char *id;  /* "bare-lf" */
-    const char *rfc; /* "RFC 5321 2.3.8" */
+    const char *id;    /* "bare-lf" */
+    const char *rfc;   /* "RFC 5321 2.3.8" */
     const char *words; /* to be translated */
     enum severity severity;
     bool of_message; /* else of the session */

@@ -20,7 +20,7 @@ struct letter_options {
 struct letter;
 
 struct letter *letter_new(const struct letter_options *o, struct judge *j);
-void letter_free(struct letter **l); /* NULL is fine */
+void letter_free(struct letter **l);                     /* NULL is fine */
 void letter_raw(struct letter *l, struct str bytes);     /* on the wire */
 void letter_content(struct letter *l, struct str bytes); /* what the same bytes mean */
 void letter_end(struct letter *l);                       /* once; then: */

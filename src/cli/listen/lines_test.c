@@ -69,7 +69,8 @@ static void test_allowed(void **state)
         {"\xd0\xb9\r\n", 4, false, true, false, ""},
         {"\xd0\xb9\r\n", 4, true, false, false, "8bit-unsaid (line 1)"},
         {"a\nb\0c\r", 6, true, true, true, ""},
-        {"a\nb\0c\r", 6, true, true, false, "bare-lf (line 1), bare-cr (line 2), nul-byte (line 2)"},
+        {"a\nb\0c\r", 6, true, true, false,
+         "bare-lf (line 1), bare-cr (line 2), nul-byte (line 2)"},
         {".a\r\n.\r\n.", 8, true, false, false, ""}, /* dots mean nothing in a chunk */
     };
 

@@ -47,6 +47,6 @@ struct listening {
 
 /* Takes the descriptor. */
 void connection_accept(struct listening *l, int fd, const struct sock_address *peer, bool by_tls);
-void connections_end(struct listening *l);  /* all, at once */
-void listening_end(struct listening *l);    /* no more connections; those there are may go on */
-void listening_check(struct listening *l);  /* is it over? */
+void connections_end(struct listening *l); /* all, at once */
+void listening_end(struct listening *l);   /* no more connections; those there are may go on */
+void listening_check(struct listening *l); /* is it over? */

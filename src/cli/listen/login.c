@@ -11,9 +11,9 @@
 enum { STEPS_MAX = 6 };
 
 static const struct login_mechanism mechanisms[] = {
-    {"PLAIN", true, false, false},        {"LOGIN", true, false, true},
-    {"XOAUTH2", true, false, false},      {"OAUTHBEARER", true, false, false},
-    {"CRAM-MD5", false, true, true},      {"SCRAM-SHA-1", false, true, false},
+    {"PLAIN", true, false, false},         {"LOGIN", true, false, true},
+    {"XOAUTH2", true, false, false},       {"OAUTHBEARER", true, false, false},
+    {"CRAM-MD5", false, true, true},       {"SCRAM-SHA-1", false, true, false},
     {"SCRAM-SHA-256", false, true, false},
 };
 

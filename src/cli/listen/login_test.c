@@ -49,8 +49,8 @@ static void test_every_mechanism(void **state)
     static const struct {
         const char *name;
         bool any;
-    } mechanisms[] = {{"PLAIN", true},       {"LOGIN", true},         {"XOAUTH2", true},
-                      {"OAUTHBEARER", true}, {"CRAM-MD5", false},     {"SCRAM-SHA-1", false},
+    } mechanisms[] = {{"PLAIN", true},         {"LOGIN", true},     {"XOAUTH2", true},
+                      {"OAUTHBEARER", true},   {"CRAM-MD5", false}, {"SCRAM-SHA-1", false},
                       {"SCRAM-SHA-256", false}};
     struct buf user = buf_init(512);
 

@@ -96,7 +96,10 @@ static bool time_read(struct str s, uint64_t *ret_us)
     static const struct {
         const char *unit;
         uint64_t us;
-    } units[] = {{"ms", 1000}, {"s", US_PER_S}, {"m", 60 * US_PER_S}, {"h", 3600 * US_PER_S},
+    } units[] = {{"ms", 1000},
+                 {"s", US_PER_S},
+                 {"m", 60 * US_PER_S},
+                 {"h", 3600 * US_PER_S},
                  {"", US_PER_S}};
     uint64_t number;
 
@@ -421,7 +424,8 @@ void misbehave_help(struct buf *to)
     buf_printf(to, "--misbehave STEP[/WHEN]...=WHAT\n\nSTEP:\n");
     for (enum step s = 0; s < STEP_COUNT; s++)
         buf_printf(to, "  %-16s %s\n", steps[s].word, _(steps[s].words));
-    buf_printf(to, "\nWHAT:\n  %-16s %s\n", "CODE[:E.E.E] TEXT", _("this reply; 421 also hangs up"));
+    buf_printf(to, "\nWHAT:\n  %-16s %s\n", "CODE[:E.E.E] TEXT",
+               _("this reply; 421 also hangs up"));
     for (enum kind k = KIND_REPLY + 1; k < KIND_COUNT; k++) {
         struct buf word = buf_init(64);
 

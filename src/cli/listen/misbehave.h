@@ -47,7 +47,7 @@ struct misdeed {
     bool replied; /* with: */
     uint16_t code;
     struct str enhanced, text; /* enhanced may be empty */
-    enum kind end;             /* KIND_CUT, KIND_RESET, KIND_HALF, KIND_HANG_UP, KIND_SILENCE, or 0 */
+    enum kind end; /* KIND_CUT, KIND_RESET, KIND_HALF, KIND_HANG_UP, KIND_SILENCE, or 0 */
     uint64_t lines, line_bytes; /* 0: as usual */
     bool endless, garbage, bare_lf;
     struct str inject;

@@ -89,8 +89,10 @@ static const struct {
     const char *word;
     enum coding coding;
 } codings[] = {
-    {"7bit", CODING_7BIT},     {"8bit", CODING_8BIT},
-    {"binary", CODING_BINARY}, {"base64", CODING_BASE64},
+    {"7bit", CODING_7BIT},
+    {"8bit", CODING_8BIT},
+    {"binary", CODING_BINARY},
+    {"base64", CODING_BASE64},
     {"quoted-printable", CODING_QUOTED},
 };
 
@@ -138,16 +140,15 @@ static void multipart_begin(struct parts *p, struct part *part, const struct mim
     } else {
         if (m->boundary.n > BOUNDARY_BYTES_MAX)
             judge_tell(p->judge, FOUND_BAD_BOUNDARY, m->boundary);
-        p->levels[p->level_count++] = (struct level){
-            .boundary = str_sub(m->boundary, 0, LINE_BYTES_KEPT - 10), .part = part};
+        p->levels[p->level_count++] =
+            (struct level){.boundary = str_sub(m->boundary, 0, LINE_BYTES_KEPT - 10), .part = part};
     }
 }
 
 /* RFC 2046 5.1.5: what is in a digest is a message unless it says otherwise. */
 static struct str usual_type(const struct parts *p)
 {
-    const struct part *above =
-        p->level_count > 0 ? p->levels[p->level_count - 1].part : NULL;
+    const struct part *above = p->level_count > 0 ? p->levels[p->level_count - 1].part : NULL;
 
     return above && str_eq_c(above->type, "multipart/digest") ? STR("message/rfc822")
                                                               : STR("text/plain");

@@ -16,13 +16,13 @@ enum {
 };
 
 struct part {
-    unsigned depth;      /* 0: the message */
-    struct str type;     /* "text/plain" */
-    struct str charset;  /* or empty */
-    struct str encoding; /* "base64", or empty: 7bit */
-    struct str filename; /* UTF-8, or empty */
+    unsigned depth;         /* 0: the message */
+    struct str type;        /* "text/plain" */
+    struct str charset;     /* or empty */
+    struct str encoding;    /* "base64", or empty: 7bit */
+    struct str filename;    /* UTF-8, or empty */
     struct str disposition; /* "attachment", or empty */
-    uint64_t bytes;      /* as they came, without the CRLF in front of a boundary */
+    uint64_t bytes;         /* as they came, without the CRLF in front of a boundary */
     uint64_t lines;
 };
 

@@ -37,34 +37,47 @@ static const struct {
     {"", "0 text/plain 0", ""},
     {"no header at all\r\nbody\r\n", "0 text/plain 24", "header-malformed (no header at all)"},
     {PLAIN "\r\ncaf\xc3\xa9\r\n", "0 text/plain 7", "8bit-in-7bit (text/plain)"},
-    {"\r\ncaf\xc3\xa9\r\n", "0 text/plain 7", "8bit-in-7bit (text/plain), charset-missing (text/plain)"},
+    {"\r\ncaf\xc3\xa9\r\n", "0 text/plain 7",
+     "8bit-in-7bit (text/plain), charset-missing (text/plain)"},
     {PLAIN "Content-Transfer-Encoding: 8BIT\r\n\r\ncaf\xc3\xa9\r\n", "0 text/plain 7 8bit", ""},
     {MIXED "\r\npreamble\r\n--b\r\n\r\nhi\r\n--b\r\nContent-Type: image/png; name=a.png\r\n"
            "Content-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--b--\r\nepilogue\r\n",
      "0 multipart/mixed 8; 1 text/plain 2; 1 image/png 4 base64 a.png", ""},
     {MIXED "\r\n--b\r\n" PLAIN "\r\n--b--\r\n", "0 multipart/mixed 0; 1 text/plain 0", ""},
     {MIXED "\r\n--b\r\n" PLAIN "--b--\r\n", "0 multipart/mixed 0; 1 text/plain 0", ""},
-    {MIXED "\r\n--b\r\n\r\nhi\r\n", "0 multipart/mixed 0; 1 text/plain 4", "multipart-not-closed (b)"},
-    {MIXED "\r\nnothing\r\n", "0 multipart/mixed 9", "multipart-empty (b), multipart-not-closed (b)"},
+    {MIXED "\r\n--b\r\n\r\nhi\r\n", "0 multipart/mixed 0; 1 text/plain 4",
+     "multipart-not-closed (b)"},
+    {MIXED "\r\nnothing\r\n", "0 multipart/mixed 9",
+     "multipart-empty (b), multipart-not-closed (b)"},
     {MIXED "\r\n--b--\r\n", "0 multipart/mixed 0", "multipart-empty (b)"},
     {MIXED "\r\n--bc\r\n--b\r\n\r\n--b \t\r\n\r\n-- b\r\n--b-- \r\n",
      "0 multipart/mixed 4; 1 text/plain 0; 1 text/plain 4", ""},
-    {"Content-Type: multipart/mixed\r\n\r\n--b\r\n", "0 multipart/mixed 5", "boundary-missing (multipart/mixed)"},
-    {"Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: base64\r\n\r\n--b\r\n\r\n--b--\r\n",
+    {"Content-Type: multipart/mixed\r\n\r\n--b\r\n", "0 multipart/mixed 5",
+     "boundary-missing (multipart/mixed)"},
+    {"Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: "
+     "base64\r\n\r\n--b\r\n\r\n--b--\r\n",
      "0 multipart/mixed 0 base64; 1 text/plain 0", "encoding-of-multipart (base64)"},
-    {MIXED "\r\n--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\nt\r\n--c\r\n"
-           "Content-Type: text/html; charset=x\r\n\r\nh\r\n--c--\r\n--b\r\n\r\nz\r\n--b--\r\n",
-     "0 multipart/mixed 0; 1 multipart/alternative 0; 2 text/plain 1; 2 text/html 1; 1 text/plain 1", ""},
-    {MIXED "\r\n--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\nt\r\n--b--\r\n",
+    {MIXED
+     "\r\n--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\nt\r\n--c\r\n"
+     "Content-Type: text/html; charset=x\r\n\r\nh\r\n--c--\r\n--b\r\n\r\nz\r\n--b--\r\n",
+     "0 multipart/mixed 0; 1 multipart/alternative 0; 2 text/plain 1; 2 text/html 1; 1 text/plain "
+     "1",
+     ""},
+    {MIXED
+     "\r\n--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\nt\r\n--b--\r\n",
      "0 multipart/mixed 0; 1 multipart/alternative 0; 2 text/plain 1", "multipart-not-closed (c)"},
-    {"Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nSubject: x\r\n\r\ny\r\n--b--\r\n",
+    {"Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nSubject: "
+     "x\r\n\r\ny\r\n--b--\r\n",
      "0 multipart/digest 0; 1 message/rfc822 15", ""},
-    {"Content-Transfer-Encoding: uuencode\r\n\r\nx\r\n", "0 text/plain 3 uuencode", "encoding-unknown (uuencode)"},
+    {"Content-Transfer-Encoding: uuencode\r\n\r\nx\r\n", "0 text/plain 3 uuencode",
+     "encoding-unknown (uuencode)"},
     {"Content-Type: text\r\n\r\nx\r\n", "0 text 3", "content-type-malformed (text)"},
-    {"Content-Transfer-Encoding: base64\r\n\r\nA!\r\n", "0 text/plain 4 base64", "base64-malformed (text/plain)"},
-    {"Content-Transfer-Encoding: quoted-printable\r\n\r\na=3D=\r\nb\r\n", "0 text/plain 10 quoted-printable", ""},
-    {"Content-Transfer-Encoding: quoted-printable\r\n\r\na=3\r\n", "0 text/plain 5 quoted-printable",
-     "quoted-printable-malformed (text/plain)"},
+    {"Content-Transfer-Encoding: base64\r\n\r\nA!\r\n", "0 text/plain 4 base64",
+     "base64-malformed (text/plain)"},
+    {"Content-Transfer-Encoding: quoted-printable\r\n\r\na=3D=\r\nb\r\n",
+     "0 text/plain 10 quoted-printable", ""},
+    {"Content-Transfer-Encoding: quoted-printable\r\n\r\na=3\r\n",
+     "0 text/plain 5 quoted-printable", "quoted-printable-malformed (text/plain)"},
 };
 
 static void test_rows(void **state)
@@ -100,7 +113,8 @@ static void test_bounds(void **state)
     buf_reset(&message);
     buf_reset(&told);
     for (int i = 0; i < 50; i++)
-        buf_printf(&message, "Content-Type: multipart/mixed; boundary=b%02d\r\n\r\n--b%02d\r\n", i, i);
+        buf_printf(&message, "Content-Type: multipart/mixed; boundary=b%02d\r\n\r\n--b%02d\r\n", i,
+                   i);
     look(buf_str(&message), 1000, &tree, &told);
     assert_true(str_starts(buf_str(&told), STR("parts-many")));
     buf_free(&message);

@@ -13,11 +13,23 @@
 
 enum { LINE_SHOWN_BYTES_MAX = 300 };
 
-enum colour { COLOUR_NONE, COLOUR_DIM, COLOUR_SENT, COLOUR_HEARD, COLOUR_GOOD, COLOUR_WARNING, COLOUR_ERROR };
+enum colour {
+    COLOUR_NONE,
+    COLOUR_DIM,
+    COLOUR_SENT,
+    COLOUR_HEARD,
+    COLOUR_GOOD,
+    COLOUR_WARNING,
+    COLOUR_ERROR
+};
 
 static const char *const colours[] = {
-    [COLOUR_NONE] = "",          [COLOUR_DIM] = "\033[2m",  [COLOUR_SENT] = "\033[36m",
-    [COLOUR_HEARD] = "\033[32m", [COLOUR_GOOD] = "\033[1m", [COLOUR_WARNING] = "\033[33m",
+    [COLOUR_NONE] = "",
+    [COLOUR_DIM] = "\033[2m",
+    [COLOUR_SENT] = "\033[36m",
+    [COLOUR_HEARD] = "\033[32m",
+    [COLOUR_GOOD] = "\033[1m",
+    [COLOUR_WARNING] = "\033[33m",
     [COLOUR_ERROR] = "\033[1;31m",
 };
 

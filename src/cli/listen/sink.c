@@ -390,7 +390,8 @@ void sink_secured(struct sink *s, struct str version, struct str name)
     s->hello_tried = s->helo_only = s->refused = false;
     s->offered_count = 0;
     s->lines = (struct line_reader){.bytes_max = COMMAND_LINE_BYTES_MAX};
-    if (str_eq_c(version, "TLSv1") || str_eq_c(version, "TLSv1.1") || str_starts(version, STR("SSL")))
+    if (str_eq_c(version, "TLSv1") || str_eq_c(version, "TLSv1.1") ||
+        str_starts(version, STR("SSL")))
         judge_tell(&s->judge, FOUND_TLS_OLD, version);
     if (name.n == 0)
         judge_tell(&s->judge, FOUND_TLS_NO_NAME, STR_NONE);

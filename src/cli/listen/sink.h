@@ -23,8 +23,8 @@ struct sink_options { /* borrowed for the life of the session */
     bool lmtp;
     const struct str *offers; /* lines of EHLO's answer: "SIZE 1000", "AUTH PLAIN LOGIN" */
     size_t offer_count;
-    bool tls_can;             /* there is a certificate: STARTTLS may be offered */
-    struct str password;      /* the only one that is taken; empty: any */
+    bool tls_can;        /* there is a certificate: STARTTLS may be offered */
+    struct str password; /* the only one that is taken; empty: any */
     struct misbehave *misbehave;
 };
 
@@ -42,13 +42,13 @@ struct sink_message {
     const struct str *recipients; /* that were accepted */
     size_t recipient_count;
     bool chunked, smtputf8, secured;
-    const char *body;     /* "7BIT", "8BITMIME", "BINARYMIME"; NULL: unsaid */
-    uint64_t size_said;   /* 0: unsaid */
-    struct str user;      /* who has logged in, or empty */
+    const char *body;   /* "7BIT", "8BITMIME", "BINARYMIME"; NULL: unsaid */
+    uint64_t size_said; /* 0: unsaid */
+    struct str user;    /* who has logged in, or empty */
     const struct letter *letter;
-    bool whole;           /* the end has come */
-    bool accepted;        /* the sender was told 2xx (LMTP: for one recipient at least) */
-    uint16_t code;        /* what it was told; 0: nothing */
+    bool whole;    /* the end has come */
+    bool accepted; /* the sender was told 2xx (LMTP: for one recipient at least) */
+    uint16_t code; /* what it was told; 0: nothing */
 };
 
 struct sink_events {
@@ -78,7 +78,7 @@ struct sink;
 /* options and events are borrowed; now_us: wall time. */
 struct sink *sink_new(const struct sink_options *o, const struct sink_client *client,
                       const struct sink_events *events, void *arg, uint64_t now_us);
-void sink_free(struct sink **s);             /* NULL is fine */
+void sink_free(struct sink **s);              /* NULL is fine */
 void sink_begin(struct sink *s, bool by_tls); /* greets, or wants TLS first */
 /* Is something to be said? Then say it and call sink_said. */
 const struct saying *sink_saying(struct sink *s); /* NULL: no */

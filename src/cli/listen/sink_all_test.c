@@ -7,9 +7,18 @@
 enum { EVENTS_DEEP = 5 };
 
 static const char *const events[] = {
-    "EHLO a.test\r\n",  "MAIL FROM:<a@b.test>\r\n",    "RCPT TO:<c@d.test>\r\n", "DATA\r\n",
-    "x: y\r\n.\r\n",    "BDAT 3\r\nabc",               "BDAT 0 LAST\r\n",        "RSET\r\n",
-    "STARTTLS\r\n",     "AUTH LOGIN\r\n",              "*\r\n",                  "\n",
+    "EHLO a.test\r\n",
+    "MAIL FROM:<a@b.test>\r\n",
+    "RCPT TO:<c@d.test>\r\n",
+    "DATA\r\n",
+    "x: y\r\n.\r\n",
+    "BDAT 3\r\nabc",
+    "BDAT 0 LAST\r\n",
+    "RSET\r\n",
+    "STARTTLS\r\n",
+    "AUTH LOGIN\r\n",
+    "*\r\n",
+    "\n",
 };
 
 static const char *const orders[] = {

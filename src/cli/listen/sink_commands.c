@@ -12,7 +12,7 @@
 #include "mail/notify.h"
 
 enum {
-    LINE_USUAL_BYTES_MAX = 510,   /* RFC 5321 4.5.3.1.4 */
+    LINE_USUAL_BYTES_MAX = 510,     /* RFC 5321 4.5.3.1.4 */
     LINE_EXTENDED_BYTES_MAX = 1510, /* with what extensions add: RFC 3461 4.4 and 4.3, 1870, 6531 */
     RECIPIENTS_MANY = 100,
 };
@@ -267,13 +267,20 @@ static const struct {
     enum smtp_verb verb;
     const char *key, *offer;
 } parameters[] = {
-    {VERB_MAIL, "SIZE", "SIZE"},         {VERB_MAIL, "BODY", "8BITMIME"},
-    {VERB_MAIL, "SMTPUTF8", "SMTPUTF8"}, {VERB_MAIL, "RET", "DSN"},
-    {VERB_MAIL, "ENVID", "DSN"},         {VERB_MAIL, "AUTH", "AUTH"},
-    {VERB_RCPT, "NOTIFY", "DSN"},        {VERB_RCPT, "ORCPT", "DSN"},
-    {VERB_MAIL, "REQUIRETLS", "REQUIRETLS"}, {VERB_MAIL, "MT-PRIORITY", "MT-PRIORITY"},
-    {VERB_MAIL, "BY", "DELIVERBY"},      {VERB_MAIL, "HOLDFOR", "FUTURERELEASE"},
-    {VERB_MAIL, "HOLDUNTIL", "FUTURERELEASE"}, {VERB_RCPT, "RRVS", "RRVS"},
+    {VERB_MAIL, "SIZE", "SIZE"},
+    {VERB_MAIL, "BODY", "8BITMIME"},
+    {VERB_MAIL, "SMTPUTF8", "SMTPUTF8"},
+    {VERB_MAIL, "RET", "DSN"},
+    {VERB_MAIL, "ENVID", "DSN"},
+    {VERB_MAIL, "AUTH", "AUTH"},
+    {VERB_RCPT, "NOTIFY", "DSN"},
+    {VERB_RCPT, "ORCPT", "DSN"},
+    {VERB_MAIL, "REQUIRETLS", "REQUIRETLS"},
+    {VERB_MAIL, "MT-PRIORITY", "MT-PRIORITY"},
+    {VERB_MAIL, "BY", "DELIVERBY"},
+    {VERB_MAIL, "HOLDFOR", "FUTURERELEASE"},
+    {VERB_MAIL, "HOLDUNTIL", "FUTURERELEASE"},
+    {VERB_RCPT, "RRVS", "RRVS"},
 };
 
 static bool is_said_offer(const struct sink *s, enum smtp_verb verb, struct str key)
@@ -324,9 +331,8 @@ static const char *take_body(struct sink *s, const struct smtp_command *c, struc
     static const struct {
         const char *value;
         enum body_said body;
-    } values[] = {{"7BIT", BODY_SAID_7BIT},
-                  {"8BITMIME", BODY_SAID_8BIT},
-                  {"BINARYMIME", BODY_SAID_BINARY}};
+    } values[] = {
+        {"7BIT", BODY_SAID_7BIT}, {"8BITMIME", BODY_SAID_8BIT}, {"BINARYMIME", BODY_SAID_BINARY}};
     const struct smtp_parameter *p = parameter(c, "BODY");
 
     for (size_t i = 0; p && i < countof(values); i++)
@@ -397,7 +403,8 @@ static void cmd_mail(struct command_call *c)
         say(s, STEP_MAIL, REPLY_BAD_PARAMETER, str_c(wrong));
     } else if (t->size_said > sink_size_offered(s)) {
         judge_printf(&s->judge, FOUND_SIZE_OVER, "%llu", (unsigned long long)t->size_said);
-        say(s, STEP_MAIL, REPLY_TOO_LARGE, arena_printf(c->arena, "%llu", (unsigned long long)sink_size_offered(s)));
+        say(s, STEP_MAIL, REPLY_TOO_LARGE,
+            arena_printf(c->arena, "%llu", (unsigned long long)sink_size_offered(s)));
     } else {
         struct answer a = answer_row(STEP_MAIL, REPLY_SENDER_OK, printed);
 

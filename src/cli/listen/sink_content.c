@@ -110,8 +110,7 @@ void content_verdicts(struct sink *s)
     while (s->verdict_at < s->verdict_count && !s->waits) {
         struct transaction *t = s->transaction;
 
-        verdict(s, s->options->lmtp ? t->recipients[s->verdict_at]
-                                    : t->recipients[0]);
+        verdict(s, s->options->lmtp ? t->recipients[s->verdict_at] : t->recipients[0]);
         s->verdict_at++;
     }
     if (s->verdict_at == s->verdict_count && !s->waits)

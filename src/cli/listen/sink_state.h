@@ -10,15 +10,15 @@
 enum { KEYWORD_BYTES_MAX = 31, LOGIN_LINE_BYTES_MAX = 12288, COMMAND_LINE_BYTES_MAX = 2048 };
 
 enum phase {
-    FRESH = 1,       /* no EHLO yet, or anew after STARTTLS */
-    READY = 2,       /* greeted, no transaction */
-    SENDER = 4,      /* MAIL was taken */
-    RECIPIENTS = 8,  /* and a RCPT */
-    CONTENT = 16,    /* behind DATA, or inside of a chunk */
-    CHUNKS = 32,     /* between two chunks */
-    LOGIN = 64,      /* the next line is an answer of AUTH */
-    SHAKING = 128,   /* TLS */
-    CLOSED = 256,    /* nothing more is listened to */
+    FRESH = 1,      /* no EHLO yet, or anew after STARTTLS */
+    READY = 2,      /* greeted, no transaction */
+    SENDER = 4,     /* MAIL was taken */
+    RECIPIENTS = 8, /* and a RCPT */
+    CONTENT = 16,   /* behind DATA, or inside of a chunk */
+    CHUNKS = 32,    /* between two chunks */
+    LOGIN = 64,     /* the next line is an answer of AUTH */
+    SHAKING = 128,  /* TLS */
+    CLOSED = 256,   /* nothing more is listened to */
     ANY_COMMAND = FRESH | READY | SENDER | RECIPIENTS | CHUNKS,
     IN_TRANSACTION = SENDER | RECIPIENTS | CHUNKS | CONTENT,
 };
@@ -52,20 +52,20 @@ struct sink {
     bool names_ask;
     uint64_t now_us;
     enum phase phase;
-    bool greeted;          /* the greeting has been said */
+    bool greeted;            /* the greeting has been said */
     bool secured, was_plain; /* TLS is up; and EHLO had been said without it */
-    bool new_tls;          /* nothing was said over it yet */
-    bool helo_only;        /* EHLO was not tried, or refused */
-    bool hello_tried;      /* EHLO was said */
-    bool refused;          /* a step that the next one builds upon */
+    bool new_tls;            /* nothing was said over it yet */
+    bool helo_only;          /* EHLO was not tried, or refused */
+    bool hello_tried;        /* EHLO was said */
+    bool refused;            /* a step that the next one builds upon */
     bool quit;
     struct line_reader lines;
     struct judge judge;
     struct transaction *transaction;
     uint64_t chunk_left; /* of the chunk under way */
     bool chunk_last;
-    bool skips;               /* it is one that nobody can take, */
-    enum reply_name skip_row; /* and this is said behind it */
+    bool skips;                       /* it is one that nobody can take, */
+    enum reply_name skip_row;         /* and this is said behind it */
     size_t verdict_at, verdict_count; /* recipients that are still to be told, in LMTP */
     struct login *login;
     const struct login_mechanism *mechanism;
@@ -98,9 +98,9 @@ bool sink_answer(struct sink *s, const struct answer *a);
 void sink_line_out(struct sink *s, struct str line);
 bool sink_offers(const struct sink *s, const char *keyword);
 void transaction_end(struct sink *s);
-void transaction_free(struct sink *s); /* without a word */
-void sink_did_not_wait(struct sink *s); /* more has come before the answer */
-void sink_shake(struct sink *s); /* TLS is to begin: decides how */
+void transaction_free(struct sink *s);              /* without a word */
+void sink_did_not_wait(struct sink *s);             /* more has come before the answer */
+void sink_shake(struct sink *s);                    /* TLS is to begin: decides how */
 void sink_offer(struct sink *s, struct buf *lines); /* of EHLO's answer; notes what is offered */
 
 /* ---- sink_commands.c ---- */
@@ -117,4 +117,4 @@ size_t chunk_skip_feed(struct sink *s, struct str in);
 void chunk_begin(struct sink *s, const struct smtp_command *c);
 void chunk_skip(struct sink *s, const struct smtp_command *c, enum reply_name row);
 void content_verdicts(struct sink *s); /* what of them is still to be said */
-void content_lost(struct sink *s); /* it is over without an answer */
+void content_lost(struct sink *s);     /* it is over without an answer */

@@ -20,7 +20,7 @@ static void codes(struct str said, struct buf *to)
 #define MAIL "MAIL FROM:<a@b.test>\r\n|"
 #define RCPT "RCPT TO:<c@d.test>\r\n|"
 #define FIELDS                                                                                     \
-    "Date: Fri, 27 Nov 2026 10:00:00 +0000\r\nFrom: a@b.test\r\nTo: c@d.test\r\nSubject: x\r\n"     \
+    "Date: Fri, 27 Nov 2026 10:00:00 +0000\r\nFrom: a@b.test\r\nTo: c@d.test\r\nSubject: x\r\n"    \
     "Message-ID: <1@b.test>\r\n\r\n"
 #define DATA "DATA\r\n|" FIELDS "hello\r\n.\r\n|"
 #define ALL HELLO MAIL RCPT DATA
@@ -35,34 +35,47 @@ static const struct row {
     {PLAIN_OFFERS, "", ALL QUIT, "220 250 250 250 354 250 221", "", "+"},
     {PLAIN_OFFERS, "", HELLO MAIL RCPT DATA MAIL RCPT DATA QUIT,
      "220 250 250 250 354 250 250 250 354 250 221", "", "++"},
-    {"PIPELINING", "", HELLO "MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n|" FIELDS "x\r\n.\r\nQUIT\r\n|",
+    {"PIPELINING", "",
+     HELLO "MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n|" FIELDS "x\r\n.\r\nQUIT\r\n|",
      "220 250 250 250 354 250 221", "", "+"},
-    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 132 LAST\r\n" FIELDS "hi\r\n|" QUIT, "220 250 250 250 250 221", "", "+"},
-    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 128\r\n" FIELDS "|BDAT 4 LAST\r\nhi\r\n|" QUIT, "220 250 250 250 250 250 221", "", "+"},
-    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 128\r\n" FIELDS "|BDAT 0 LAST\r\n|" QUIT, "220 250 250 250 250 250 221", "", "+"},
-    {"STARTTLS", "", HELLO "STARTTLS\r\n|" ALL QUIT, "220 250 220 250 250 250 354 250 221", "", "+"},
-    {"none", "", "HELO mx.sender.test\r\n|" MAIL RCPT DATA QUIT, "220 250 250 250 354 250 221", "helo", "+"},
+    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 132 LAST\r\n" FIELDS "hi\r\n|" QUIT,
+     "220 250 250 250 250 221", "", "+"},
+    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 128\r\n" FIELDS "|BDAT 4 LAST\r\nhi\r\n|" QUIT,
+     "220 250 250 250 250 250 221", "", "+"},
+    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 128\r\n" FIELDS "|BDAT 0 LAST\r\n|" QUIT,
+     "220 250 250 250 250 250 221", "", "+"},
+    {"STARTTLS", "", HELLO "STARTTLS\r\n|" ALL QUIT, "220 250 220 250 250 250 354 250 221", "",
+     "+"},
+    {"none", "", "HELO mx.sender.test\r\n|" MAIL RCPT DATA QUIT, "220 250 250 250 354 250 221",
+     "helo", "+"},
 
     /* ---- what is wrong with a dialogue ---- */
     {PLAIN_OFFERS, "", "EHLO mx.sender.test\r\nMAIL FROM:<a@b.test>\r\n|" RCPT DATA QUIT,
      "220 250 250 250 354 250 221", "pipelining-not-offered", "+"},
-    {"PIPELINING", "", HELLO MAIL RCPT "DATA\r\n" FIELDS "x\r\n.\r\n|" QUIT, "220 250 250 250 354 250 221",
-     "pipelining-past-sync", "+"},
-    {"STARTTLS", "", HELLO "STARTTLS\r\nEHLO mx.sender.test\r\n|" QUIT, "220 250 220 250 221", "starttls-pipelined", ""},
+    {"PIPELINING", "", HELLO MAIL RCPT "DATA\r\n" FIELDS "x\r\n.\r\n|" QUIT,
+     "220 250 250 250 354 250 221", "pipelining-past-sync", "+"},
+    {"STARTTLS", "", HELLO "STARTTLS\r\nEHLO mx.sender.test\r\n|" QUIT, "220 250 220 250 221",
+     "starttls-pipelined", ""},
     {PLAIN_OFFERS, "", "EHLO mx.sender.test\n|" QUIT, "220 500 500", "command-bare-newline", ""},
     {PLAIN_OFFERS, "", HELLO "WHAT is this\r\n|" QUIT, "220 250 500 221", "command-unknown", ""},
-    {PLAIN_OFFERS, "", HELLO "MAIL FROM: <a@b.test>\r\n|" QUIT, "220 250 250 221", "command-syntax", ""},
-    {PLAIN_OFFERS, "", HELLO "MAIL FROM:<a@b@c>\r\n|" QUIT, "220 250 550 221", "command-syntax", ""},
+    {PLAIN_OFFERS, "", HELLO "MAIL FROM: <a@b.test>\r\n|" QUIT, "220 250 250 221", "command-syntax",
+     ""},
+    {PLAIN_OFFERS, "", HELLO "MAIL FROM:<a@b@c>\r\n|" QUIT, "220 250 550 221", "command-syntax",
+     ""},
     {PLAIN_OFFERS, "", MAIL HELLO QUIT, "220 503 250 221", "hello-missing", ""},
     {PLAIN_OFFERS, "", HELLO RCPT QUIT, "220 250 503 221", "command-sequence", ""},
     {PLAIN_OFFERS, "", HELLO MAIL MAIL QUIT, "220 250 250 503 221", "command-sequence", ""},
     {PLAIN_OFFERS, "", HELLO MAIL "DATA\r\n|" QUIT, "220 250 250 503 221", "command-sequence", ""},
     {PLAIN_OFFERS, "", HELLO "BDAT 3 LAST\r\nabc|" QUIT, "220 250 503 221", "command-sequence", ""},
-    {PLAIN_OFFERS, "", HELLO MAIL RCPT "BDAT 132 LAST\r\n" FIELDS "hi\r\n|" QUIT, "220 250 250 250 250 221", "not-offered", "+"},
-    {PLAIN_OFFERS, "", HELLO MAIL RCPT "BDAT x\r\n|" QUIT, "220 250 250 250 521", "command-syntax", ""},
-    {PLAIN_OFFERS, "", HELLO "SEND FROM:<a@b.test>\r\n|TURN\r\n|" QUIT, "220 250 502 502 221", "command-obsolete", ""},
+    {PLAIN_OFFERS, "", HELLO MAIL RCPT "BDAT 132 LAST\r\n" FIELDS "hi\r\n|" QUIT,
+     "220 250 250 250 250 221", "not-offered", "+"},
+    {PLAIN_OFFERS, "", HELLO MAIL RCPT "BDAT x\r\n|" QUIT, "220 250 250 250 521", "command-syntax",
+     ""},
+    {PLAIN_OFFERS, "", HELLO "SEND FROM:<a@b.test>\r\n|TURN\r\n|" QUIT, "220 250 502 502 221",
+     "command-obsolete", ""},
     {PLAIN_OFFERS, "", HELLO "STARTTLS\r\n|" QUIT, "220 250 502 221", "not-offered", ""},
-    {"STARTTLS", "", HELLO "STARTTLS\r\n|MAIL FROM:<a@b.test>\r\n|" QUIT, "220 250 220 503 221", "ehlo-after-tls", ""},
+    {"STARTTLS", "", HELLO "STARTTLS\r\n|MAIL FROM:<a@b.test>\r\n|" QUIT, "220 250 220 503 221",
+     "ehlo-after-tls", ""},
     {"STARTTLS", "", HELLO MAIL QUIT, "220 250 250 221", "starttls-unused", ""},
     {PLAIN_OFFERS, "", "LHLO x.test\r\n|" QUIT, "220 500 221", "hello-foreign", ""},
     {PLAIN_OFFERS, "", "EHLO localhost\r\n|" QUIT, "220 250 221", "name-not-qualified", ""},
@@ -72,15 +85,23 @@ static const struct row {
     {PLAIN_OFFERS, "", "EHLO\r\n|" QUIT, "220 501 221", "name-syntax", ""},
 
     /* ---- envelopes and messages ---- */
-    {PLAIN_OFFERS, "", HELLO "MAIL FROM:<a@b.test> SIZE=2000\r\n|" QUIT, "220 250 552 221", "size-over", ""},
-    {PLAIN_OFFERS, "", HELLO "MAIL FROM:<a@b.test> SIZE=20\r\n|" RCPT DATA QUIT, "220 250 250 250 354 250 221", "size-false", "+"},
+    {PLAIN_OFFERS, "", HELLO "MAIL FROM:<a@b.test> SIZE=2000\r\n|" QUIT, "220 250 552 221",
+     "size-over", ""},
+    {PLAIN_OFFERS, "", HELLO "MAIL FROM:<a@b.test> SIZE=20\r\n|" RCPT DATA QUIT,
+     "220 250 250 250 354 250 221", "size-false", "+"},
     {"SIZE 50", "", ALL QUIT, "220 250 250 250 354 552 221", "size-over", "-"},
-    {"none", "", HELLO "MAIL FROM:<a@b.test> SIZE=20\r\n|" QUIT, "220 250 555 221", "not-offered", ""},
-    {PLAIN_OFFERS, "", HELLO "MAIL FROM:<a@b.test> BODY=BINARYMIME\r\n|" QUIT, "220 250 555 221", "not-offered", ""},
-    {"8BITMIME, BINARYMIME, CHUNKING", "", HELLO "MAIL FROM:<a@b.test> BODY=BINARYMIME\r\n|" RCPT "DATA\r\n|" QUIT,
+    {"none", "", HELLO "MAIL FROM:<a@b.test> SIZE=20\r\n|" QUIT, "220 250 555 221", "not-offered",
+     ""},
+    {PLAIN_OFFERS, "", HELLO "MAIL FROM:<a@b.test> BODY=BINARYMIME\r\n|" QUIT, "220 250 555 221",
+     "not-offered", ""},
+    {"8BITMIME, BINARYMIME, CHUNKING", "",
+     HELLO "MAIL FROM:<a@b.test> BODY=BINARYMIME\r\n|" RCPT "DATA\r\n|" QUIT,
      "220 250 250 250 503 221", "binary-by-data", ""},
-    {PLAIN_OFFERS, "", HELLO "MAIL FROM:<a@local>\r\n|" RCPT RCPT QUIT, "220 250 250 250 250 221", "address-not-qualified recipient-twice", ""},
-    {PLAIN_OFFERS, "", HELLO MAIL RCPT "DATA\r\n|" FIELDS "caf\xc3\xa9\n.\nx\r\n.bad\r\n.\r\n|" QUIT, "220 250 250 250 354 250 221",
+    {PLAIN_OFFERS, "", HELLO "MAIL FROM:<a@local>\r\n|" RCPT RCPT QUIT, "220 250 250 250 250 221",
+     "address-not-qualified recipient-twice", ""},
+    {PLAIN_OFFERS, "",
+     HELLO MAIL RCPT "DATA\r\n|" FIELDS "caf\xc3\xa9\n.\nx\r\n.bad\r\n.\r\n|" QUIT,
+     "220 250 250 250 354 250 221",
      "8bit-in-7bit charset-missing false-end bare-lf dot-not-stuffed 8bit-unsaid", "+"},
     {"CHUNKING", "", HELLO MAIL RCPT "BDAT 128\r\n" FIELDS "|DATA\r\n|BDAT 4 LAST\r\nhi\r\n|" QUIT,
      "220 250 250 250 250 503 250 221", "data-in-chunks", "+"},
@@ -88,15 +109,21 @@ static const struct row {
     /* ---- orders ---- */
     {PLAIN_OFFERS, "banner=554 no", QUIT, "554 221", "", ""},
     {PLAIN_OFFERS, "banner=554 no", MAIL, "554 503", "reply-ignored", ""},
-    {PLAIN_OFFERS, "ehlo=502", "EHLO mx.sender.test\r\n|HELO mx.sender.test\r\n|" MAIL QUIT, "220 502 250 250 221", "", ""},
+    {PLAIN_OFFERS, "ehlo=502", "EHLO mx.sender.test\r\n|HELO mx.sender.test\r\n|" MAIL QUIT,
+     "220 502 250 250 221", "", ""},
     {PLAIN_OFFERS, "mail=450", HELLO MAIL QUIT, "220 250 450 221", "", ""},
     {PLAIN_OFFERS, "mail=450", HELLO MAIL RCPT QUIT, "220 250 450 503 221", "reply-ignored", ""},
-    {"PIPELINING", "mail=450", HELLO "MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n|" QUIT, "220 250 450 503 503 221", "", ""},
-    {PLAIN_OFFERS, "rcpt/for:c@d.test=550", HELLO MAIL RCPT "RCPT TO:<e@f.test>\r\n|" DATA QUIT, "220 250 250 550 250 354 250 221", "", "+"},
-    {PLAIN_OFFERS, "rcpt=550", HELLO MAIL RCPT "DATA\r\n|" QUIT, "220 250 250 550 503 221", "reply-ignored", ""},
-    {PLAIN_OFFERS, "data=250", HELLO MAIL RCPT "DATA\r\n|RSET\r\n|" QUIT, "220 250 250 250 250 250 221", "", ""},
+    {"PIPELINING", "mail=450", HELLO "MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n|" QUIT,
+     "220 250 450 503 503 221", "", ""},
+    {PLAIN_OFFERS, "rcpt/for:c@d.test=550", HELLO MAIL RCPT "RCPT TO:<e@f.test>\r\n|" DATA QUIT,
+     "220 250 250 550 250 354 250 221", "", "+"},
+    {PLAIN_OFFERS, "rcpt=550", HELLO MAIL RCPT "DATA\r\n|" QUIT, "220 250 250 550 503 221",
+     "reply-ignored", ""},
+    {PLAIN_OFFERS, "data=250", HELLO MAIL RCPT "DATA\r\n|RSET\r\n|" QUIT,
+     "220 250 250 250 250 250 221", "", ""},
     {PLAIN_OFFERS, "dot=451:4.3.0 later", ALL QUIT, "220 250 250 250 354 451 221", "", "-"},
-    {PLAIN_OFFERS, "dot/first:1=451", HELLO MAIL RCPT DATA MAIL RCPT DATA QUIT, "220 250 250 250 354 451 250 250 354 250 221", "", "-+"},
+    {PLAIN_OFFERS, "dot/first:1=451", HELLO MAIL RCPT DATA MAIL RCPT DATA QUIT,
+     "220 250 250 250 354 451 250 250 354 250 221", "", "-+"},
     {PLAIN_OFFERS, "dot=cut", ALL, "220 250 250 250 354", "", "-"},
     {PLAIN_OFFERS, "dot=half", ALL, "220 250 250 250 354", "", "-"},
     {PLAIN_OFFERS, "dot=hang-up", ALL, "220 250 250 250 354 250", "", "+"},
@@ -113,8 +140,10 @@ static const struct row {
     {PLAIN_OFFERS, "mail=bare-lf", HELLO MAIL QUIT, "220 250 250 221", "", ""},
     {PLAIN_OFFERS, "mail=inject:250 again", HELLO MAIL QUIT, "220 250 250 250 221", "", ""},
     {"STARTTLS", "starttls=454", HELLO "STARTTLS\r\n|" QUIT, "220 250 454 221", "", ""},
-    {"STARTTLS", "tls=expired", HELLO "STARTTLS\r\n|" HELLO QUIT, "220 250 220 250 221", "certificate-not-checked", ""},
-    {"CHUNKING", "bdat=452", HELLO MAIL RCPT "BDAT 128\r\n" FIELDS "|RSET\r\n|" QUIT, "220 250 250 250 452 250 221", "", "/"},
+    {"STARTTLS", "tls=expired", HELLO "STARTTLS\r\n|" HELLO QUIT, "220 250 220 250 221",
+     "certificate-not-checked", ""},
+    {"CHUNKING", "bdat=452", HELLO MAIL RCPT "BDAT 128\r\n" FIELDS "|RSET\r\n|" QUIT,
+     "220 250 250 250 452 250 221", "", "/"},
 };
 
 static void converse(struct test_sink *t, const char *client)
@@ -219,7 +248,8 @@ static void test_lmtp(void **state)
     struct buf got = buf_init(512);
 
     test_sink_open(&t, "PIPELINING", "dot/for:e@f.test=452:4.2.2 full", true, "");
-    converse(&t, "EHLO x.test\r\n|LHLO x.test\r\n|" MAIL RCPT "RCPT TO:<e@f.test>\r\n|RCPT TO:<g@h.test>\r\n|" DATA QUIT);
+    converse(&t, "EHLO x.test\r\n|LHLO x.test\r\n|" MAIL RCPT
+                 "RCPT TO:<e@f.test>\r\n|RCPT TO:<g@h.test>\r\n|" DATA QUIT);
     codes(buf_str(&t.said), &got);
     assert_string_equal(buf_c(&got), "220 500 250 250 250 250 250 354 250 452 250 221");
     assert_string_equal(buf_c(&t.told), "hello-foreign");
@@ -234,15 +264,25 @@ static void test_logins(void **state)
         const char *offers, *client, *codes, *told, *logins;
     } some[] = {
         /* \0bob\0secret */
-        {"AUTH PLAIN", HELLO "AUTH PLAIN AGJvYgBzZWNyZXQ=\r\n|" QUIT, "220 250 235 221", "password-in-clear", "PLAIN bob yes;"},
-        {"AUTH PLAIN", HELLO "AUTH PLAIN\r\n|AGJvYgBzZWNyZXQ=\r\n|" QUIT, "220 250 334 235 221", "password-in-clear", "PLAIN bob yes;"},
-        {"AUTH PLAIN", HELLO "AUTH PLAIN AGJvYgB3cm9uZw==\r\n|" QUIT, "220 250 535 221", "password-in-clear", "PLAIN bob no;"},
-        {"AUTH PLAIN", HELLO "AUTH PLAIN\r\n|*\r\n|" QUIT, "220 250 334 501 221", "password-in-clear", "PLAIN  no;"},
-        {"AUTH PLAIN", HELLO "AUTH PLAIN ***\r\n|" QUIT, "220 250 501 221", "password-in-clear auth-malformed", "PLAIN  no;"},
-        {"AUTH PLAIN", HELLO "AUTH LOGIN\r\n|" QUIT, "220 250 504 221", "password-in-clear auth-not-offered", ""},
-        {"AUTH LOGIN", HELLO "AUTH LOGIN\r\n|Ym9i\r\n|c2VjcmV0\r\n|" QUIT, "220 250 334 334 235 221", "password-in-clear", "LOGIN bob yes;"},
-        {"AUTH", HELLO MAIL "AUTH PLAIN AGJvYgBzZWNyZXQ=\r\n|" QUIT, "220 250 250 503 221", "auth-in-transaction", ""},
-        {"AUTH, STARTTLS", HELLO "STARTTLS\r\n|" HELLO "AUTH PLAIN AGJvYgBzZWNyZXQ=\r\n|AUTH PLAIN AGJvYgBzZWNyZXQ=\r\n|" QUIT,
+        {"AUTH PLAIN", HELLO "AUTH PLAIN AGJvYgBzZWNyZXQ=\r\n|" QUIT, "220 250 235 221",
+         "password-in-clear", "PLAIN bob yes;"},
+        {"AUTH PLAIN", HELLO "AUTH PLAIN\r\n|AGJvYgBzZWNyZXQ=\r\n|" QUIT, "220 250 334 235 221",
+         "password-in-clear", "PLAIN bob yes;"},
+        {"AUTH PLAIN", HELLO "AUTH PLAIN AGJvYgB3cm9uZw==\r\n|" QUIT, "220 250 535 221",
+         "password-in-clear", "PLAIN bob no;"},
+        {"AUTH PLAIN", HELLO "AUTH PLAIN\r\n|*\r\n|" QUIT, "220 250 334 501 221",
+         "password-in-clear", "PLAIN  no;"},
+        {"AUTH PLAIN", HELLO "AUTH PLAIN ***\r\n|" QUIT, "220 250 501 221",
+         "password-in-clear auth-malformed", "PLAIN  no;"},
+        {"AUTH PLAIN", HELLO "AUTH LOGIN\r\n|" QUIT, "220 250 504 221",
+         "password-in-clear auth-not-offered", ""},
+        {"AUTH LOGIN", HELLO "AUTH LOGIN\r\n|Ym9i\r\n|c2VjcmV0\r\n|" QUIT,
+         "220 250 334 334 235 221", "password-in-clear", "LOGIN bob yes;"},
+        {"AUTH", HELLO MAIL "AUTH PLAIN AGJvYgBzZWNyZXQ=\r\n|" QUIT, "220 250 250 503 221",
+         "auth-in-transaction", ""},
+        {"AUTH, STARTTLS",
+         HELLO "STARTTLS\r\n|" HELLO
+               "AUTH PLAIN AGJvYgBzZWNyZXQ=\r\n|AUTH PLAIN AGJvYgBzZWNyZXQ=\r\n|" QUIT,
          "220 250 220 250 235 503 221", "auth-in-transaction", "PLAIN bob yes;"},
     };
 
@@ -254,7 +294,8 @@ static void test_logins(void **state)
         t.has_secret = true;
         converse(&t, some[i].client);
         codes(buf_str(&t.said), &got);
-        if (strcmp(buf_c(&t.logins), some[i].logins) != 0 || strcmp(buf_c(&t.told), some[i].told) != 0)
+        if (strcmp(buf_c(&t.logins), some[i].logins) != 0 ||
+            strcmp(buf_c(&t.told), some[i].told) != 0)
             print_error("row %zu\n", i);
         assert_string_equal(buf_c(&got), some[i].codes);
         assert_string_equal(buf_c(&t.told), some[i].told);
@@ -309,9 +350,12 @@ static void test_who_speaks_early(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),      cmocka_unit_test(test_trickle),
-        cmocka_unit_test(test_ends),      cmocka_unit_test(test_lmtp),
-        cmocka_unit_test(test_logins),    cmocka_unit_test(test_odd_bytes),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_trickle),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_lmtp),
+        cmocka_unit_test(test_logins),
+        cmocka_unit_test(test_odd_bytes),
         cmocka_unit_test(test_who_speaks_early),
     };
 

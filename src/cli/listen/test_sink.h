@@ -43,9 +43,7 @@ static inline void test_sink_found(void *arg, enum finding what, struct str deta
         buf_printf(&t->told, "%s%s", t->told.n > 0 ? " " : "", finding_table[what].id);
 }
 
-static inline void test_sink_name(void *arg, struct str name)
-{
-}
+static inline void test_sink_name(void *arg, struct str name) {}
 
 static inline void test_sink_login(void *arg, const char *mechanism, struct str user, bool accepted)
 {

@@ -78,9 +78,7 @@ static bool q_decode(struct buf *to, struct str text)
             return false;
         if (low >= 0)
             i += 2;
-        buf_add_char(to, low >= 0                ? (char)(high << 4 | low)
-                         : text.p[i] == '_' ? ' '
-                                            : text.p[i]);
+        buf_add_char(to, low >= 0 ? (char)(high << 4 | low) : text.p[i] == '_' ? ' ' : text.p[i]);
     }
     return true;
 }
@@ -117,8 +115,8 @@ static bool word_decode(struct buf *to, const struct word *w)
 {
     struct buf bytes = buf_init(WORD_BYTES_MAX + 8);
     char kind = char_lower(w->encoding.p[0]);
-    bool good = (kind == 'b' && base64_get(&bytes, w->text)) ||
-                (kind == 'q' && q_decode(&bytes, w->text));
+    bool good =
+        (kind == 'b' && base64_get(&bytes, w->text)) || (kind == 'q' && q_decode(&bytes, w->text));
 
     good = good && charset_decode(to, w->charset, buf_str(&bytes));
     buf_free(&bytes);
@@ -317,8 +315,8 @@ static struct str pieces_take(struct pieces *p, struct arena *a)
 
 bool mime_field_parse(struct str body, struct arena *a, struct mime_field *ret)
 {
-    struct pieces pieces[] = {{.name = "charset"}, {.name = "boundary"}, {.name = "filename"},
-                              {.name = "name"}};
+    struct pieces pieces[] = {
+        {.name = "charset"}, {.name = "boundary"}, {.name = "filename"}, {.name = "name"}};
     size_t count = 0;
     bool good;
 
