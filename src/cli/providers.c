@@ -42,16 +42,18 @@ static void show(const struct command_line *l, const struct provider_view *v)
         provider_show(v);
 }
 
-static int show_nothing(const struct command_line *l, const struct provider_view *v)
+static int show_nothing(const struct command_line *l, const struct provider_view *v, bool later)
 {
     if (l->json) {
         provider_show_json(v);
-        return EX_NOHOST;
+    } else {
+        (void)fail(l, 0,
+                   later ? _("%.*s: names cannot be looked up now; this was asked for:")
+                         : _("%.*s: nobody says which servers it has; this was asked for:"),
+                   STR_ARG(v->asked));
+        provider_show_steps(v);
     }
-    (void)fail(l, EX_NOHOST, _("%.*s: nobody says which servers it has; this was asked for:"),
-               STR_ARG(v->asked));
-    provider_show_steps(v);
-    return EX_NOHOST;
+    return later ? EX_TEMPFAIL : EX_NOHOST;
 }
 
 static void on_discovered(void *arg, const struct discovered *found)
@@ -67,7 +69,7 @@ static void on_discovered(void *arg, const struct discovered *found)
     if (found->provider)
         show(k->line, &v);
     else
-        k->code = show_nothing(k->line, &v);
+        k->code = show_nothing(k->line, &v, found->later);
     discover_free(&k->discover);
     loop_stop(k->loop);
 }

@@ -61,7 +61,7 @@ struct discover {
     struct arena arena;
     struct str address, domain;
     struct asked asked[countof(services)];
-    size_t open_count;
+    size_t open_count, later_count; /* of them: not answered yet, and not at all */
     size_t place; /* of autoconfig */
     struct http_request *request;
     struct dns_question mx;
@@ -97,6 +97,7 @@ static void tell(struct discover *d, const struct provider *provider, const char
 {
     struct discovered found = {.provider = provider,
                                .how = how,
+                               .later = d->later_count == countof(services),
                                .steps = d->steps,
                                .step_count = d->step_count};
 
@@ -324,10 +325,13 @@ static void on_srv(void *arg, const struct dns_answer *answer)
             insert(k, *r);
     }
     say_records(k, answer);
+    d->later_count += answer->outcome == DNS_LATER;
     if (--d->open_count > 0)
         return;
     take_services(d);
-    if (provider_endpoint(&d->found, PROVIDER_SMTP))
+    if (d->later_count == countof(services))
+        tell(d, NULL, "names cannot be looked up now");
+    else if (provider_endpoint(&d->found, PROVIDER_SMTP))
         tell(d, &d->found, "SRV");
     else
         autoconfig_ask(d);

@@ -4,7 +4,8 @@
  * _submissions, _submission, _imaps, _imap, _pop3s, _pop3), autoconfig
  * (https://autoconfig.DOMAIN/mail/config-v1.1.xml and https://DOMAIN/.well-known/autoconfig/…), then
  * the MX: of a known provider's domain, that provider. Where nobody says where to send, SRV that only
- * say where to fetch count. Whatever was asked is told, with what came of it.
+ * say where to fetch count. When no name server answers, nothing more is asked. Whatever was asked is
+ * told, with what came of it.
  *
  * SRV are as trustworthy as DNS: a host outside of the domain should be shown to the person (RFC
  * 6186 6). Autoconfig comes by HTTPS, from a server with a certificate for a name of the domain. */
@@ -28,6 +29,7 @@ struct discover_step {   /* one question */
 struct discovered { /* lives as long as the call */
     const struct provider *provider; /* NULL: nothing was found */
     const char *how;                 /* "SRV", "autoconfig", "MX", or why nothing was found */
+    bool later;                      /* no name server answered: try again */
     const struct discover_step *steps;
     size_t step_count;
 };

@@ -40,6 +40,12 @@ static const struct dns_fake_row rows[] = {
     {"late.test", DNS_MX, "SERVFAIL", false},
     {"_submission._tcp.late.test", DNS_SRV, "SERVFAIL", false},
     {"autoconfig.refused.test", DNS_A, "127.0.0.1", false},
+    {"_submissions._tcp.dead.test", DNS_SRV, "SERVFAIL", false},
+    {"_submission._tcp.dead.test", DNS_SRV, "SERVFAIL", false},
+    {"_imaps._tcp.dead.test", DNS_SRV, "SERVFAIL", false},
+    {"_imap._tcp.dead.test", DNS_SRV, "SERVFAIL", false},
+    {"_pop3s._tcp.dead.test", DNS_SRV, "SERVFAIL", false},
+    {"_pop3._tcp.dead.test", DNS_SRV, "SERVFAIL", false},
 };
 
 static const char known_text[] = "provider known\nmx known.test\nsmtp smtp.known.test:465 tls\n"
@@ -51,7 +57,7 @@ struct told {
     size_t count;
     char how[100], provider[100], endpoints[500], steps[2000];
     size_t step_count;
-    bool free_at_once;
+    bool later, free_at_once;
 };
 
 static void on_found(void *arg, const struct discovered *found)
@@ -61,6 +67,7 @@ static void on_found(void *arg, const struct discovered *found)
     size_t n = 0;
 
     t->count++;
+    t->later = found->later;
     if (t->free_at_once)
         discover_free(&t->discover);
     snprintf(t->how, sizeof t->how, "%s", found->how);
@@ -125,6 +132,7 @@ static void finds_in_its_order(void **state)
         {"null.test", "nobody says which servers it has", "", "", 9},
         {"late.test", "nobody says which servers it has", "", "", 9},
         {"none.test", "nobody says which servers it has", "", "", 9},
+        {"dead.test", "names cannot be looked up now", "", "", 6},
     };
 
     for (size_t i = 0; i < countof(cases); i++)
@@ -132,7 +140,9 @@ static void finds_in_its_order(void **state)
             struct told t = discover(cases[i].address, at_once);
 
             if (strcmp(t.how, cases[i].how) != 0 || strcmp(t.provider, cases[i].provider) != 0 ||
-                strcmp(t.endpoints, cases[i].endpoints) != 0 || t.step_count != cases[i].step_count)
+                strcmp(t.endpoints, cases[i].endpoints) != 0 ||
+                t.later != (cases[i].provider[0] == '\0' && cases[i].step_count == 6) ||
+                t.step_count != cases[i].step_count)
                 fail_msg("%s: %s '%s' '%s'\n%s", cases[i].address, t.how, t.provider, t.endpoints,
                          t.steps);
         }
