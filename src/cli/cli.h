@@ -6,6 +6,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdio.h>
 #include <sysexits.h>
 
 #include "base/translate.h"
@@ -57,6 +58,14 @@ struct config *load_config(const struct command_line *l, int *ret_snapshot_fd);
 bool libexec_path(const struct command_line *l, const char *role, char *ret, size_t ret_bytes);
 /* Likewise data files: "providers.conf" of share/, and the folder "locale" of translations. */
 bool share_path(const char *name, char *ret, size_t ret_bytes);
+/* providers: all files of them (provider/load.h), or an exit code after the errors were printed. */
+struct providers;
+int load_providers(const struct command_line *l, struct arena *a, struct providers *ret);
+/* Whom to ask for names: --resolver, or the resolvers of the system. EX_OK, or an exit code after
+ * the error was printed. The caller frees it. */
+struct loop;
+struct dns;
+int command_dns(const struct command_line *l, struct loop *loop, struct dns **ret);
 void language_start(void); /* the locale of the environment, and its translations */
 
 /* STATE and STATE/accounts (folder), for the first account or alias of all; EX_OK, or the error was
@@ -90,6 +99,7 @@ int ask_lines(struct asked *a, void *question, void (*fn)(void *arg, struct str 
  * print_value: as \xHH, in quotes where needed. stored_form: an address or "@domain" that a person
  * typed, as it stands in queue and history. */
 size_t print_text(struct str text);
+size_t write_text(FILE *to, struct str text); /* the same elsewhere */
 void print_value(struct str value);
 struct str stored_form(struct arena *a, const char *text);
 json_t *json_text(struct str text); /* a string; text that is no UTF-8 with \xHH, as in the log */

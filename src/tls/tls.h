@@ -47,9 +47,12 @@ struct tls_peer {
     const char *version, *cipher; /* "TLSv1.3", "TLS_AES_256_GCM_SHA384" */
     bool has_certificate;         /* the rest tells of it */
     char subject[TLS_NAME_BYTES_MAX], issuer[TLS_NAME_BYTES_MAX]; /* printable; maybe cut */
+    char names[TLS_NAME_BYTES_MAX]; /* that it is for: "a.example, *.b.example" */
     uint8_t sha256[TLS_SHA256_BYTES];
-    uint64_t not_after_us;     /* 0: unreadable */
+    uint64_t not_before_us, not_after_us; /* 0: unreadable */
+    bool expired, not_yet_valid;
     const char *chain_trouble; /* why it does not lead to a root we trust, or NULL */
+    bool unknown_issuer;       /* that is why */
     bool name_matches;
 };
 
@@ -57,9 +60,9 @@ void tls_peer(const struct tls *t, struct tls_peer *ret);
 /* Why it is not known to be the host that was meant: "expired on 2026-01-31", "for other.example,
  * not for mx.example.org", "from an issuer that is not trusted: …"; all of them. False: it is. */
 bool tls_peer_trouble(const struct tls_peer *p, struct str host, struct buf *to);
-/* The bytes that only the two ends of this connection can know (tls-exporter, RFC 9266). False:
- * this version of TLS has none that are safe. */
-bool tls_binding(const struct tls *t, uint8_t ret[TLS_BINDING_BYTES]);
+/* What only the two ends of this connection can know, for SCRAM-PLUS (RFC 9266: tls-exporter). How
+ * many bytes: none where it would not be unique (TLS 1.2 without extended master secret). */
+size_t tls_binding(const struct tls *t, char ret[TLS_BINDING_BYTES]);
 /* Did the peer ask for a certificate, and was one shown? */
 bool tls_showed_certificate(const struct tls *t);
 /* "TLSv1.3 CIPHER, certificate CN=mx.example.org of CN=ca until 2027-01-01 sha256 0A…,
