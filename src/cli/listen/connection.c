@@ -19,6 +19,7 @@
 #include "cli/listen/listening.h"
 #include "dns/reverse.h"
 #include "io/stream.h"
+#include "mail/reply.h"
 
 enum {
     IN_BYTES_MAX = 64 * 1024,

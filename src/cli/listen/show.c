@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "cli/cli.h"
 
 enum { LINE_SHOWN_BYTES_MAX = 300 };

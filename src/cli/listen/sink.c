@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "cli/listen/sink_state.h"
 
 enum {
