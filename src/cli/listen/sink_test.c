@@ -125,7 +125,7 @@ static const struct row {
     {PLAIN_OFFERS, "dot/first:1=451", HELLO MAIL RCPT DATA MAIL RCPT DATA QUIT,
      "220 250 250 250 354 451 250 250 354 250 221", "", "-+"},
     {PLAIN_OFFERS, "dot=cut", ALL, "220 250 250 250 354", "", "-"},
-    {PLAIN_OFFERS, "dot=half", ALL, "220 250 250 250 354", "", "-"},
+    {PLAIN_OFFERS, "dot=half", ALL, "220 250 250 250 354 250", "", "-"},
     {PLAIN_OFFERS, "dot=hang-up", ALL, "220 250 250 250 354 250", "", "+"},
     {PLAIN_OFFERS, "dot=421", ALL, "220 250 250 250 354 421", "", "-"},
     {PLAIN_OFFERS, "dot=delay:1s", ALL QUIT, "220 250 250 250 354 250 221", "", "+"},
