@@ -347,6 +347,22 @@ static void test_who_speaks_early(void **state)
     test_sink_close(&t);
 }
 
+static void test_tls_from_the_first_byte_on(void **state)
+{
+    struct test_sink t;
+
+    test_sink_open(&t, "STARTTLS", "", false, "");
+    sink_begin(t.sink, true);
+    assert_int_equal(sink_saying(t.sink)->then, THEN_TLS);
+    assert_int_equal(t.said.n, 0);
+    test_sink_say(&t);
+    assert_true(str_starts(buf_str(&t.said), STR("220 ")));
+    test_sink_feed(&t, STR("EHLO x.test\r\n"));
+    assert_true(str_find_str(buf_str(&t.said), STR("STARTTLS")) == t.said.n);
+    assert_string_equal(buf_c(&t.told), "");
+    test_sink_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_logins),
         cmocka_unit_test(test_odd_bytes),
         cmocka_unit_test(test_who_speaks_early),
+        cmocka_unit_test(test_tls_from_the_first_byte_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
