@@ -34,7 +34,7 @@ static const struct option_row {
 };
 
 static const int option_arguments[] = {
-    [OPTION_HELP] = no_argument,       [OPTION_FLAG] = no_argument,
+    [OPTION_HELP] = no_argument,        [OPTION_FLAG] = no_argument,
     [OPTION_MAYBE] = optional_argument, [OPTION_TEXT] = required_argument,
     [OPTION_LIST] = required_argument,
 };

@@ -30,6 +30,7 @@
 #include "config/parse.h"
 #include "config/resolvers.h"
 #include "config/snapshot.h"
+#include "provider/load.h"
 
 enum {
     FILE_BYTES_MAX = 4 << 20,
@@ -87,7 +88,7 @@ uint64_t config_fingerprint(const struct config *c)
         h = hash_part(h, c->routes[i].domain);
         h = hash_part(h, c->routes[i].via);
     }
-    return hash_part(h, c->smarthost);
+    return hash_part(h, c->smarthost.via);
 }
 
 bool config_has_system_users(const struct config *c)
@@ -104,6 +105,69 @@ bool config_speaks_lmtp(const struct config *c, struct str via)
         if (str_eq(c->routes[i].via, via) && str_eq_c(c->routes[i].protocol, "lmtp"))
             return true;
     return false;
+}
+
+/* From lax to strict. */
+static size_t strictness(struct str tls)
+{
+    static const char *const words[] = {"off", "opportunistic", "required", "verified"};
+    size_t i = 0;
+    while (i + 1 < countof(words) && !str_eq_c(tls, words[i]))
+        i++;
+    return i;
+}
+
+/* A login is only given to who proves to be the server that was meant. */
+static struct str tls_in_force(const struct config *c, struct str said, struct str login)
+{
+    if (!str_eq_c(said, "default"))
+        return said;
+    return login.n > 0 ? STR("verified") : c->tls.outgoing;
+}
+
+static void hop_add(struct config_hop *hop, struct str tls, struct str login,
+                    struct str password_file)
+{
+    if (hop->tls.n == 0 || strictness(tls) > strictness(hop->tls))
+        hop->tls = tls;
+    if (login.n == 0)
+        return;
+    hop->login = login;
+    hop->password_file = password_file;
+}
+
+static bool port_is_implicit(struct str via)
+{
+    return str_ends(via, STR(":465")); /* RFC 8314 3.3 */
+}
+
+static void hop_add_smarthost(struct config_hop *hop, const struct config *c)
+{
+    const struct config_smarthost *s = &c->smarthost;
+    hop_add(hop, tls_in_force(c, s->tls, s->login), s->login, s->password_file);
+    if (!str_eq_c(s->implicit_tls, "by-port"))
+        hop->implicit_tls = str_eq_c(s->implicit_tls, "yes");
+    hop->limits = s->limits;
+    hop->limit_count = s->limit_count;
+    hop->recipient_limits = s->recipient_limits;
+    hop->recipient_limit_count = s->recipient_limit_count;
+    hop->recipients_max = s->recipients_max;
+}
+
+struct config_hop config_hop(const struct config *c, struct str via)
+{
+    struct config_hop hop = {.implicit_tls = port_is_implicit(via)};
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct config_route *r = &c->routes[i];
+        if (str_eq(r->via, via))
+            hop_add(&hop, tls_in_force(c, r->tls, r->login), r->login, r->password_file);
+    }
+    if (c->smarthost.via.n > 0 && str_eq(c->smarthost.via, via))
+        hop_add_smarthost(&hop, c);
+    if (hop.tls.n == 0)
+        hop.tls = c->tls.outgoing;
+    hop.unprotected = hop.login.n > 0 && str_eq_c(hop.tls, "off");
+    return hop;
 }
 
 bool config_has_certificate(const struct config *c)
@@ -241,6 +305,45 @@ static bool is_remote(const char *path)
     return false;
 }
 
+static bool providers(struct arena *a, struct providers *ret, struct buf *error)
+{
+    return providers_load(a, PROVIDERS_OF_SYSTEM, ret, error);
+}
+
+/* What is wrong with a file that holds a password, with what would be right; NULL: nothing, or it
+ * cannot be looked at from here. */
+static struct str password_file_trouble(struct arena *a, struct str path)
+{
+    struct stat st;
+    if (stat(arena_c(a, path), &st) < 0)
+        return errno == EACCES && geteuid() != 0
+                   ? STR_NONE
+                   : arena_printf(a, "%.*s cannot be read: %s", STR_ARG(path), strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return arena_printf(a, "%.*s is no file; name one with the password in its first line",
+                            STR_ARG(path));
+    if (st.st_mode & S_IRWXO)
+        return arena_printf(a, "everybody on this machine can read %.*s; say: chmod 600 %.*s",
+                            STR_ARG(path), STR_ARG(path));
+    return STR_NONE;
+}
+
+static bool check_password_file(struct arena *a, struct str at, struct str path, struct buf *errors)
+{
+    struct str trouble = path.n > 0 ? password_file_trouble(a, path) : STR_NONE;
+    if (trouble.n > 0)
+        buf_printf(errors, "%.*s: password-file: %.*s\n", STR_ARG(at), STR_ARG(trouble));
+    return trouble.n == 0;
+}
+
+static bool check_password_files(struct arena *a, const struct config *c, struct buf *errors)
+{
+    bool good = check_password_file(a, c->smarthost.at, c->smarthost.password_file, errors);
+    for (size_t i = 0; i < c->route_count; i++)
+        good = check_password_file(a, c->routes[i].at, c->routes[i].password_file, errors) && good;
+    return good;
+}
+
 static bool write_all(int fd, struct str s)
 {
     while (s.n > 0) {
@@ -257,8 +360,10 @@ static enum verdict check_text(struct arena *a, struct str text, struct str path
 {
     char name[256] = "";
     gethostname(name, sizeof name - 1);
-    struct machine machine = {
-        .hostname = str_c(name), .full_name = full_name, .root = geteuid() == 0};
+    struct machine machine = {.hostname = str_c(name),
+                              .full_name = full_name,
+                              .providers = providers,
+                              .root = geteuid() == 0};
     machine_addresses(a, &machine);
     machine_resolvers(a, &machine);
     struct config *c = NULL;
@@ -276,6 +381,8 @@ static enum verdict check_text(struct arena *a, struct str text, struct str path
                    STR_ARG(c->dns.trust_anchor), strerror(errno));
         return VERDICT_WRONG;
     }
+    if (!check_password_files(a, c, errors))
+        return VERDICT_WRONG;
     struct buf snapshot = buf_init(SNAPSHOT_BYTES_MAX);
     snapshot_encode(&snapshot, c);
     bool written = !snapshot.full && write_all(memory_fd, buf_str(&snapshot));

@@ -114,7 +114,7 @@ static bool take_name(struct arena *a, struct str text, bool lenient, struct str
         return false;
     if (!domain_valid(name, lenient) || name.p[0] == '[')
         return false;
-    *ret = copy_lower(a, str_ends(name, STR(".")) ? str_sub(name, 0, name.n - 1) : name);
+    *ret = copy_lower(a, name);
     return true;
 }
 

@@ -139,10 +139,8 @@ static bool verifies(EVP_PKEY *key, struct str field, const char *header)
     add_named(&text, str_c(header), tag(&memory, field, "h"));
     assert_true(header_next(&rest, &f) && rest.n == 0);
     assert_true(str_eq_c(f.name, "DKIM-Signature"));
-    size_t b = str_find_last(f.body, '=');
-    while (!str_starts(str_skip(f.body, b - 1), STR("b=")) || f.body.p[b - 2] == 'b')
-        b = str_find_last(str_sub(f.body, 0, b), '=');
-    canonical_field(&own, f.name, str_sub(f.body, 0, b + 1));
+    size_t b = MIN_OF(str_find_str(f.body, STR(" b=")), str_find_str(f.body, STR("\tb=")));
+    canonical_field(&own, f.name, str_sub(f.body, 0, b + 3));
     (void)buf_add(&text, str_sub(buf_str(&own), 0, own.n - 2));
     assert_true(base64_get(&signature, tag(&memory, field, "b")));
 

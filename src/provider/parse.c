@@ -62,8 +62,17 @@ static bool wrong(struct reading *r, const char *format, ...)
     return false;
 }
 
-/* "%.*s" of something from the file, not too long. */
-#define SHOWN(s) (int)MIN_OF((s).n, (size_t)SHOWN_BYTES_MAX), (s).p
+/* As much of something from the file as is shown: whole characters. */
+static struct str shown(struct str s)
+{
+    size_t n = MIN_OF(s.n, (size_t)SHOWN_BYTES_MAX);
+
+    while (n > 0 && n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+        n--;
+    return str_sub(s, 0, n);
+}
+
+#define SHOWN(s) STR_ARG(shown(s)) /* for "%.*s" */
 
 /* ---- words ---- */
 

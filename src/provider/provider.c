@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: ISC
 #include "provider/provider.h"
 
+#include "base/check.h"
 #include "base/utf8.h"
 #include "mail/idn.h"
 
@@ -19,6 +20,18 @@ static size_t below(struct str host, struct str domain)
     if (!str_ends_nocase(host, domain))
         return 0;
     return host.n == domain.n || host.p[host.n - domain.n - 1] == '.' ? domain.n : 0;
+}
+
+static size_t longest_above(struct str host, const struct str *domains, size_t count)
+{
+    size_t longest = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t n = below(host, domains[i]);
+
+        longest = MAX_OF(longest, n);
+    }
+    return longest;
 }
 
 static struct str without_dot(struct str domain)
@@ -88,15 +101,16 @@ const struct provider *provider_of_mx(const struct providers *p, struct str host
     size_t longest = 0;
 
     host = without_dot(host);
-    for (size_t i = p->count; i-- > 0;)
-        for (size_t j = 0; j < p->list[i].mx_count; j++) {
-            size_t n = below(host, p->list[i].mx[j]);
+    for (size_t i = p->count; i-- > 0;) {
+        const struct provider *one = &p->list[i];
+        size_t n = MAX_OF(longest_above(host, one->mx, one->mx_count),
+                          longest_above(host, one->domains, one->domain_count));
 
-            if (n > longest) {
-                longest = n;
-                found = &p->list[i];
-            }
+        if (n > longest) {
+            longest = n;
+            found = one;
         }
+    }
     return found;
 }
 

@@ -91,7 +91,8 @@ bool providers_parse(struct arena *a, struct str text, const char *file,
                      const struct providers *base, struct providers *ret, struct buf *error);
 /* By its name ("yandex"), or by the domain of an address ("ya.ru", "me@ya.ru"); NULL: unknown. */
 const struct provider *provider_find(const struct providers *p, struct str name_or_address);
-/* By a server of it: one of its hosts, or an MX that domains it serves have; NULL: unknown. */
+/* By a server of it: one of its hosts, or an MX of domains that it serves (below its mx or its own
+ * domains, the longest wins); NULL: unknown. */
 const struct provider *provider_of_host(const struct providers *p, struct str host);
 const struct provider *provider_of_mx(const struct providers *p, struct str host);
 /* The best endpoint of a protocol, or NULL. */

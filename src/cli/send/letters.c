@@ -31,10 +31,11 @@ static int bad_at(const char *charset, struct str bytes, size_t at, struct buf *
 
     for (size_t i = 0; i < at; i++)
         line += bytes.p[i] == '\n';
-    buf_printf(error,
-               _("line %zu, byte %zu: 0x%02X means nothing in %s; --input-charset says which letters "
-                 "it is written in, such as windows-1251 or koi8-r"),
-               line, at + 1, at < bytes.n ? (unsigned char)bytes.p[at] : 0u, charset);
+    buf_printf(
+        error,
+        _("line %zu, byte %zu: 0x%02X means nothing in %s; --input-charset says which letters "
+          "it is written in, such as windows-1251 or koi8-r"),
+        line, at + 1, at < bytes.n ? (unsigned char)bytes.p[at] : 0u, charset);
     return EX_DATAERR;
 }
 

@@ -16,12 +16,14 @@ static void printed(void **state)
         size_t columns;
         const char *want;
     } table[] = {
-        {0, 100 * MIB, 0, 79, "x 0.0 KiB of 100.0 MiB [>                                       ]   0 %  0.0 KiB/s"},
+        {0, 100 * MIB, 0, 79,
+         "x 0.0 KiB of 100.0 MiB [>                                       ]   0 %  0.0 KiB/s"},
         {25 * MIB, 100 * MIB, 5 * US_PER_S, 70,
          "x 25.0 MiB of 100.0 MiB [====>              ]  25 %  5.0 MiB/s  0:15 left"},
         {100 * MIB, 100 * MIB, 10 * US_PER_S, 70,
          "x 100.0 MiB of 100.0 MiB [==================] 100 %  10.0 MiB/s  0:00 left"},
-        {1 * MIB, 2048 * MIB, 2 * US_PER_S, 60, "x 1.0 MiB of 2.0 GiB   0 %  512.0 KiB/s  1:08:14 left"},
+        {1 * MIB, 2048 * MIB, 2 * US_PER_S, 60,
+         "x 1.0 MiB of 2.0 GiB   0 %  512.0 KiB/s  1:08:14 left"},
         {1 * MIB, 4 * MIB, 2 * US_PER_S, 30, "x 1.0 MiB of 4.0 MiB"},
         {5, 0, 1, 30, "x 0.0 KiB of 0.0 KiB"},
     };
@@ -29,8 +31,7 @@ static void printed(void **state)
     for (size_t i = 0; i < countof(table); i++) {
         struct buf b = buf_init(KIB);
 
-        progress_print(&b, "x", table[i].done, table[i].all, table[i].elapsed_us,
-                       table[i].columns);
+        progress_print(&b, "x", table[i].done, table[i].all, table[i].elapsed_us, table[i].columns);
         assert_true(b.n <= table[i].columns + 4);
         assert_string_equal(buf_c(&b), table[i].want);
         buf_free(&b);

@@ -30,10 +30,11 @@ struct outcome { /* of one recipient */
     struct str to;
     struct status st; /* class 0: nothing is known yet */
     enum explain_step step;
-    int error;       /* of the connection, negative; 0: it was something else */
+    int error; /* of the connection, negative; 0: it was something else */
     uint16_t port;
-    bool alone;      /* it is about this recipient, not about the whole server */
-    bool unanswered; /* the whole message had left, but no verdict came */
+    bool alone;                  /* it is about this recipient, not about the whole server */
+    bool told;                   /* it was printed */
+    bool unanswered;             /* the whole message had left, but no verdict came */
     char server[PEER_BYTES_MAX]; /* "mx.example.org [192.0.2.1]:25", or empty */
 };
 
@@ -48,7 +49,7 @@ struct sending {
     /* where */
     enum way way;
     struct providers providers;
-    struct server_target target;                /* WAY_SERVER */
+    struct server_target target;              /* WAY_SERVER */
     struct sock_address servers[SERVERS_MAX]; /* of it */
     size_t server_count;
     enum tls_policy tls;
@@ -59,7 +60,7 @@ struct sending {
     bool logs_in;             /* by SMTP */
     struct server_target pop; /* of --pop-first */
     bool pop_first;
-    struct buf password, pop_password, token;
+    struct buf password, token;
 
     /* what */
     struct buf text, html;

@@ -196,11 +196,21 @@ static bool read_place(struct arena *a, struct str text, struct server_target *t
 static void take_scheme(struct server_target *to, const struct scheme *s)
 {
     to->protocol = s->protocol;
+    to->port_said = to->port != 0;
     if (to->port == 0)
         to->port = to->user.n > 0 ? s->port_with_user : s->port;
     to->tls = s->implicit      ? TARGET_TLS_IMPLICIT
               : to->user.n > 0 ? TARGET_TLS_REQUIRED
                                : TARGET_TLS_OPTIONAL;
+}
+
+void target_log_in(struct server_target *t, struct str user)
+{
+    t->user = user;
+    if (t->tls == TARGET_TLS_OPTIONAL)
+        t->tls = TARGET_TLS_REQUIRED;
+    if (t->protocol == TARGET_SMTP && !t->port_said && t->port == schemes[0].port)
+        t->port = schemes[0].port_with_user;
 }
 
 /* [USER@]HOST[:PORT][/]; scheme NULL: the port says it. */
@@ -245,6 +255,7 @@ bool target_of_provider(struct arena *a, const struct provider *p, struct str ad
                                   .tls = tls_of_provider[at->tls],
                                   .host = at->host,
                                   .port = at->port,
+                                  .port_said = true,
                                   .provider = p};
     if (address.n > 0)
         ret->user = arena_copy(a, provider_login_of(p, address));

@@ -24,6 +24,7 @@ struct server_target {
     enum target_tls tls;
     struct str host; /* name or address, without brackets */
     uint16_t port;
+    bool port_said;                  /* it is not just the usual one */
     struct str user;                 /* or empty */
     const struct provider *provider; /* or NULL */
 };
@@ -31,6 +32,9 @@ struct server_target {
 /* False: *error says what is wrong and what would be right. Lives in the arena. */
 bool target_parse(struct arena *a, struct str text, const struct providers *known,
                   struct server_target *ret, struct buf *error);
+/* Gives a target without a user one that was said elsewhere: TLS is needed now, and port 587 is the
+ * usual one. */
+void target_log_in(struct server_target *t, struct str user);
 /* The provider's own server for outgoing mail; address, which may be empty, is whose login it is.
  * False: none is known. */
 bool target_of_provider(struct arena *a, const struct provider *p, struct str address,

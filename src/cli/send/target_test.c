@@ -142,10 +142,41 @@ static void errors_say_what_would_be_right(void **state)
     arena_free(&a);
 }
 
+static void a_user_from_elsewhere(void **state)
+{
+    static const struct {
+        const char *text;
+        enum target_tls tls;
+        uint16_t port;
+    } table[] = {
+        {"smtp://mail.test", TARGET_TLS_REQUIRED, 587},
+        {"mail.test", TARGET_TLS_REQUIRED, 587},
+        {"smtp://mail.test:25", TARGET_TLS_REQUIRED, 25},
+        {"smtps://mail.test", TARGET_TLS_IMPLICIT, 465},
+        {"pop://mail.test", TARGET_TLS_REQUIRED, 110},
+        {"yandex", TARGET_TLS_IMPLICIT, 465},
+    };
+    struct arena a = ARENA_INIT;
+    struct buf error = buf_init(KIB);
+
+    for (size_t i = 0; i < countof(table); i++) {
+        struct server_target t;
+
+        assert_true(target_parse(&a, str_c(table[i].text), &known, &t, &error));
+        target_log_in(&t, STR("me"));
+        assert_true(str_eq_c(t.user, "me"));
+        assert_int_equal(t.tls, table[i].tls);
+        assert_int_equal(t.port, table[i].port);
+    }
+    arena_free(&a);
+    buf_free(&error);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good),
+        cmocka_unit_test(a_user_from_elsewhere),
         cmocka_unit_test(errors_say_what_would_be_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: ISC
+#include "cli/talk/local.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "cli/cli.h"
+#include "cli/talk/script.h"
+#include "cli/talk/talk.h"
+
+enum { BDAT_BYTES_DEFAULT = 64 * 1024, BDAT_BYTES_MAX = 16 * 1024 * 1024, KEEP_S_DEFAULT = 10 };
+
+/* ---- what they do ---- */
+
+static void run_help(struct talk *t, struct str arguments);
+
+static void run_auth(struct talk *t, struct str arguments)
+{
+    struct str first = str_cut_word(&arguments), second = str_cut_word(&arguments);
+    bool is_user = second.n == 0 && str_find(first, '@') < first.n;
+
+    if (talk_can_say(t))
+        login_begin(t, is_user ? STR_NONE : first, is_user ? first : second);
+}
+
+static void run_starttls(struct talk *t, struct str arguments)
+{
+    if (!talk_can_say(t))
+        return;
+    if (t->exchange.secured)
+        show_words(&t->show, SHOW_LATER, _("the connection is encrypted already"));
+    else
+        talk_say(t, t->exchange.protocol == EXCHANGE_POP3 ? STR("STLS") : STR("STARTTLS"), false);
+}
+
+static void run_tls(struct talk *t, struct str arguments)
+{
+    if (!talk_can_say(t))
+        return;
+    if (t->exchange.secured)
+        show_words(&t->show, SHOW_LATER, _("the connection is encrypted already"));
+    else
+        talk_secure(t);
+}
+
+static void run_data(struct talk *t, struct str arguments)
+{
+    if (!talk_can_say(t))
+        return;
+    if (!t->exchange.has_sender)
+        show_words(&t->show, SHOW_LATER, _("no MAIL was taken in this session yet"));
+    content_data(t, str_trim(arguments));
+}
+
+static void run_bdat(struct talk *t, struct str arguments)
+{
+    struct str file = str_cut_word(&arguments), size = str_trim(arguments);
+    uint64_t bytes = BDAT_BYTES_DEFAULT;
+
+    if (file.n == 0)
+        show_words(&t->show, SHOW_BAD, _("which file? /bdat FILE [BYTES]"));
+    else if (size.n > 0 && (!str_u64(size, &bytes) || bytes == 0 || bytes > BDAT_BYTES_MAX))
+        show_words(&t->show, SHOW_BAD, _("%.*s: the size of a chunk is 1 to %d bytes"),
+                   STR_ARG(size), BDAT_BYTES_MAX);
+    else if (talk_can_say(t))
+        content_bdat(t, file, bytes);
+}
+
+static void turn(struct talk *t, struct str arguments, bool *what, const char *name)
+{
+    struct str word = str_trim(arguments);
+
+    if (word.n == 0)
+        *what = !*what;
+    else if (str_eq_nocase(word, STR("on")) || str_eq_nocase(word, STR("off")))
+        *what = str_eq_nocase(word, STR("on"));
+    else
+        show_words(&t->show, SHOW_BAD, _("%.*s: say on or off"), STR_ARG(word));
+    show_words(&t->show, SHOW_DIM, *what ? _("%s: on") : _("%s: off"), name);
+}
+
+static void run_timing(struct talk *t, struct str arguments)
+{
+    turn(t, arguments, &t->show.times, "timing");
+}
+
+/* "550", "550 5.1.1 words", "5.1.1": what it would mean as an answer. */
+static void explain_code(struct talk *t, struct str arguments)
+{
+    struct str rest = arguments, word = str_cut_word(&rest);
+    uint64_t code = 0;
+
+    if (!str_u64(word, &code)) {
+        struct status enhanced = {0};
+
+        if (status_parse_enhanced(word, &enhanced))
+            code = enhanced.class == 2 ? 250 : enhanced.class == 4 ? 450 : 550;
+        rest = arguments;
+    }
+    if (code < 200 || code > 599) {
+        show_words(&t->show, SHOW_BAD, _("%.*s: on, off, or a code such as 550 or 5.7.1"),
+                   STR_ARG(word));
+        return;
+    }
+    struct status st = status_from_reply((uint16_t)code, rest);
+    struct explanation e = explain_reply(STEP_ANY, &st);
+    bool explains = t->show.explains;
+
+    t->show.explains = true;
+    show_words(&t->show, SHOW_PLAIN, "%.*s: %s", STR_ARG(arguments), _(e.meaning));
+    show_explanation(&t->show, &e, code >= 400);
+    t->show.explains = explains;
+}
+
+static void run_explain(struct talk *t, struct str arguments)
+{
+    if (arguments.n > 0 && char_is_digit(arguments.p[0]))
+        explain_code(t, arguments);
+    else
+        turn(t, arguments, &t->show.explains, "explain");
+}
+
+static void run_transcript(struct talk *t, struct str arguments)
+{
+    if (str_eq_c(arguments, "off") || arguments.n == 0) {
+        show_words(&t->show, SHOW_DIM,
+                   t->show.transcript ? _("the transcript is closed") : _("there is no transcript"));
+        show_done(&t->show);
+        return;
+    }
+    char *path = arena_c(&t->arena, arguments);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    show_done(&t->show);
+    t->show.transcript = fd < 0 ? NULL : fdopen(fd, "a");
+    if (!t->show.transcript) {
+        show_words(&t->show, SHOW_BAD, "%s: %s", path, strerror(errno));
+        return;
+    }
+    show_words(&t->show, SHOW_DIM, _("transcript of %.*s in %s; `troika talk --replay` plays it"),
+               STR_ARG(t->target.host), path);
+}
+
+/* In quotes or not, with escapes, and nothing is added. */
+static void run_raw(struct talk *t, struct str arguments)
+{
+    struct buf bytes = buf_init(SCRIPT_SAID_BYTES_MAX), shown = buf_init(64 * KIB);
+    const char *why = NULL;
+
+    if (arguments.n >= 2 && str_starts(arguments, STR("\"")) && str_ends(arguments, STR("\"")))
+        arguments = str_sub(arguments, 1, arguments.n - 1);
+    if (!script_unescape(arguments, &bytes, &why)) {
+        show_words(&t->show, SHOW_BAD, "%s", _(why));
+    } else if (talk_can_say(t)) {
+        show_words(&t->show, SHOW_SENT, n_("%zu byte", "%zu bytes", bytes.n), bytes.n);
+        talk_say_bytes(t, buf_str(&bytes));
+    }
+    buf_wipe(&bytes);
+    buf_free(&shown);
+}
+
+static void run_expect(struct talk *t, struct str arguments)
+{
+    if (!script_expect(t, arguments) && !t->editor)
+        talk_end(t, EX_PROTOCOL);
+}
+
+static void run_offers(struct talk *t, struct str arguments)
+{
+    struct str rest = buf_str(&t->exchange.offers);
+
+    if (rest.n == 0)
+        show_words(&t->show, SHOW_LATER, _("the server has not said what it offers: say %s"),
+                   t->exchange.protocol == EXCHANGE_POP3   ? "CAPA"
+                   : t->exchange.protocol == EXCHANGE_LMTP ? "LHLO"
+                                                           : "EHLO");
+    while (rest.n > 0) {
+        struct str line = str_cut(&rest, '\n');
+
+        show_words(&t->show, SHOW_PLAIN, "%.*s", STR_ARG(line));
+    }
+}
+
+static void run_keepalive(struct talk *t, struct str arguments)
+{
+    uint64_t s = KEEP_S_DEFAULT;
+
+    if (str_eq_c(arguments, "off"))
+        s = 0;
+    else if (arguments.n > 0 && !str_u64(arguments, &s)) {
+        show_words(&t->show, SHOW_BAD, _("%.*s: how many seconds, or off"), STR_ARG(arguments));
+        return;
+    }
+    t->keep_us = s * US_PER_S;
+    if (s > 0)
+        show_words(&t->show, SHOW_DIM, _("NOOP is said after each %u s of silence"), (unsigned)s);
+    else
+        show_words(&t->show, SHOW_DIM, _("nothing is said by itself"));
+}
+
+static void run_reconnect(struct talk *t, struct str arguments)
+{
+    struct buf error = buf_init(4 * KIB);
+    struct server_target target = t->target;
+
+    if (arguments.n > 0 && !target_parse(&t->arena, arena_copy(&t->arena, arguments),
+                                         &t->providers, &target, &error)) {
+        show_words(&t->show, SHOW_BAD, "%s", buf_c(&error));
+    } else if (target.protocol != t->target.protocol) {
+        show_words(&t->show, SHOW_BAD,
+                   _("that is another protocol; start another `troika talk` for it"));
+    } else {
+        talk_close(t, t->state != TALK_CLOSED);
+        t->target = target;
+        talk_connect(t);
+    }
+    buf_free(&error);
+}
+
+static void run_close(struct talk *t, struct str arguments)
+{
+    if (t->state != TALK_CLOSED)
+        show_words(&t->show, SHOW_DIM, _("closed, without a goodbye"));
+    talk_close(t, t->state != TALK_CLOSED);
+}
+
+static void run_leave(struct talk *t, struct str arguments)
+{
+    talk_end(t, EX_OK);
+}
+
+/* ---- the table ---- */
+
+static const struct local {
+    const char *word; /* with what completion adds */
+    const char *usage;
+    const char *help;
+    enum local_argument completes;
+    bool waits; /* it talks to the server */
+    void (*run)(struct talk *t, struct str arguments);
+} locals[] = {
+    {"/help ", "[COMMAND]", N_("this list, or more about one of it"), LOCAL_COMMAND, false,
+     run_help},
+    {"/auth ", "[MECHANISM] [USER]",
+     N_("log in: the best mechanism that is offered, or this one, with all of its base64; the "
+        "password is asked for, or comes by --password-file and the like. `auth` alone does it, too"),
+     LOCAL_MECHANISM, true, run_auth},
+    {"/starttls", "", N_("STARTTLS (POP3: STLS); the handshake also follows a STARTTLS that you type"),
+     LOCAL_NOTHING, true, run_starttls},
+    {"/tls", "", N_("begin the handshake of TLS now, whatever the server thinks of it"),
+     LOCAL_NOTHING, true, run_tls},
+    {"/data ", "[FILE | -]",
+     N_("send a message: from a file, or written in $VISUAL or $EDITOR from a template, or (-) typed "
+        "below a header that is made; dots are doubled and lines end in CRLF. `data FILE` does it, too"),
+     LOCAL_FILE, true, run_data},
+    {"/bdat ", "FILE [BYTES]",
+     N_("send a file in chunks of so many bytes (65536); after MAIL with BODY=BINARYMIME as it is, "
+        "else as text. `bdat FILE` does it, too"),
+     LOCAL_FILE, true, run_bdat},
+    {"/raw ", "\"TEXT\"",
+     N_("send exactly this, with \\r \\n \\t \\0 \\\\ \\\" \\xHH and \\{1000*text}; nothing is added"),
+     LOCAL_NOTHING, true, run_raw},
+    {"/offers", "", N_("what the server said it can do"), LOCAL_NOTHING, false, run_offers},
+    {"/explain ", "[on | off | CODE]",
+     N_("explain every answer, or not, or tell what a code means: /explain 550 5.7.1"), LOCAL_SWITCH,
+     false, run_explain},
+    {"/timing ", "[on | off]", N_("tell how long each step took, or not"), LOCAL_SWITCH, false,
+     run_timing},
+    {"/expect ", "PATTERN",
+     N_("does a line of the last answer begin like this? * stands for anything; in a script a "
+        "failure ends it with exit code 76"),
+     LOCAL_NOTHING, true, run_expect},
+    {"/transcript ", "FILE | off",
+     N_("write all that is said into a file (passwords as ***), for reading and for --replay"),
+     LOCAL_FILE, false, run_transcript},
+    {"/keepalive ", "[SECONDS | off]",
+     N_("say NOOP after so much silence (10 s), for servers that hang up; off at first"),
+     LOCAL_NOTHING, false, run_keepalive},
+    {"/reconnect ", "[TARGET]", N_("connect anew, to the same server or another"), LOCAL_NOTHING,
+     false, run_reconnect},
+    {"/close", "", N_("hang up without QUIT"), LOCAL_NOTHING, false, run_close},
+    {"/exit", "", N_("leave without QUIT; so does Ctrl-D"), LOCAL_NOTHING, false, run_leave},
+};
+
+static struct str name_of(const struct local *l)
+{
+    return str_trim(str_skip(str_c(l->word), 1));
+}
+
+static const struct local *find_local(struct str verb)
+{
+    if (str_starts(verb, STR("/")))
+        verb = str_skip(verb, 1);
+    for (size_t i = 0; i < countof(locals); i++)
+        if (str_eq_nocase(verb, name_of(&locals[i])))
+            return &locals[i];
+    return NULL;
+}
+
+const char *local_word(size_t i)
+{
+    return i < countof(locals) ? locals[i].word : NULL;
+}
+
+enum local_argument local_completes(struct str verb)
+{
+    const struct local *l = find_local(verb);
+
+    return l ? l->completes : LOCAL_NOTHING;
+}
+
+bool local_waits(struct str verb)
+{
+    const struct local *l = find_local(verb);
+
+    return l && l->waits;
+}
+
+bool local_cut(struct str line, bool pop3, struct str *verb, struct str *arguments)
+{
+    uint64_t number;
+
+    *arguments = line;
+    *verb = str_cut_word(arguments);
+    *arguments = str_trim(*arguments);
+    if (str_starts(*verb, STR("/")))
+        return true;
+    struct str first = *arguments;
+
+    first = str_cut_word(&first);
+    if (str_eq_nocase(*verb, STR("auth"))) /* alone it lists the mechanisms in POP3 (RFC 1734) */
+        return arguments->n == 0 && !pop3;
+    if (str_eq_nocase(*verb, STR("expect")))
+        return arguments->n > 0;
+    if (pop3)
+        return false;
+    if (str_eq_nocase(*verb, STR("data")))
+        return arguments->n > 0;
+    return str_eq_nocase(*verb, STR("bdat")) && first.n > 0 && !str_u64(first, &number);
+}
+
+void local_run(struct talk *t, struct str verb, struct str arguments)
+{
+    const struct local *l = find_local(verb);
+
+    if (l)
+        l->run(t, arguments);
+    else
+        show_words(&t->show, SHOW_BAD, _("there is no %.*s here; /help lists what there is"),
+                   STR_ARG(verb));
+}
+
+/* ---- help ---- */
+
+static void help_overview(struct talk *t)
+{
+    show_words(&t->show, SHOW_PLAIN,
+               _("Whatever you type goes to the server as it is, with CRLF behind it; Tab completes "
+                 "what it offers. These commands are ours:"));
+    for (size_t i = 0; i < countof(locals); i++)
+        show_words(&t->show, SHOW_PLAIN, "%.*s %s", (int)name_of(&locals[i]).n + 1, locals[i].word,
+                   locals[i].usage);
+    show_words(&t->show, SHOW_PLAIN,
+               _("/help COMMAND says more. A message by hand: EHLO %s, MAIL FROM:<you@your.domain>, "
+                 "RCPT TO:<somebody@some.domain>, DATA, header, blank line, text, a dot; QUIT."),
+               t->hostname);
+}
+
+static void run_help(struct talk *t, struct str arguments)
+{
+    const struct local *l = find_local(arguments);
+
+    if (arguments.n == 0) {
+        help_overview(t);
+        return;
+    }
+    if (!l) {
+        show_words(&t->show, SHOW_BAD, _("there is no %.*s here; /help lists what there is"),
+                   STR_ARG(arguments));
+        return;
+    }
+    show_words(&t->show, SHOW_PLAIN, "%.*s %s: %s", (int)name_of(l).n + 1, l->word, l->usage,
+               _(l->help));
+}
