@@ -1,7 +1,5 @@
 /* cli/probe/deliver.c - a real message, with a wish to be told what becomes of it (RFC 3461). */
 // SPDX-License-Identifier: ISC
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -148,16 +146,10 @@ bool deliver_begin(struct gather *g)
                                .tls = g->talk.tls ? TLS_OPPORTUNISTIC : TLS_NONE,
                                .tls_context = g->talk.tls,
                                .tls_host = s->host->name.n > 0 ? s->host->name : s->address->text};
-    struct sock_address to = s->address->ip;
+    struct sock_address to = fact_server_address(s);
 
-    if (to.sa.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)(void *)&to.sa)->sin6_port = htons(s->port);
-    else
-        ((struct sockaddr_in *)(void *)&to.sa)->sin_port = htons(s->port);
-    g->facts->delivery = (struct fact_delivery){.tried = true,
-                                                .to = g->options->deliver,
-                                                .from = g->options->from,
-                                                .server = s->name};
+    g->facts->delivery = (struct fact_delivery){
+        .tried = true, .to = g->options->deliver, .from = g->options->from, .server = s->name};
     *d = (struct delivery){.gather = g,
                            .content = buf_init(MESSAGE_BYTES_MAX),
                            .began_us = clock_monotonic_us(loop_clock(g->loop))};

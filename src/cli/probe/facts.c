@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: ISC
 #include "cli/probe/facts.h"
 
+#include <netinet/in.h>
+
 #include "base/translate.h"
 
 const char *fact_step_word(enum fact_step s)
@@ -38,6 +40,23 @@ size_t fact_records(const struct fact_answer *answer, bool (*is)(struct str text
         if (is(answer->records[i].bytes) && count++ == 0)
             *ret = answer->records[i].bytes;
     return count;
+}
+
+const uint8_t *fact_address_bytes(const struct sock_address *a, size_t *ret_bytes)
+{
+    bool six = a->sa.ss_family == AF_INET6;
+
+    *ret_bytes = six ? 16 : 4;
+    return six ? ((const struct sockaddr_in6 *)(const void *)&a->sa)->sin6_addr.s6_addr
+               : (const uint8_t *)&((const struct sockaddr_in *)(const void *)&a->sa)->sin_addr;
+}
+
+struct sock_address fact_server_address(const struct fact_server *s)
+{
+    const struct sock_address *a = &s->address->ip;
+    size_t ignored;
+
+    return sock_address_make(a->sa.ss_family, fact_address_bytes(a, &ignored), s->port);
 }
 
 bool fact_greeted(const struct fact_server *s)

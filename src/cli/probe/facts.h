@@ -145,8 +145,9 @@ struct fact_server {
     struct fact_reply steps[TALK_STEP_COUNT];
     struct fact_offers plain, secured;
     struct fact_tls tls;
-    struct fact_reply relay[RELAY_FORM_COUNT]; /* what RCPT was answered; not tried: MAIL was not taken */
-    enum fact_step last; /* where it ended */
+    struct fact_reply
+        relay[RELAY_FORM_COUNT]; /* what RCPT was answered; not tried: MAIL was not taken */
+    enum fact_step last;         /* where it ended */
 };
 
 /* ---- policies ---- */
@@ -156,8 +157,8 @@ struct fact_spf_node { /* a record, and how it was come to */
     size_t parent;   /* index; its own: the first */
     struct str term; /* "include:…" */
     struct fact_answer answer;
-    size_t record_count;              /* SPF records among the texts */
-    const struct spf_record *record;  /* NULL: there is none, or error says why not */
+    size_t record_count;             /* SPF records among the texts */
+    const struct spf_record *record; /* NULL: there is none, or error says why not */
     struct str text;
     struct record_error error;
     bool loop;     /* it leads back to where it came from */
@@ -252,6 +253,9 @@ struct facts {
 const char *fact_step_word(enum fact_step s);
 /* Which texts of the answer are such records; returns how many, *ret is the first. */
 size_t fact_records(const struct fact_answer *answer, bool (*is)(struct str text), struct str *ret);
+/* The 4 or 16 bytes of an address. */
+const uint8_t *fact_address_bytes(const struct sock_address *a, size_t *ret_bytes);
+struct sock_address fact_server_address(const struct fact_server *s); /* with its port */
 /* Was the server reached, and did it greet? */
 bool fact_greeted(const struct fact_server *s);
 /* What it said it can, the last time it was asked. */

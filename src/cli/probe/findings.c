@@ -29,11 +29,8 @@ void find_as(struct findings *f, enum severity severity, enum finding_id id, str
              struct str what, const char *why)
 {
     if (f->count < FINDINGS_MAX)
-        f->list[f->count++] = (struct finding){.id = id,
-                                               .severity = severity,
-                                               .about = about,
-                                               .what = what,
-                                               .why = why};
+        f->list[f->count++] = (struct finding){
+            .id = id, .severity = severity, .about = about, .what = what, .why = why};
 }
 
 void find(struct findings *f, enum finding_id id, struct str about, struct str what,

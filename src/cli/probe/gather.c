@@ -146,20 +146,11 @@ static void on_reverse(void *arg, enum reverse_verdict v, struct str name)
     gather_closed(k->gather);
 }
 
-static const uint8_t *address_bytes(const struct sock_address *a, size_t *n)
-{
-    bool six = a->sa.ss_family == AF_INET6;
-
-    *n = six ? 16 : 4;
-    return six ? ((const struct sockaddr_in6 *)(const void *)&a->sa)->sin6_addr.s6_addr
-               : (const uint8_t *)&((const struct sockaddr_in *)(const void *)&a->sa)->sin_addr;
-}
-
 static void ask_reverse(struct gather *g, struct fact_address *a)
 {
     struct reverse_ask *k = arena_alloc(g->arena, sizeof *k);
     size_t n;
-    const uint8_t *bytes = address_bytes(&a->ip, &n);
+    const uint8_t *bytes = fact_address_bytes(&a->ip, &n);
 
     k->gather = g;
     k->to = a;
@@ -231,8 +222,7 @@ static void start_server(struct gather *g, struct fact_host *h, struct fact_addr
 static const struct {
     uint16_t port;
     bool implicit_tls, submission;
-} usual_ports[] = {
-    {25, false, false}, {465, true, true}, {587, false, true}, {2525, false, true}};
+} usual_ports[] = {{25, false, false}, {465, true, true}, {587, false, true}, {2525, false, true}};
 
 static void start_address(struct gather *g, struct fact_host *h, struct fact_address *a, bool first)
 {
@@ -421,10 +411,11 @@ static void dmarc_known(struct gather *g, void *about)
 
 /* Names that keys often have. */
 static const char *const usual_selectors[] = {
-    "default", "dkim",     "mail",      "email",     "google",      "selector1", "selector2",
-    "s1",      "s2",       "k1",        "k2",        "k3",          "key1",      "key2",
-    "mx",      "smtp",     "fm1",       "fm2",       "fm3",         "mailru",    "yandex",
-    "zoho",    "sig1",     "protonmail", "everlytickey1", "mxvault", "dkim1",
+    "default",       "dkim",    "mail",   "email", "google", "selector1",
+    "selector2",     "s1",      "s2",     "k1",    "k2",     "k3",
+    "key1",          "key2",    "mx",     "smtp",  "fm1",    "fm2",
+    "fm3",           "mailru",  "yandex", "zoho",  "sig1",   "protonmail",
+    "everlytickey1", "mxvault", "dkim1",
 };
 
 static void ask_selector(struct gather *g, const char *name, bool wanted)
@@ -484,7 +475,7 @@ static void begin_address(struct gather *g, struct str text)
     if (sock_address_parse(buf_str(&with_port), a) > 0) {
         size_t n;
 
-        add_address(g, h, a[0].sa.ss_family, address_bytes(&a[0], &n));
+        add_address(g, h, a[0].sa.ss_family, fact_address_bytes(&a[0], &n));
         start_address(g, h, &h->addresses[0], true);
     }
     buf_free(&with_port);

@@ -3,27 +3,29 @@
 // SPDX-License-Identifier: ISC
 #pragma once
 
+#include "base/list.h"
 #include "cli/probe/facts.h"
 #include "cli/probe/talk.h"
 #include "dns/dns.h"
 #include "http/http.h"
 
 struct probe_options {
-    struct str host;            /* a name, in A-labels and lower case; or an address */
-    bool is_host;               /* it is a server for certain */
-    uint16_t port;              /* of it, or of the MXs; 0: the usual ones */
-    bool implicit_tls;          /* there */
-    bool submission;            /* ask the servers of the domain for mail programs, too */
-    bool gentle;                /* nothing that a server could take offence at */
-    bool private_too;           /* DNS may lead to private addresses */
-    uint64_t timeout_us;        /* for all of it */
-    struct str hostname;        /* of this machine, or empty */
+    struct str host;     /* a name, in A-labels and lower case; or an address */
+    bool is_host;        /* it is a server for certain */
+    uint16_t port;       /* of it, or of the MXs; 0: the usual ones */
+    bool implicit_tls;   /* there */
+    bool submission;     /* ask the servers of the domain for mail programs, too */
+    bool gentle;         /* nothing that a server could take offence at */
+    bool private_too;    /* DNS may lead to private addresses */
+    uint64_t timeout_us; /* for all of it */
+    struct str hostname; /* of this machine, or empty */
     const char *const *selectors;
     size_t selector_count;
-    const char *roots;          /* a file, or NULL */
-    uint16_t https_port;        /* 0: the usual one */
-    struct str deliver, from;   /* a message is to be sent; empty: not */
-    void (*on_line)(void *arg, const struct fact_server *s, bool sent, struct str line); /* or NULL */
+    const char *roots;        /* a file, or NULL */
+    uint16_t https_port;      /* 0: the usual one */
+    struct str deliver, from; /* a message is to be sent; empty: not */
+    void (*on_line)(void *arg, const struct fact_server *s, bool sent,
+                    struct str line);                                   /* or NULL */
     void (*on_progress)(void *arg, const char *what, struct str about); /* or NULL */
     void *arg;
 };

@@ -14,7 +14,7 @@
 
 static const char *error_words(int error)
 {
-    return error == -EPIPE ? "the server hung up"
+    return error == -EPIPE    ? "the server hung up"
            : error == -EPROTO ? "that is no SMTP"
                               : strerror(-error);
 }
@@ -37,11 +37,11 @@ struct str reply_words(struct findings *to, const struct fact_reply *r)
 static enum explain_step explained_step(enum fact_step s)
 {
     static const enum explain_step steps[TALK_STEP_COUNT] = {
-        [TALK_GREETING] = STEP_GREETING,   [TALK_EHLO] = STEP_HELLO,
-        [TALK_HELO] = STEP_HELLO,          [TALK_EHLO_SECURED] = STEP_HELLO,
-        [TALK_STARTTLS] = STEP_STARTTLS,   [TALK_VRFY_POSTMASTER] = STEP_OTHER,
-        [TALK_EXPN] = STEP_OTHER,          [TALK_BOUNCE] = STEP_MAIL,
-        [TALK_POSTMASTER] = STEP_RCPT,     [TALK_NOBODY] = STEP_RCPT,
+        [TALK_GREETING] = STEP_GREETING, [TALK_EHLO] = STEP_HELLO,
+        [TALK_HELO] = STEP_HELLO,        [TALK_EHLO_SECURED] = STEP_HELLO,
+        [TALK_STARTTLS] = STEP_STARTTLS, [TALK_VRFY_POSTMASTER] = STEP_OTHER,
+        [TALK_EXPN] = STEP_OTHER,        [TALK_BOUNCE] = STEP_MAIL,
+        [TALK_POSTMASTER] = STEP_RCPT,   [TALK_NOBODY] = STEP_RCPT,
     };
 
     return steps[s];
@@ -215,8 +215,8 @@ static bool silent(const struct facts *f)
 
 void judge_names(const struct facts *f, struct findings *to)
 {
-    bool none = f->mx.asked ? f->mx.outcome == DNS_NO_NAME
-                            : f->a.asked && f->a.outcome == DNS_NO_NAME;
+    bool none =
+        f->mx.asked ? f->mx.outcome == DNS_NO_NAME : f->a.asked && f->a.outcome == DNS_NO_NAME;
 
     if (f->domain.n == 0) {
         judge_reverse(f, to);

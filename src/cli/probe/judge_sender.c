@@ -77,8 +77,7 @@ static void judge_spf_end(const struct facts *f, struct findings *to)
 static void judge_spf_limits(const struct facts *f, struct findings *to)
 {
     const struct fact_spf *s = &f->spf;
-    struct str count =
-        arena_printf(to->arena, "%s%zu", s->more ? "> " : "", s->lookup_count);
+    struct str count = arena_printf(to->arena, "%s%zu", s->more ? "> " : "", s->lookup_count);
 
     if (s->lookup_count > SPF_LOOKUPS_MAX)
         find(to, FINDING_SPF_LOOKUPS, f->domain, count, NULL);
@@ -154,8 +153,8 @@ static bool judge_selector(const struct facts *f, const struct fact_selector *s,
 {
     struct record_error error = {0};
     struct dkim_record r;
-    struct str name = arena_printf(to->arena, "%.*s._domainkey.%.*s", STR_ARG(s->name),
-                                   STR_ARG(f->domain));
+    struct str name =
+        arena_printf(to->arena, "%.*s._domainkey.%.*s", STR_ARG(s->name), STR_ARG(f->domain));
 
     if (!s->answer.asked || (s->wanted && find_later(to, &s->answer, name)))
         return false;

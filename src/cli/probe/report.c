@@ -248,8 +248,7 @@ static void add_record(struct buf *to, enum dns_type type, const struct dns_reco
     char text[INET6_ADDRSTRLEN];
 
     if (type == DNS_A || type == DNS_AAAA)
-        buf_add_c(to,
-                  inet_ntop(type == DNS_A ? AF_INET : AF_INET6, r->address, text, sizeof text));
+        buf_add_c(to, inet_ntop(type == DNS_A ? AF_INET : AF_INET6, r->address, text, sizeof text));
     else if (type == DNS_MX)
         buf_printf(to, "%u %.*s", r->preference, STR_ARG(r->name));
     else if (type == DNS_TLSA)
@@ -264,7 +263,8 @@ static void add_record(struct buf *to, enum dns_type type, const struct dns_reco
 
 void report_answer(struct buf *to, enum dns_type type, const struct fact_answer *a)
 {
-    static const char *const none[] = {[DNS_NO_DATA] = N_("none"), [DNS_NO_NAME] = N_("no such name")};
+    static const char *const none[] = {
+        [DNS_NO_DATA] = N_("none"), [DNS_NO_NAME] = N_("no such name")};
 
     if (a->outcome == DNS_LATER)
         buf_add(to, a->why);

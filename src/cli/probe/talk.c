@@ -210,11 +210,9 @@ static bool ehlo_failed(const struct talk *t)
 
 static bool starttls_offered(const struct talk *t)
 {
-    const struct fact_offers *o =
-        t->purpose == PURPOSE_VERSION ? &t->offered : &t->facts->plain;
+    const struct fact_offers *o = t->purpose == PURPOSE_VERSION ? &t->offered : &t->facts->plain;
 
-    return !t->facts->implicit_tls && t->purpose != PURPOSE_PLAIN && o->starttls &&
-           t->world->tls;
+    return !t->facts->implicit_tls && t->purpose != PURPOSE_PLAIN && o->starttls && t->world->tls;
 }
 
 static bool tls_begins(const struct talk *t)
@@ -341,13 +339,9 @@ static void step_begins(struct talk *t, size_t row)
 
 static void connect_to(struct talk *t)
 {
-    struct sock_address to = t->facts->address->ip;
+    struct sock_address to = fact_server_address(t->facts);
     struct fact_reply *r;
 
-    if (to.sa.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)(void *)&to.sa)->sin6_port = htons(t->facts->port);
-    else
-        ((struct sockaddr_in *)(void *)&to.sa)->sin_port = htons(t->facts->port);
     hang_up(t, false);
     reply_reader_free(&t->reader);
     reply_reader_init(&t->reader);
@@ -494,7 +488,8 @@ static bool key_is_weak(const struct chain *c)
 {
     EVP_PKEY *key = X509_get0_pubkey(c->list[0]);
 
-    return key && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) < RSA_BITS_MIN;
+    return key && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA &&
+           EVP_PKEY_get_bits(key) < RSA_BITS_MIN;
 }
 
 static struct str printed(struct talk *t, const struct chain *c,
@@ -633,8 +628,8 @@ static void broken(struct talk *t, int error, struct str text)
         return;
     }
     if (step == TALK_TLS)
-        t->facts->tls.failure = error == -ETIMEDOUT ? "no answer in time"
-                                                    : tls_failure(t->tls, -error);
+        t->facts->tls.failure =
+            error == -ETIMEDOUT ? "no answer in time" : tls_failure(t->tls, -error);
     hang_up(t, false);
     connection_over(t);
 }
@@ -644,7 +639,10 @@ static void on_end(void *arg, enum stream_end why, int error)
     struct talk *t = arg;
     bool idle = why == STREAM_IDLE || why == STREAM_STALLED;
 
-    broken(t, idle ? -ETIMEDOUT : why == STREAM_EOF || error == ECONNRESET ? -EPIPE : -error,
+    broken(t,
+           idle                                       ? -ETIMEDOUT
+           : why == STREAM_EOF || error == ECONNRESET ? -EPIPE
+                                                      : -error,
            STR_NONE);
 }
 
@@ -694,7 +692,11 @@ struct talk *talk_new(struct talk_world *w, struct fact_server *to, struct str d
 {
     struct talk *t = mem_new(sizeof *t);
 
-    *t = (struct talk){.world = w, .facts = to, .domain = domain, .fn = fn, .arg = arg,
+    *t = (struct talk){.world = w,
+                       .facts = to,
+                       .domain = domain,
+                       .fn = fn,
+                       .arg = arg,
                        .done = {.fn = tell_done, .arg = t}};
     reply_reader_init(&t->reader);
     connect_to(t);

@@ -17,17 +17,18 @@ enum { TALK_CONNECT_S = 10, TALK_REPLY_S = 20 };
 
 struct talk_world { /* borrowed as long as there are conversations */
     struct loop *loop;
-    struct arena *arena;         /* of the facts */
-    struct str hostname;         /* for EHLO; empty: the address of this end of the connection */
-    struct str elsewhere;        /* a domain that the server has nothing to do with */
-    struct tls_context *tls;     /* NULL: no TLS */
+    struct arena *arena;     /* of the facts */
+    struct str hostname;     /* for EHLO; empty: the address of this end of the connection */
+    struct str elsewhere;    /* a domain that the server has nothing to do with */
+    struct tls_context *tls; /* NULL: no TLS */
     struct tls_context *versions[TLS_VERSION_COUNT]; /* NULL: cannot be looked at */
     const char *roots; /* a file of certificates that are trusted; NULL: the system's */
     bool gentle;
     const struct fact_host **talked_to; /* hosts that were gone through in full */
     size_t talked_count, talked_max;
-    void (*on_line)(void *arg, const struct fact_server *s, bool sent, struct str line); /* or NULL */
-    void (*on_step)(void *arg, const struct fact_server *s, enum fact_step step);        /* or NULL */
+    void (*on_line)(void *arg, const struct fact_server *s, bool sent,
+                    struct str line);                                             /* or NULL */
+    void (*on_step)(void *arg, const struct fact_server *s, enum fact_step step); /* or NULL */
     void *arg;
 };
 
