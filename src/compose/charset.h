@@ -24,8 +24,9 @@ void charset_names(struct buf *to);
 
 /* One direction of one set, opened once for many texts. */
 struct coder;
-int coder_open(const struct charset *c, bool decode, struct coder **ret); /* -ENOENT: no iconv has it */
-void coder_close(struct coder **c);                                       /* NULL is fine */
+int coder_open(const struct charset *c, bool decode,
+               struct coder **ret); /* -ENOENT: no iconv has it */
+void coder_close(struct coder **c); /* NULL is fine */
 const struct charset *coder_charset(const struct coder *c);
 /* Appends the whole of text, from and to the first state of the set. False: *bad is the offset of
  * what the other set does not have or what is none of this (text was UTF-8 or, decoding, is to

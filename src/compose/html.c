@@ -142,7 +142,7 @@ static unsigned number_of(const char *text, unsigned otherwise)
     uint64_t n;
 
     return text && str_u64(str_trim(str_c(text)), &n) && n <= ITEM_NUMBER_MAX ? (unsigned)n
-                                                                               : otherwise;
+                                                                              : otherwise;
 }
 
 static void begin_list(struct document *d, const struct element *e, attributes a)

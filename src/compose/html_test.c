@@ -67,7 +67,8 @@ static void characters(void **state)
         {"&nosuch; &; & &#0; x", "&nosuch; &; & x\n"},
         {"\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82", "\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0"
                                                              "\xb5\xd1\x82\n"},
-        {"<meta http-equiv=Content-Type content='text/html; charset=koi8-r'>\xd0\x96", "\xd0\x96\n"},
+        {"<meta http-equiv=Content-Type content='text/html; charset=koi8-r'>\xd0\x96",
+         "\xd0\x96\n"},
         {"<?xml version='1.0' encoding='koi8-r'?><p>\xd0\x96", "\xd0\x96\n"},
         {"a < b > c", "a < b > c\n"},
     };
@@ -158,7 +159,7 @@ static void tables(void **state)
         {"<table><tr><td><table><tr><td>1<td>2<tr><td>3<td>4</table><td>x</table>",
          "1  2\n3  4\n\nx\n"},
         {"<blockquote><table><tr><td>1<td>2</table></blockquote>", "> 1  2\n"},
-        {"<table><tr><td><td></table>x", "\n\nx\n"},
+        {"<table><tr><td><td></table>x", "x\n"},
         {"<table></table>x", "x\n"},
         {"<table><tr><td>one column<tr><td>is text</table>", "one column\nis text\n"},
         {"<tr><td>no table", "no table\n"},
@@ -210,10 +211,9 @@ static void deep_and_many(void **state)
     static const struct {
         const char *before, *after;
     } nests[] = {
-        {"<div>", "</div>"},   {"<blockquote>", "</blockquote>"},
-        {"<b>", ""},           {"<ul><li>", "</ul>"},
-        {"<table><tr><td>", "</table>"}, {"<pre>", "</pre>"},
-        {"<span hidden>", "</span>"},    {"<a href=http://a.b>", "</a>"},
+        {"<div>", "</div>"},          {"<blockquote>", "</blockquote>"}, {"<b>", ""},
+        {"<ul><li>", "</ul>"},        {"<table><tr><td>", "</table>"},   {"<pre>", "</pre>"},
+        {"<span hidden>", "</span>"}, {"<a href=http://a.b>", "</a>"},
     };
 
     for (size_t i = 0; i < countof(nests); i++)
@@ -254,11 +254,16 @@ static void what_does_not_fit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(paragraphs),        cmocka_unit_test(characters),
-        cmocka_unit_test(what_is_not_shown), cmocka_unit_test(links),
-        cmocka_unit_test(lists),             cmocka_unit_test(quotes),
-        cmocka_unit_test(tables),            cmocka_unit_test(lines_are_wrapped),
-        cmocka_unit_test(deep_and_many),     cmocka_unit_test(what_does_not_fit),
+        cmocka_unit_test(paragraphs),
+        cmocka_unit_test(characters),
+        cmocka_unit_test(what_is_not_shown),
+        cmocka_unit_test(links),
+        cmocka_unit_test(lists),
+        cmocka_unit_test(quotes),
+        cmocka_unit_test(tables),
+        cmocka_unit_test(lines_are_wrapped),
+        cmocka_unit_test(deep_and_many),
+        cmocka_unit_test(what_does_not_fit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

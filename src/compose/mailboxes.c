@@ -216,8 +216,8 @@ static bool read_group(struct parser *p, struct entry *e)
                     _("a colon stands behind the name of a group, as in friends: a@example.org, "
                       "b@example.org;"));
     p->in_group = true;
-    return add(p, (struct mailbox){.kind = GROUP_BEGINS,
-                                   .name = arena_copy(p->arena, buf_str(&e->name))});
+    return add(
+        p, (struct mailbox){.kind = GROUP_BEGINS, .name = arena_copy(p->arena, buf_str(&e->name))});
 }
 
 /* The end of an entry that had no brackets. */

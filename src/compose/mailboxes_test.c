@@ -176,8 +176,8 @@ static void long_lists(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lists),          cmocka_unit_test(letters_before_the_at),
-        cmocka_unit_test(errors),         cmocka_unit_test(too_long_names),
+        cmocka_unit_test(lists),      cmocka_unit_test(letters_before_the_at),
+        cmocka_unit_test(errors),     cmocka_unit_test(too_long_names),
         cmocka_unit_test(long_lists),
     };
 

@@ -209,8 +209,8 @@ static bool is_nothing(uint32_t c)
 /* No line begins with these: 、 。 」 』 and their wide kin. */
 static bool is_closing(uint32_t c)
 {
-    return c == 0x3001 || c == 0x3002 || c == 0x300d || c == 0x300f || c == 0xff01 ||
-           c == 0xff09 || c == 0xff0c || c == 0xff0e || c == 0xff1f;
+    return c == 0x3001 || c == 0x3002 || c == 0x300d || c == 0x300f || c == 0xff01 || c == 0xff09 ||
+           c == 0xff0c || c == 0xff0e || c == 0xff1f;
 }
 
 /* Between the characters of Chinese or Japanese a line may end. */
@@ -486,6 +486,15 @@ static struct columns measure(const struct table *t, const struct level *l)
     return c;
 }
 
+static bool is_empty_row(const struct table *t, const struct level *l, size_t from, size_t n)
+{
+    bool empty = true;
+
+    for (size_t i = 0; i < n; i++)
+        empty = empty && cell_text(l, &t->cells[from + i]).n == 0;
+    return empty;
+}
+
 static bool is_heading_row(const struct table *t, size_t from, size_t n)
 {
     bool all = true;
@@ -528,6 +537,8 @@ static void set_aligned(struct level *outer, const struct table *t, const struct
     level_block(outer, true);
     for (size_t from = 0, n; from < t->count; from += n) {
         n = row_cells(t, from);
+        if (is_empty_row(t, l, from, n))
+            continue;
         add_row(outer, l, &t->cells[from], n, c);
         if (from == 0 && n > 1 && is_heading_row(t, from, n))
             add_row(outer, l, NULL, n, c);

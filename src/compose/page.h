@@ -16,7 +16,7 @@ enum {
 struct page;
 
 struct page *page_new(size_t width, size_t bytes_max);
-void page_free(struct page **p);            /* NULL is fine */
+void page_free(struct page **p);               /* NULL is fine */
 bool page_end(struct page *p, struct buf *to); /* appends all of it; false: it did not fit */
 
 /* Text as it comes: blanks of all kinds separate words. */

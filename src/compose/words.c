@@ -43,8 +43,7 @@ static bool has_long_word(struct str s)
 /* One blank between two words, none around: folding changes nothing then. */
 static bool blanks_survive(struct str s)
 {
-    return !str_starts(s, STR(" ")) && !str_ends(s, STR(" ")) &&
-           str_find_str(s, STR("  ")) == s.n;
+    return !str_starts(s, STR(" ")) && !str_ends(s, STR(" ")) && str_find_str(s, STR("  ")) == s.n;
 }
 
 static bool is_plain(struct str s)
@@ -62,9 +61,9 @@ static void put_plain(struct fold *f, struct str text)
 
 struct word {
     const char *charset;
-    char kind;         /* 'Q' or 'B' */
-    struct buf bytes;  /* in the set */
-    struct buf text;   /* the whole word */
+    char kind;        /* 'Q' or 'B' */
+    struct buf bytes; /* in the set */
+    struct buf text;  /* the whole word */
     struct coder *coder;
 };
 
@@ -140,7 +139,7 @@ static size_t width_left(struct fold *f)
     return MIN_OF((size_t)WORD_WIDTH_MAX, LINE_WIDTH_MAX - used);
 }
 
-/* Q shows what is ASCII in it, and is shorter where most of it is. */
+/* Q shows what is ASCII in it, so it may be a little longer. */
 static bool choose_kind(struct word *w, struct str text)
 {
     struct buf all = buf_init(4 * text.n + KIB), q = buf_init(12 * text.n + 4 * KIB);
@@ -148,7 +147,7 @@ static bool choose_kind(struct word *w, struct str text)
     bool done = coder_convert(w->coder, text, &all, &bad);
 
     put_q(&q, buf_str(&all));
-    w->kind = q.n <= (all.n + 2) / 3 * 4 ? 'Q' : 'B';
+    w->kind = 2 * q.n <= 3 * ((all.n + 2) / 3 * 4) ? 'Q' : 'B';
     buf_free(&all);
     buf_free(&q);
     return done;

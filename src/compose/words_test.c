@@ -41,8 +41,8 @@ static void prints(void **state)
         {"utf-8", "a\tb", " =?utf-8?Q?a=09b?=", " =?utf-8?Q?a=09b?="},
         {"utf-8", "=?utf-8?Q?x?=", " =?utf-8?Q?=3D=3Futf-8=3FQ=3Fx=3F=3D?=",
          " =?utf-8?Q?=3D=3Futf-8=3FQ=3Fx=3F=3D?="},
-        {"iso-2022-jp", "\xe3\x81\x82", " =?iso-2022-jp?B?GyRCJCIbKEI=?=",
-         " =?iso-2022-jp?B?GyRCJCIbKEI=?="},
+        {"iso-2022-jp", "\xe3\x81\x82",
+         " =?iso-2022-jp?B?GyRCJCIbKEI=?=", " =?iso-2022-jp?B?GyRCJCIbKEI=?="},
         {"us-ascii", "a_b?c(d)\"e", " a_b?c(d)\"e", " \"a_b?c(d)\\\"e\""},
         {"utf-8", "", "", ""},
     };

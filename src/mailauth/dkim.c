@@ -89,8 +89,9 @@ static bool key_good(struct str pem, const EVP_PKEY *key, struct buf *error)
     int bits = EVP_PKEY_get_bits(key);
 
     if (EVP_PKEY_is_a(key, "RSA") && (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX)) {
-        (void)buf_printf(error, _("the DKIM key has %d bits; from %d to %d are possible, 2048 are "
-                                  "usual"),
+        (void)buf_printf(error,
+                         _("the DKIM key has %d bits; from %d to %d are possible, 2048 are "
+                           "usual"),
                          bits, RSA_BITS_MIN, RSA_BITS_MAX);
         return false;
     }
@@ -122,14 +123,16 @@ static bool take_names(struct dkim_signer *s, struct str domain, struct str sele
                        struct buf *error)
 {
     if (!take_name(&s->arena, domain, false, &s->domain)) {
-        (void)buf_printf(error, _("\"%.*s\" is no domain to sign for with DKIM; it looks like "
-                                  "example.org"),
+        (void)buf_printf(error,
+                         _("\"%.*s\" is no domain to sign for with DKIM; it looks like "
+                           "example.org"),
                          STR_ARG(domain));
         return false;
     }
     if (!take_name(&s->arena, selector, true, &s->selector)) {
-        (void)buf_printf(error, _("\"%.*s\" is no DKIM selector; letters, digits and hyphens are, "
-                                  "as in the name SELECTOR._domainkey.%.*s of its record"),
+        (void)buf_printf(error,
+                         _("\"%.*s\" is no DKIM selector; letters, digits and hyphens are, "
+                           "as in the name SELECTOR._domainkey.%.*s of its record"),
                          STR_ARG(selector), STR_ARG(s->domain));
         return false;
     }

@@ -12,8 +12,8 @@ struct dkim_signer;
 
 /* pem: an RSA or Ed25519 private key. 0; -EINVAL with *error in words (no key, a short one, a
  * domain or selector that is none). */
-int dkim_signer_new(struct str pem, struct str domain, struct str selector, struct dkim_signer **ret,
-                    struct buf *error);
+int dkim_signer_new(struct str pem, struct str domain, struct str selector,
+                    struct dkim_signer **ret, struct buf *error);
 void dkim_signer_free(struct dkim_signer **s); /* the key is wiped; NULL is fine */
 
 struct dkim_signing; /* one message */

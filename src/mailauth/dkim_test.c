@@ -19,9 +19,10 @@
 #include "mailauth/canonical.h"
 
 /* RFC 8463 A.2 */
-static const char ed25519_pem[] = "-----BEGIN PRIVATE KEY-----\n"
-                                  "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
-                                  "-----END PRIVATE KEY-----\n";
+static const char ed25519_pem[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
+    "-----END PRIVATE KEY-----\n";
 
 /* RFC 8463 A.3 */
 static const char rfc_header[] = "From: Joe SixPack <joe@football.example.com>\r\n"
@@ -359,9 +360,9 @@ static void bad_keys(void **state)
 
 static void bad_names(void **state)
 {
-    static const char *const domains[] = {"",      "a b.c",     "example.org; s=x", "a_b.c",
-                                          "-a.b",  "[1.2.3.4]", "a..b",             "a.b\r\nX: y",
-                                          "@a.bc", "\xff.org"};
+    static const char *const domains[] = {
+        "",          "a b.c", "example.org; s=x", "a_b.c", "-a.b",
+        "[1.2.3.4]", "a..b",  "a.b\r\nX: y",      "@a.bc", "\xff.org"};
     static const char *const selectors[] = {"", "a b", "a;b", "a..b", "[1.2.3.4]", "a\r\n"};
 
     for (size_t i = 0; i < countof(domains); i++)
@@ -375,8 +376,9 @@ static void names_of_all_languages(void **state)
     struct buf error = buf_init(KIB), field = buf_init(64 * KIB), memory = buf_init(64 * KIB);
     struct dkim_signer *s = NULL;
 
-    assert_int_equal(dkim_signer_new(str_c(ed25519_pem), STR("\xd0\xbf\xd1\x80\xd0\xb8\xd0\xbc\xd0"
-                                                             "\xb5\xd1\x80.\xd1\x80\xd1\x84"),
+    assert_int_equal(dkim_signer_new(str_c(ed25519_pem),
+                                     STR("\xd0\xbf\xd1\x80\xd0\xb8\xd0\xbc\xd0"
+                                         "\xb5\xd1\x80.\xd1\x80\xd1\x84"),
                                      STR("2026_a.B"), &s, &error),
                      0);
     sign(s, "From: a@b\r\n", "x", &field);
