@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/translate.h"
 
-enum { ANY = STEP_ANY, CODE_WHATEVER = 9 };
+enum { CODE_WHATEVER = 9 };
 
 struct row {
     enum explain_step step;
@@ -30,6 +30,7 @@ struct pop3_row {
     struct explanation explanation;
 };
 
+#define ANY STEP_ANY
 #define GREETING STEP_GREETING
 #define HELLO STEP_HELLO
 #define STARTTLS STEP_STARTTLS

@@ -202,7 +202,8 @@ static void pop3_by_code_and_words(void **state)
     assert_means(explain_pop3(STEP_AUTH, false, STR("AUTH"), STR("no")), "password is wrong");
     assert_means(explain_pop3(STEP_AUTH, false, STR("in-use"), STR("no")), "another session");
     assert_means(explain_pop3(STEP_AUTH, false, STR("SYS/TEMP"), STR("no")), "will pass");
-    assert_means(explain_pop3(STEP_OTHER, false, STR(""), STR("There's no message 7.")), "No");
+    assert_means(explain_pop3(STEP_OTHER, false, STR(""), STR("There's no message 7.")),
+                 "that number");
     assert_means(explain_pop3(STEP_OTHER, false, STR(""), STR("no such message")), "that number");
     assert_means(
         explain_pop3(

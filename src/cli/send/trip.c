@@ -445,7 +445,7 @@ static int leave_what_is_for_later(struct sending *s)
     return EX_OK;
 }
 
-static int run_queue(struct sending *s)
+static int run_by_queue(struct sending *s)
 {
     struct trip *t = trip_new(s, 0, s->outcome_count);
 
@@ -486,7 +486,7 @@ int trip_run_all(struct sending *s)
     if (code == EX_OK && s->way == WAY_DIRECT)
         code = run_direct(s);
     else if (code == EX_OK && s->way == WAY_QUEUE)
-        code = run_queue(s);
+        code = run_by_queue(s);
     else if (code == EX_OK)
         code = trip_run(s, STR_NONE, 0, s->outcome_count);
     s->interrupted = interrupt_seen();

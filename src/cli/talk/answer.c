@@ -70,9 +70,8 @@ static enum answer_event read_listing(struct answer_reader *r, struct str line)
 
 static enum answer_event read_pop3(struct answer_reader *r, struct str line)
 {
-    static const enum answer_kind kinds[] = {[POP3_OK] = ANSWER_OK,
-                                             [POP3_ERR] = ANSWER_ERR,
-                                             [POP3_CHALLENGE] = ANSWER_CHALLENGE};
+    static const enum answer_kind kinds[] = {
+        [POP3_OK] = ANSWER_OK, [POP3_ERR] = ANSWER_ERR, [POP3_CHALLENGE] = ANSWER_CHALLENGE};
 
     if (r->listing)
         return read_listing(r, line);

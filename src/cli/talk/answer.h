@@ -20,13 +20,15 @@ enum answer_kind { ANSWER_CODE, ANSWER_OK, ANSWER_ERR, ANSWER_CHALLENGE };
 
 struct answer_reader {
     bool pop3;
-    bool lists; /* POP3: the next positive answer is followed by lines up to a dot; set by the asker */
+    bool
+        lists; /* POP3: the next positive answer is followed by lines up to a dot; set by the asker */
 
     /* the reply, until the next answer_read */
     enum answer_kind kind;
     uint16_t code; /* of SMTP: 0 between replies */
     size_t line_count;
-    struct buf text; /* without codes, lines separated by '\n'; what is over the limit is left out */
+    struct buf
+        text; /* without codes, lines separated by '\n'; what is over the limit is left out */
     struct buf name; /* POP3: the code in brackets */
 
     bool complete, listing; /* private */

@@ -114,8 +114,8 @@ static void first_word(struct completion *c, struct str begun, const struct exch
 }
 
 /* The argument of a command of ours. */
-static void local_argument(struct arena *a, struct completion *c, struct str verb,
-                           struct str begun, const struct exchange *x)
+static void local_argument(struct arena *a, struct completion *c, struct str verb, struct str begun,
+                           const struct exchange *x)
 {
     static const char *const switches[] = {"on", "off"};
 
@@ -142,7 +142,8 @@ static void local_argument(struct arena *a, struct completion *c, struct str ver
 /* Behind "MAIL FROM:<a@b> ": where a parameter begins. */
 static bool behind_path(struct str arguments)
 {
-    return str_find(arguments, '>') < arguments.n || str_find(str_trim(arguments), ' ') < arguments.n;
+    return str_find(arguments, '>') < arguments.n ||
+           str_find(str_trim(arguments), ' ') < arguments.n;
 }
 
 void complete(struct arena *a, struct str line, const struct exchange *x, struct completion *ret)

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: ISC
 #pragma once
 
+#include "base/arena.h"
 #include "cli/talk/exchange.h"
 
 enum { COMPLETION_WORDS_MAX = 64 };

@@ -222,9 +222,7 @@ static void typed_by_hand(struct talk *t)
     buf_free(&header);
 }
 
-static void on_wake(void *arg)
-{
-}
+static void on_wake(void *arg) {}
 
 /* The person edits; the loop goes on, so that a server that hangs up is noticed. */
 static int wait_for_editor(struct talk *t, pid_t child)

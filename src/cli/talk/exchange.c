@@ -168,8 +168,8 @@ static void said_command(struct exchange *x, struct str line, uint64_t now_us)
 static void said_line(struct exchange *x, struct str line, uint64_t now_us)
 {
     if (x->mode == MODE_LOGIN) {
-        push(x, (struct awaited){
-                    .step = STEP_AUTH, .gate = true, .since_us = now_us, .verb = "AUTH"});
+        push(x,
+             (struct awaited){.step = STEP_AUTH, .gate = true, .since_us = now_us, .verb = "AUTH"});
         x->mode = MODE_COMMANDS; /* until the next challenge */
     } else if (x->mode == MODE_COMMANDS) {
         said_command(x, line, now_us);
@@ -201,8 +201,8 @@ void exchange_said(struct exchange *x, struct str bytes, uint64_t now_us)
         }
         size_t end = str_find(bytes, '\n');
 
-        (void)buf_add(&x->partial, str_sub(bytes, 0, MIN_OF(end, x->partial.bytes_max -
-                                                                     x->partial.n)));
+        (void)buf_add(&x->partial,
+                      str_sub(bytes, 0, MIN_OF(end, x->partial.bytes_max - x->partial.n)));
         if (end == bytes.n)
             return;
         struct str line = buf_str(&x->partial);
@@ -251,7 +251,8 @@ static void heard_address(struct exchange *x, const struct awaited *a)
 static void heard_positive(struct exchange *x, const struct awaited *a,
                            const struct answer_reader *answer)
 {
-    bool more = answer->kind == ANSWER_CHALLENGE || (answer->kind == ANSWER_CODE && answer->code >= 300);
+    bool more =
+        answer->kind == ANSWER_CHALLENGE || (answer->kind == ANSWER_CODE && answer->code >= 300);
 
     if (a->step == STEP_HELLO && !more)
         heard_hello(x, answer);
@@ -265,8 +266,7 @@ static void heard_positive(struct exchange *x, const struct awaited *a,
         forget_envelope(x);
 }
 
-struct heard exchange_heard(struct exchange *x, const struct answer_reader *answer,
-                            uint64_t now_us)
+struct heard exchange_heard(struct exchange *x, const struct answer_reader *answer, uint64_t now_us)
 {
     bool positive = answer_positive(answer);
 

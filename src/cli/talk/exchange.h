@@ -39,14 +39,14 @@ struct exchange {
     enum exchange_mode mode;
     struct awaited awaited[EXCHANGE_AWAITED_MAX]; /* a ring */
     size_t first, count;
-    struct buf partial;      /* of a line that was begun */
-    uint64_t chunk_left;     /* octets of BDAT that are to be said */
-    bool secured;            /* a handshake was done in this session */
-    bool has_sender;         /* MAIL was taken */
-    struct buf sender;       /* its address */
-    struct buf recipients;   /* that were taken, a '\n' behind each */
+    struct buf partial;    /* of a line that was begun */
+    uint64_t chunk_left;   /* octets of BDAT that are to be said */
+    bool secured;          /* a handshake was done in this session */
+    bool has_sender;       /* MAIL was taken */
+    struct buf sender;     /* its address */
+    struct buf recipients; /* that were taken, a '\n' behind each */
     size_t recipient_count;
-    bool binary; /* BODY=BINARYMIME was said with MAIL */
+    bool binary;       /* BODY=BINARYMIME was said with MAIL */
     struct buf offers; /* lines of the answer to EHLO, LHLO or CAPA, without the greeting */
     bool greeted_back; /* it was positive */
 };
@@ -54,7 +54,7 @@ struct exchange {
 struct heard {
     enum explain_step step;
     bool unasked;
-    bool secures; /* the handshake comes next */
+    bool secures;      /* the handshake comes next */
     bool gate_refused; /* what was to come behind it makes no sense now */
     uint64_t us;       /* since the command was said */
     char verb[EXCHANGE_VERB_BYTES_MAX + 1];

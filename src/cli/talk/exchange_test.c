@@ -52,8 +52,9 @@ static void a_message(void **state)
     assert_true(exchange_holds(&x));
     assert_int_equal(hear("220 mx\r\n").step, STEP_GREETING);
     say("ehlo me\r\n");
-    assert_int_equal(hear("250-mx\r\n250-SIZE 1000\r\n250-AUTH=LOGIN\r\n250 AUTH PLAIN LOGIN\r\n").step,
-                     STEP_HELLO);
+    assert_int_equal(
+        hear("250-mx\r\n250-SIZE 1000\r\n250-AUTH=LOGIN\r\n250 AUTH PLAIN LOGIN\r\n").step,
+        STEP_HELLO);
     struct str words;
 
     assert_true(exchange_offers(&x, "SIZE", &words) && str_eq_c(words, "1000"));
@@ -170,12 +171,9 @@ static void who_never_listens_does_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_message),
-        cmocka_unit_test(a_login),
-        cmocka_unit_test(chunks),
-        cmocka_unit_test(lmtp_has_a_verdict_for_each),
-        cmocka_unit_test(pop3),
-        cmocka_unit_test(who_never_listens_does_no_harm),
+        cmocka_unit_test(a_message), cmocka_unit_test(a_login),
+        cmocka_unit_test(chunks),    cmocka_unit_test(lmtp_has_a_verdict_for_each),
+        cmocka_unit_test(pop3),      cmocka_unit_test(who_never_listens_does_no_harm),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

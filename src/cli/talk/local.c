@@ -16,9 +16,9 @@ enum { BDAT_BYTES_DEFAULT = 64 * 1024, BDAT_BYTES_MAX = 16 * 1024 * 1024, KEEP_S
 
 /* ---- what they do ---- */
 
-static void run_help(struct talk *t, struct str arguments);
+static void do_help(struct talk *t, struct str arguments);
 
-static void run_auth(struct talk *t, struct str arguments)
+static void do_auth(struct talk *t, struct str arguments)
 {
     struct str first = str_cut_word(&arguments), second = str_cut_word(&arguments);
     bool is_user = second.n == 0 && str_find(first, '@') < first.n;
@@ -27,7 +27,7 @@ static void run_auth(struct talk *t, struct str arguments)
         login_begin(t, is_user ? STR_NONE : first, is_user ? first : second);
 }
 
-static void run_starttls(struct talk *t, struct str arguments)
+static void do_starttls(struct talk *t, struct str arguments)
 {
     if (!talk_can_say(t))
         return;
@@ -37,7 +37,7 @@ static void run_starttls(struct talk *t, struct str arguments)
         talk_say(t, t->exchange.protocol == EXCHANGE_POP3 ? STR("STLS") : STR("STARTTLS"), false);
 }
 
-static void run_tls(struct talk *t, struct str arguments)
+static void do_tls(struct talk *t, struct str arguments)
 {
     if (!talk_can_say(t))
         return;
@@ -47,7 +47,7 @@ static void run_tls(struct talk *t, struct str arguments)
         talk_secure(t);
 }
 
-static void run_data(struct talk *t, struct str arguments)
+static void do_data(struct talk *t, struct str arguments)
 {
     if (!talk_can_say(t))
         return;
@@ -56,7 +56,7 @@ static void run_data(struct talk *t, struct str arguments)
     content_data(t, str_trim(arguments));
 }
 
-static void run_bdat(struct talk *t, struct str arguments)
+static void do_bdat(struct talk *t, struct str arguments)
 {
     struct str file = str_cut_word(&arguments), size = str_trim(arguments);
     uint64_t bytes = BDAT_BYTES_DEFAULT;
@@ -83,7 +83,7 @@ static void turn(struct talk *t, struct str arguments, bool *what, const char *n
     show_words(&t->show, SHOW_DIM, *what ? _("%s: on") : _("%s: off"), name);
 }
 
-static void run_timing(struct talk *t, struct str arguments)
+static void do_timing(struct talk *t, struct str arguments)
 {
     turn(t, arguments, &t->show.times, "timing");
 }
@@ -116,7 +116,7 @@ static void explain_code(struct talk *t, struct str arguments)
     t->show.explains = explains;
 }
 
-static void run_explain(struct talk *t, struct str arguments)
+static void do_explain(struct talk *t, struct str arguments)
 {
     if (arguments.n > 0 && char_is_digit(arguments.p[0]))
         explain_code(t, arguments);
@@ -124,11 +124,12 @@ static void run_explain(struct talk *t, struct str arguments)
         turn(t, arguments, &t->show.explains, "explain");
 }
 
-static void run_transcript(struct talk *t, struct str arguments)
+static void do_transcript(struct talk *t, struct str arguments)
 {
     if (str_eq_c(arguments, "off") || arguments.n == 0) {
         show_words(&t->show, SHOW_DIM,
-                   t->show.transcript ? _("the transcript is closed") : _("there is no transcript"));
+                   t->show.transcript ? _("the transcript is closed")
+                                      : _("there is no transcript"));
         show_done(&t->show);
         return;
     }
@@ -146,7 +147,7 @@ static void run_transcript(struct talk *t, struct str arguments)
 }
 
 /* In quotes or not, with escapes, and nothing is added. */
-static void run_raw(struct talk *t, struct str arguments)
+static void do_raw(struct talk *t, struct str arguments)
 {
     struct buf bytes = buf_init(SCRIPT_SAID_BYTES_MAX), shown = buf_init(64 * KIB);
     const char *why = NULL;
@@ -163,13 +164,13 @@ static void run_raw(struct talk *t, struct str arguments)
     buf_free(&shown);
 }
 
-static void run_expect(struct talk *t, struct str arguments)
+static void do_expect(struct talk *t, struct str arguments)
 {
     if (!script_expect(t, arguments) && !t->editor)
         talk_end(t, EX_PROTOCOL);
 }
 
-static void run_offers(struct talk *t, struct str arguments)
+static void do_offers(struct talk *t, struct str arguments)
 {
     struct str rest = buf_str(&t->exchange.offers);
 
@@ -185,7 +186,7 @@ static void run_offers(struct talk *t, struct str arguments)
     }
 }
 
-static void run_keepalive(struct talk *t, struct str arguments)
+static void do_keepalive(struct talk *t, struct str arguments)
 {
     uint64_t s = KEEP_S_DEFAULT;
 
@@ -202,13 +203,13 @@ static void run_keepalive(struct talk *t, struct str arguments)
         show_words(&t->show, SHOW_DIM, _("nothing is said by itself"));
 }
 
-static void run_reconnect(struct talk *t, struct str arguments)
+static void do_reconnect(struct talk *t, struct str arguments)
 {
     struct buf error = buf_init(4 * KIB);
     struct server_target target = t->target;
 
-    if (arguments.n > 0 && !target_parse(&t->arena, arena_copy(&t->arena, arguments),
-                                         &t->providers, &target, &error)) {
+    if (arguments.n > 0 && !target_parse(&t->arena, arena_copy(&t->arena, arguments), &t->providers,
+                                         &target, &error)) {
         show_words(&t->show, SHOW_BAD, "%s", buf_c(&error));
     } else if (target.protocol != t->target.protocol) {
         show_words(&t->show, SHOW_BAD,
@@ -221,14 +222,14 @@ static void run_reconnect(struct talk *t, struct str arguments)
     buf_free(&error);
 }
 
-static void run_close(struct talk *t, struct str arguments)
+static void do_close(struct talk *t, struct str arguments)
 {
     if (t->state != TALK_CLOSED)
         show_words(&t->show, SHOW_DIM, _("closed, without a goodbye"));
     talk_close(t, t->state != TALK_CLOSED);
 }
 
-static void run_leave(struct talk *t, struct str arguments)
+static void do_leave(struct talk *t, struct str arguments)
 {
     talk_end(t, EX_OK);
 }
@@ -244,46 +245,51 @@ static const struct local {
     void (*run)(struct talk *t, struct str arguments);
 } locals[] = {
     {"/help ", "[COMMAND]", N_("this list, or more about one of it"), LOCAL_COMMAND, false,
-     run_help},
+     do_help},
     {"/auth ", "[MECHANISM] [USER]",
      N_("log in: the best mechanism that is offered, or this one, with all of its base64; the "
-        "password is asked for, or comes by --password-file and the like. `auth` alone does it, too"),
-     LOCAL_MECHANISM, true, run_auth},
-    {"/starttls", "", N_("STARTTLS (POP3: STLS); the handshake also follows a STARTTLS that you type"),
-     LOCAL_NOTHING, true, run_starttls},
+        "password is asked for, or comes by --password-file and the like. `auth` alone does it, "
+        "too"),
+     LOCAL_MECHANISM, true, do_auth},
+    {"/starttls", "",
+     N_("STARTTLS (POP3: STLS); the handshake also follows a STARTTLS that you type"),
+     LOCAL_NOTHING, true, do_starttls},
     {"/tls", "", N_("begin the handshake of TLS now, whatever the server thinks of it"),
-     LOCAL_NOTHING, true, run_tls},
+     LOCAL_NOTHING, true, do_tls},
     {"/data ", "[FILE | -]",
-     N_("send a message: from a file, or written in $VISUAL or $EDITOR from a template, or (-) typed "
-        "below a header that is made; dots are doubled and lines end in CRLF. `data FILE` does it, too"),
-     LOCAL_FILE, true, run_data},
+     N_("send a message: from a file, or written in $VISUAL or $EDITOR from a template, or (-) "
+        "typed "
+        "below a header that is made; dots are doubled and lines end in CRLF. `data FILE` does it, "
+        "too"),
+     LOCAL_FILE, true, do_data},
     {"/bdat ", "FILE [BYTES]",
      N_("send a file in chunks of so many bytes (65536); after MAIL with BODY=BINARYMIME as it is, "
         "else as text. `bdat FILE` does it, too"),
-     LOCAL_FILE, true, run_bdat},
+     LOCAL_FILE, true, do_bdat},
     {"/raw ", "\"TEXT\"",
-     N_("send exactly this, with \\r \\n \\t \\0 \\\\ \\\" \\xHH and \\{1000*text}; nothing is added"),
-     LOCAL_NOTHING, true, run_raw},
-    {"/offers", "", N_("what the server said it can do"), LOCAL_NOTHING, false, run_offers},
+     N_("send exactly this, with \\r \\n \\t \\0 \\\\ \\\" \\xHH and \\{1000*text}; nothing is "
+        "added"),
+     LOCAL_NOTHING, true, do_raw},
+    {"/offers", "", N_("what the server said it can do"), LOCAL_NOTHING, false, do_offers},
     {"/explain ", "[on | off | CODE]",
-     N_("explain every answer, or not, or tell what a code means: /explain 550 5.7.1"), LOCAL_SWITCH,
-     false, run_explain},
+     N_("explain every answer, or not, or tell what a code means: /explain 550 5.7.1"),
+     LOCAL_SWITCH, false, do_explain},
     {"/timing ", "[on | off]", N_("tell how long each step took, or not"), LOCAL_SWITCH, false,
-     run_timing},
+     do_timing},
     {"/expect ", "PATTERN",
      N_("does a line of the last answer begin like this? * stands for anything; in a script a "
         "failure ends it with exit code 76"),
-     LOCAL_NOTHING, true, run_expect},
+     LOCAL_NOTHING, true, do_expect},
     {"/transcript ", "FILE | off",
      N_("write all that is said into a file (passwords as ***), for reading and for --replay"),
-     LOCAL_FILE, false, run_transcript},
+     LOCAL_FILE, false, do_transcript},
     {"/keepalive ", "[SECONDS | off]",
      N_("say NOOP after so much silence (10 s), for servers that hang up; off at first"),
-     LOCAL_NOTHING, false, run_keepalive},
+     LOCAL_NOTHING, false, do_keepalive},
     {"/reconnect ", "[TARGET]", N_("connect anew, to the same server or another"), LOCAL_NOTHING,
-     false, run_reconnect},
-    {"/close", "", N_("hang up without QUIT"), LOCAL_NOTHING, false, run_close},
-    {"/exit", "", N_("leave without QUIT; so does Ctrl-D"), LOCAL_NOTHING, false, run_leave},
+     false, do_reconnect},
+    {"/close", "", N_("hang up without QUIT"), LOCAL_NOTHING, false, do_close},
+    {"/exit", "", N_("leave without QUIT; so does Ctrl-D"), LOCAL_NOTHING, false, do_leave},
 };
 
 static struct str name_of(const struct local *l)
@@ -358,19 +364,21 @@ void local_run(struct talk *t, struct str verb, struct str arguments)
 
 static void help_overview(struct talk *t)
 {
-    show_words(&t->show, SHOW_PLAIN,
-               _("Whatever you type goes to the server as it is, with CRLF behind it; Tab completes "
-                 "what it offers. These commands are ours:"));
+    show_words(
+        &t->show, SHOW_PLAIN,
+        _("Whatever you type goes to the server as it is, with CRLF behind it; Tab completes "
+          "what it offers. These commands are ours:"));
     for (size_t i = 0; i < countof(locals); i++)
         show_words(&t->show, SHOW_PLAIN, "%.*s %s", (int)name_of(&locals[i]).n + 1, locals[i].word,
                    locals[i].usage);
-    show_words(&t->show, SHOW_PLAIN,
-               _("/help COMMAND says more. A message by hand: EHLO %s, MAIL FROM:<you@your.domain>, "
-                 "RCPT TO:<somebody@some.domain>, DATA, header, blank line, text, a dot; QUIT."),
-               t->hostname);
+    show_words(
+        &t->show, SHOW_PLAIN,
+        _("/help COMMAND says more. A message by hand: EHLO %s, MAIL FROM:<you@your.domain>, "
+          "RCPT TO:<somebody@some.domain>, DATA, header, blank line, text, a dot; QUIT."),
+        t->hostname);
 }
 
-static void run_help(struct talk *t, struct str arguments)
+static void do_help(struct talk *t, struct str arguments)
 {
     const struct local *l = find_local(arguments);
 

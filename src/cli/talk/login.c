@@ -185,8 +185,7 @@ static bool ask_password(struct talk *t, struct str user, struct buf *to)
     if (t->editor && !secret_given(t->line) && !getenv("TROIKA_PASSWORD")) {
         bool answered;
 
-        show_words(&t->show, SHOW_PLAIN, _("the password of %.*s (not shown):"),
-                   STR_ARG(user));
+        show_words(&t->show, SHOW_PLAIN, _("the password of %.*s (not shown):"), STR_ARG(user));
         t->asking = true;
         do { /* an empty line is no password */
             enum editor_event e = editor_line(t->editor, true, to);
@@ -232,12 +231,12 @@ static void begin_sasl(struct talk *t, struct str mechanism, struct str token)
                                .token = token,
                                .mechanism = mechanism,
                                .plain_anyway = mechanism.n > 0};
-    struct sasl_channel channel = {
-        .service = t->exchange.protocol == EXCHANGE_POP3 ? "pop" : "smtp",
-        .host = t->target.host,
-        .port = t->target.port,
-        .secured = t->exchange.secured,
-        .binding = str_n(binding, tls ? tls_binding(tls, binding) : 0)};
+    struct sasl_channel channel = {.service =
+                                       t->exchange.protocol == EXCHANGE_POP3 ? "pop" : "smtp",
+                                   .host = t->target.host,
+                                   .port = t->target.port,
+                                   .secured = t->exchange.secured,
+                                   .binding = str_n(binding, tls ? tls_binding(tls, binding) : 0)};
     const char *why;
     const char *name = mechanism_of(t, &login, &channel, &why);
 

@@ -26,8 +26,8 @@ struct script {
     struct watch watch;
     struct buf text;
     size_t at, line_number;
-    struct buf heard; /* lines that no S: was compared with, a '\n' behind each */
-    char mark;        /* of the last line that matched: '-' while its reply goes on */
+    struct buf heard;   /* lines that no S: was compared with, a '\n' behind each */
+    char mark;          /* of the last line that matched: '-' while its reply goes on */
     struct timer timer; /* of wait:, and of what does not come */
     bool timing, timed_out;
     bool masked; /* a login whose secrets were left out is played by login.c */
@@ -58,8 +58,8 @@ static bool read_some(struct talk *t)
     char *room = buf_room(&s->text, 64 * KIB);
 
     if (!room) {
-        talk_end(t, fail(t->line, EX_DATAERR, _("the script is over %d MiB"),
-                         SCRIPT_BYTES_MAX >> 20));
+        talk_end(t,
+                 fail(t->line, EX_DATAERR, _("the script is over %d MiB"), SCRIPT_BYTES_MAX >> 20));
         return false;
     }
     ssize_t n = read(s->fd, room, 64 * KIB);
@@ -85,8 +85,7 @@ static void begin_reading(struct talk *t)
     struct script *s = t->script;
     struct stat st;
 
-    if (fstat(s->fd, &st) < 0 ||
-        !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || isatty(s->fd))) {
+    if (fstat(s->fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || isatty(s->fd))) {
         while (s->fd >= 0 && read_some(t))
             ;
         return;
@@ -195,7 +194,8 @@ void script_heard_line(struct talk *t, struct str line)
 {
     struct script *s = t->script;
 
-    if ((s->dialogue || !s->form_known) && !s->masked && s->heard.n + line.n + 1 <= HEARD_BYTES_MAX) {
+    if ((s->dialogue || !s->form_known) && !s->masked &&
+        s->heard.n + line.n + 1 <= HEARD_BYTES_MAX) {
         (void)buf_add(&s->heard, line);
         (void)buf_add_char(&s->heard, '\n');
     }
@@ -313,7 +313,8 @@ static bool step_say(struct talk *t, struct str text, bool raw)
         return true; /* of the login that was done anew */
     s->masked = false;
     s->mark = 0;
-    if (is_secret_lead(t) && (mask_found(text) || str_eq_nocase(str_sub(text, 0, 5), STR("AUTH "))) &&
+    if (is_secret_lead(t) &&
+        (mask_found(text) || str_eq_nocase(str_sub(text, 0, 5), STR("AUTH "))) &&
         replay_login(t, text))
         return true;
     return say(t, text, raw);
@@ -516,7 +517,8 @@ static bool step(struct talk *t, struct script_line l)
         return step_say(t, l.text, l.kind == SCRIPT_SAY_RAW);
     case SCRIPT_HEAR:
     case SCRIPT_HEAR_RAW:
-        return t->script->replay ? step_compare(t) : step_hear(t, l.text, l.kind == SCRIPT_HEAR_RAW);
+        return t->script->replay ? step_compare(t)
+                                 : step_hear(t, l.text, l.kind == SCRIPT_HEAR_RAW);
     case SCRIPT_CLOSED:
         return step_closed(t);
     case SCRIPT_WAIT:

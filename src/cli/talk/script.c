@@ -8,11 +8,11 @@ static const struct directive {
     const char *word;
     enum script_kind kind;
 } directives[] = {
-    {"S:", SCRIPT_HEAR},          {"S\\:", SCRIPT_HEAR_RAW},    {"C:", SCRIPT_SAY},
-    {"C\\:", SCRIPT_SAY_RAW},     {"closed:", SCRIPT_CLOSED},   {"wait:", SCRIPT_WAIT},
-    {"config", SCRIPT_SKIPPED},   {"world:", SCRIPT_SKIPPED},   {"spool:", SCRIPT_SKIPPED},
-    {"from:", SCRIPT_SKIPPED},    {"to:", SCRIPT_SKIPPED},      {"client:", SCRIPT_SKIPPED},
-    {"prefix:", SCRIPT_SKIPPED},  {"body:", SCRIPT_SKIPPED},    {"named:", SCRIPT_SKIPPED},
+    {"S:", SCRIPT_HEAR},           {"S\\:", SCRIPT_HEAR_RAW},  {"C:", SCRIPT_SAY},
+    {"C\\:", SCRIPT_SAY_RAW},      {"closed:", SCRIPT_CLOSED}, {"wait:", SCRIPT_WAIT},
+    {"config", SCRIPT_SKIPPED},    {"world:", SCRIPT_SKIPPED}, {"spool:", SCRIPT_SKIPPED},
+    {"from:", SCRIPT_SKIPPED},     {"to:", SCRIPT_SKIPPED},    {"client:", SCRIPT_SKIPPED},
+    {"prefix:", SCRIPT_SKIPPED},   {"body:", SCRIPT_SKIPPED},  {"named:", SCRIPT_SKIPPED},
     {"nameless:", SCRIPT_SKIPPED},
 };
 

@@ -50,10 +50,18 @@ static void matches_stars(void **state)
     static const struct {
         const char *pattern, *text;
         bool matches;
-    } cases[] = {{"250 *", "250 ok", true},   {"250 *", "250 ", true},    {"250 *", "250", false},
-                 {"*", "", true},             {"", "", true},             {"", "x", false},
-                 {"a*b*c", "axxbyyc", true},  {"a*b*c", "axxbyy", false}, {"**a", "ba", true},
-                 {"*ab", "aab", true},        {"a*", "ba", false},        {"a", "A", false},
+    } cases[] = {{"250 *", "250 ok", true},
+                 {"250 *", "250 ", true},
+                 {"250 *", "250", false},
+                 {"*", "", true},
+                 {"", "", true},
+                 {"", "x", false},
+                 {"a*b*c", "axxbyyc", true},
+                 {"a*b*c", "axxbyy", false},
+                 {"**a", "ba", true},
+                 {"*ab", "aab", true},
+                 {"a*", "ba", false},
+                 {"a", "A", false},
                  {"*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false}};
 
     for (size_t i = 0; i < countof(cases); i++)
@@ -67,10 +75,12 @@ static void unescapes(void **state)
         const char *text;
         struct str bytes; /* p NULL: wrong */
     } cases[] = {
-        {"a\\r\\n", {"a\r\n", 3}},     {"\\0\\x41\\xfF", {"\0A\xff", 3}}, {"\\\\\\\"", {"\\\"", 2}},
-        {"\\{3*ab}c", {"abababc", 7}}, {"\\{2*\\x41}", {"AA", 2}},         {"\\{0*x}", {"", 0}},
-        {"\\", {NULL, 0}},             {"\\q", {NULL, 0}},                 {"\\x4", {NULL, 0}},
-        {"\\{3ab}", {NULL, 0}},        {"\\{3*ab", {NULL, 0}},             {"\\{99999999*x}", {NULL, 0}},
+        {"a\\r\\n", {"a\r\n", 3}},  {"\\0\\x41\\xfF", {"\0A\xff", 3}},
+        {"\\\\\\\"", {"\\\"", 2}},  {"\\{3*ab}c", {"abababc", 7}},
+        {"\\{2*\\x41}", {"AA", 2}}, {"\\{0*x}", {"", 0}},
+        {"\\", {NULL, 0}},          {"\\q", {NULL, 0}},
+        {"\\x4", {NULL, 0}},        {"\\{3ab}", {NULL, 0}},
+        {"\\{3*ab", {NULL, 0}},     {"\\{99999999*x}", {NULL, 0}},
     };
 
     for (size_t i = 0; i < countof(cases); i++) {

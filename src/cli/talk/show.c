@@ -323,8 +323,7 @@ static void answer_words(struct show *s, const struct explanation *e, uint64_t u
     if (time.n > 0 && s->explains)
         show_words(s, SHOW_DIM, "%s: %s", buf_c(&time), _(e->meaning));
     else if (s->explains)
-        show_words(s, SHOW_DIM, "%s%s", unasked ? _("nobody asked for this: ") : "",
-                   _(e->meaning));
+        show_words(s, SHOW_DIM, "%s%s", unasked ? _("nobody asked for this: ") : "", _(e->meaning));
     else if (time.n > 0)
         show_words(s, SHOW_DIM, "%s", buf_c(&time));
     show_explanation(s, e, bad);
@@ -336,9 +335,10 @@ void show_answer(struct show *s, const struct answer_reader *a, enum explain_ste
 {
     bool positive = answer_positive(a);
     struct status st = status_from_reply(a->code, buf_str(&a->text));
-    struct explanation e = a->pop3 ? explain_pop3(step, positive, buf_str(&a->name),
-                                                  str_sub(buf_str(&a->text), 0, ANSWER_LINE_BYTES_MAX))
-                                   : explain_reply(step, &st);
+    struct explanation e = a->pop3
+                               ? explain_pop3(step, positive, buf_str(&a->name),
+                                              str_sub(buf_str(&a->text), 0, ANSWER_LINE_BYTES_MAX))
+                               : explain_reply(step, &st);
 
     if (s->json)
         show_event(s, json_answer(a, verb, us, unasked, &e, &st));

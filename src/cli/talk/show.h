@@ -16,7 +16,7 @@ enum show_style { SHOW_GOOD, SHOW_LATER, SHOW_BAD, SHOW_ODD, SHOW_SENT, SHOW_DIM
 
 struct show {
     bool terminal, colours, json;
-    bool explains, times; /* what a person can switch */
+    bool explains, times;  /* what a person can switch */
     struct editor *editor; /* whose line is in the way, or NULL */
     FILE *transcript;      /* or NULL */
     FILE *out;             /* standard output, or what is kept for it */

@@ -11,8 +11,8 @@
 #include "cli/talk/mask.h"
 
 enum {
-    SILENCE_SHOWN_S = 5,  /* from then on the prompt tells how long it is */
-    SILENCE_BELL_S = 10,  /* some servers hang up after 15 */
+    SILENCE_SHOWN_S = 5, /* from then on the prompt tells how long it is */
+    SILENCE_BELL_S = 10, /* some servers hang up after 15 */
     CHUNK_BYTES = 64 * 1024,
 };
 
@@ -44,8 +44,8 @@ void talk_end(struct talk *t, int code)
 static void refresh(struct talk *t)
 {
     if (t->editor && !t->asking) {
-        editor_secret(t->editor, t->state == TALK_OPEN && exchange_in_login(&t->exchange) &&
-                                     !t->login);
+        editor_secret(t->editor,
+                      t->state == TALK_OPEN && exchange_in_login(&t->exchange) && !t->login);
         editor_redraw(t->editor);
     }
 }
@@ -140,9 +140,8 @@ bool talk_can_say(struct talk *t)
     if (t->state == TALK_OPEN)
         return true;
     show_words(&t->show, SHOW_BAD, "%s",
-               t->state == TALK_CLOSED
-                   ? _("there is no connection; /reconnect makes one")
-                   : _("the connection does not stand yet"));
+               t->state == TALK_CLOSED ? _("there is no connection; /reconnect makes one")
+                                       : _("the connection does not stand yet"));
     return false;
 }
 
@@ -310,6 +309,20 @@ static void keep_last(struct talk *t)
     } while (text.n > 0);
 }
 
+/* --ehlo: who wants it said by itself has said so. */
+static void say_hello(struct talk *t)
+{
+    static const char *const verbs[] = {"EHLO ", "LHLO ", "CAPA"};
+    struct buf line = buf_init(KIB);
+
+    if (t->line->ehlo) {
+        (void)buf_add_c(&line, verbs[t->exchange.protocol]);
+        (void)buf_add_c(&line, t->exchange.protocol == EXCHANGE_POP3 ? "" : t->line->ehlo);
+        talk_say(t, buf_str(&line), false);
+    }
+    buf_free(&line);
+}
+
 static void heard_answer(struct talk *t)
 {
     struct heard h = exchange_heard(&t->exchange, &t->answer, talk_now_us(t));
@@ -318,6 +331,8 @@ static void heard_answer(struct talk *t)
     show_answer(&t->show, &t->answer, h.step, h.verb, h.us, h.unasked);
     if (h.gate_refused)
         drop_held(t);
+    if (h.step == STEP_GREETING && answer_positive(&t->answer))
+        say_hello(t);
     if (h.step == STEP_AUTH)
         (void)login_heard(t);
     if (h.step == STEP_DATA || h.step == STEP_CONTENT)
@@ -372,9 +387,9 @@ static void show_connected(struct talk *t)
     show_time(&time, talk_now_us(t) - t->began_us);
     show_words(&t->show, SHOW_DIM, _("connected to %.*s in %s"), (int)talk_server(t).n,
                talk_server(t).p, buf_c(&time));
-    show_event(&t->show,
-               json_pack("{s:s, s:o, s:I}", "event", "connected", "address",
-                         json_text(talk_server(t)), "us", (json_int_t)(talk_now_us(t) - t->began_us)));
+    show_event(&t->show, json_pack("{s:s, s:o, s:I}", "event", "connected", "address",
+                                   json_text(talk_server(t)), "us",
+                                   (json_int_t)(talk_now_us(t) - t->began_us)));
     buf_free(&time);
 }
 
@@ -438,15 +453,19 @@ static void show_peer(struct talk *t, uint64_t us)
 static void on_secured(void *arg)
 {
     struct talk *t = arg;
-    bool greeting = t->target.tls == TARGET_TLS_IMPLICIT && !t->exchange.secured &&
-                    t->exchange.count > 0;
+    bool greeting =
+        t->target.tls == TARGET_TLS_IMPLICIT && !t->exchange.secured && t->exchange.count > 0;
 
     show_peer(t, talk_now_us(t) - t->began_us);
     answer_reset(&t->answer);
     exchange_secured(&t->exchange, greeting, talk_now_us(t));
-    if (!greeting && t->exchange.protocol != EXCHANGE_POP3)
+    if (!greeting && !t->line->ehlo && t->exchange.protocol != EXCHANGE_POP3)
         show_words(&t->show, SHOW_DIM, _("what was said before counts no more: say %s again"),
                    t->exchange.protocol == EXCHANGE_LMTP ? "LHLO" : "EHLO");
+    if (!greeting) {
+        t->state = TALK_OPEN;
+        say_hello(t);
+    }
     stands(t);
 }
 
@@ -478,10 +497,9 @@ static void explain_end(struct talk *t, int error, const char *words)
                words ? words : strerror(-error));
     show_words(&t->show, SHOW_PLAIN, "%s", _(e.meaning));
     show_explanation(&t->show, &e, true);
-    show_event(&t->show,
-               json_pack("{s:s, s:s, s:s, s:s*, s:s*}", "event", "failed", "error",
-                         words ? words : strerror(-error), "meaning", e.meaning, "causes", e.causes,
-                         "remedy", e.remedy));
+    show_event(&t->show, json_pack("{s:s, s:s, s:s, s:s*, s:s*}", "event", "failed", "error",
+                                   words ? words : strerror(-error), "meaning", e.meaning, "causes",
+                                   e.causes, "remedy", e.remedy));
 }
 
 /* The server ended it, with or without a word. */

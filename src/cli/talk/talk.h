@@ -56,7 +56,7 @@ struct talk {
     uint64_t silence_us; /* after so much silence the server hung up before; 0: not known */
     uint64_t keep_us;    /* NOOP after so much silence; 0: never */
     bool said_quit, bell_rung, over, releasing;
-    bool asking; /* something of ours waits for the person: no line is awaited */
+    bool asking;         /* something of ours waits for the person: no line is awaited */
     struct timer second; /* the clock of the prompt */
     int code;
 };
@@ -73,7 +73,7 @@ void talk_say(struct talk *t, struct str line, bool typed);
 void talk_say_bytes(struct talk *t, struct str bytes); /* exactly these */
 /* May something be said? Else it prints why not. */
 bool talk_can_say(struct talk *t);
-void talk_secure(struct talk *t); /* the handshake, now */
+void talk_secure(struct talk *t);      /* the handshake, now */
 bool talk_waits(const struct talk *t); /* for an answer, the handshake or the end of something */
 const char *talk_prompt(void *arg);
 struct str talk_server(const struct talk *t);
@@ -86,7 +86,7 @@ bool login_heard(struct talk *t);
 void login_drop(struct talk *t);
 
 /* ---- content.c ---- */
-void content_data(struct talk *t, struct str file);             /* "-": typed by hand, "": an editor */
+void content_data(struct talk *t, struct str file); /* "-": typed by hand, "": an editor */
 void content_bdat(struct talk *t, struct str file, uint64_t chunk_bytes);
 /* An answer to DATA, BDAT; 354 or whatever. */
 void content_heard(struct talk *t, enum explain_step step);
@@ -94,7 +94,8 @@ void content_drained(struct talk *t);
 void content_drop(struct talk *t);
 
 /* ---- play.c ---- */
-int script_open(struct talk *t, const char *replay_path); /* NULL: standard input. EX_OK or printed */
+int script_open(struct talk *t,
+                const char *replay_path); /* NULL: standard input. EX_OK or printed */
 void script_free(struct script **s);
 void script_heard_line(struct talk *t, struct str line);
 void script_advance(struct talk *t); /* something happened */
