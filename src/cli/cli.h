@@ -83,6 +83,9 @@ int check_aliases(const struct config *c, struct buf *errors);
 /* Everything that is wrong with the certificates and their keys, a line each: likewise. */
 int check_certificates(const struct config *c, struct buf *errors);
 
+/* troika probe --listen: the whole of it, see listen/listen.c */
+int run_probe_listen(const struct command_line *line);
+
 /* ---- asking a role: the running server's, or one started just for the question ---- */
 struct asked;
 

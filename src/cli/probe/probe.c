@@ -127,20 +127,29 @@ static int take_number(const struct probe *p, const char *name, const char *text
     return EX_OK;
 }
 
+/* Seconds, or a time with its unit. */
+static bool read_time(struct str text, struct arena *a, uint64_t *ret_us)
+{
+    struct buf why = buf_init(KIB);
+    uint64_t seconds = 0;
+    bool plain = str_u64(text, &seconds) && seconds <= TIMEOUT_US_MAX / US_PER_S;
+    bool good = plain || value_parse(VALUE_DURATION, NULL, text, a, ret_us, &why);
+
+    buf_free(&why);
+    if (plain)
+        *ret_us = seconds * US_PER_S;
+    return good && *ret_us > 0 && *ret_us <= TIMEOUT_US_MAX;
+}
+
 static int take_timeout(struct probe *p)
 {
     const char *text = p->line->timeout;
-    struct buf why = buf_init(KIB);
-    bool good = true;
+    uint64_t *us = &p->options.timeout_us;
 
-    p->options.timeout_us = TIMEOUT_US;
-    if (text)
-        good =
-            value_parse(VALUE_DURATION, NULL, str_c(text), &p->arena, &p->options.timeout_us, &why);
-    good = good && p->options.timeout_us > 0 && p->options.timeout_us <= TIMEOUT_US_MAX;
-    buf_free(&why);
-    return good ? EX_OK
-                : fail(p->line, EX_USAGE, _("--timeout %s: give a time such as 30s or 5m"), text);
+    *us = TIMEOUT_US;
+    if (!text || read_time(str_c(text), &p->arena, us))
+        return EX_OK;
+    return fail(p->line, EX_USAGE, _("--timeout %s: give seconds, or a time such as 5m"), text);
 }
 
 static int take_address(struct probe *p, const char *option, const char *text, struct str *ret)
@@ -360,6 +369,8 @@ int run_probe(const struct command_line *l)
     struct probe *p;
     int code;
 
+    if (l->listen)
+        return run_probe_listen(l);
     if (l->argument_count != 1)
         return fail(l, EX_USAGE, _("what? a domain or a server; see --help"));
     p = mem_new(sizeof *p);
