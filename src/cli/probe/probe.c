@@ -109,8 +109,14 @@ static int take_subject(struct probe *p, struct str text)
         return take_target(p, text);
     if (at < text.n) /* whoever has an address at hand */
         return take_domain(p, str_skip(text, at + 1));
-    if (str_find(text, '.') == text.n && provider_find(&p->providers, text))
-        return take_target(p, text);
+    if (str_find(text, '.') == text.n) { /* "yandex" */
+        int code = load_providers(p->line, &p->arena, &p->providers);
+
+        if (code != EX_OK)
+            return code;
+        if (provider_find(&p->providers, text))
+            return take_target(p, text);
+    }
     return take_domain(p, text);
 }
 
@@ -217,10 +223,8 @@ static int read_options(struct probe *p)
 {
     const struct command_line *l = p->line;
     struct probe_options *o = &p->options;
-    int code = load_providers(l, &p->arena, &p->providers);
+    int code = take_subject(p, str_trim(str_c(l->arguments[0])));
 
-    if (code == EX_OK)
-        code = take_subject(p, str_trim(str_c(l->arguments[0])));
     if (code == EX_OK)
         code = take_number(p, "port", l->port, &o->port);
     if (code == EX_OK)
