@@ -192,7 +192,8 @@ static void judge_leaks(const struct fact_server *s, struct findings *to)
     const struct fact_reply *known = &s->steps[TALK_VRFY_POSTMASTER];
     const struct fact_reply *nobody = &s->steps[TALK_VRFY_NOBODY];
     const struct fact_reply *list = &s->steps[TALK_EXPN];
-    bool knows = (known->code == 250 || known->code == 251) && nobody->code >= 500;
+    /* 252 for everybody tells nothing; 550 for one and not for the other does. */
+    bool knows = known->code / 100 == 2 && nobody->code >= 550 && nobody->code <= 553;
 
     if (knows)
         find(to, FINDING_VRFY_LEAK, s->name, reply_words(to, known), NULL);
