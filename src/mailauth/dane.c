@@ -38,7 +38,7 @@ struct verifier {
     X509_STORE *store;
     X509_STORE_CTX *run;
     X509 *leaf;
-    STACK_OF(X509) *chain;
+    STACK_OF(X509) * chain;
 };
 
 static bool prepare(struct verifier *v, struct str name)
@@ -116,8 +116,7 @@ static enum dane_verdict verify(struct verifier *v, const struct dane_input *in,
                                 const char **ret_why)
 {
     *ret_why = N_("a certificate cannot be read");
-    if (!add_certificates(v, in) ||
-        X509_STORE_CTX_init(v->run, v->store, v->leaf, v->chain) != 1)
+    if (!add_certificates(v, in) || X509_STORE_CTX_init(v->run, v->store, v->leaf, v->chain) != 1)
         return DANE_INVALID;
     X509_STORE_CTX_set0_dane(v->run, SSL_get0_dane(v->ssl));
     set_rules(v, in);
@@ -126,10 +125,10 @@ static enum dane_verdict verify(struct verifier *v, const struct dane_input *in,
         return DANE_VALID;
     }
     int error = X509_STORE_CTX_get_error(v->run);
-    *ret_why = error == X509_V_ERR_DANE_NO_MATCH ? N_("no record is of this certificate or its chain")
-               : error == X509_V_ERR_HOSTNAME_MISMATCH
-                   ? N_("the certificate is of another name")
-                   : X509_verify_cert_error_string(error);
+    *ret_why = error == X509_V_ERR_DANE_NO_MATCH
+                   ? N_("no record is of this certificate or its chain")
+               : error == X509_V_ERR_HOSTNAME_MISMATCH ? N_("the certificate is of another name")
+                                                       : X509_verify_cert_error_string(error);
     return DANE_INVALID;
 }
 

@@ -143,7 +143,8 @@ static void test_certificates_of_the_server(void **state)
             assert_int_equal(ask(&good, 1, w->chain, 2, STR("mx.example"), &why), DANE_VALID);
             /* names and dates do not count then, RFC 7672 3.1.1 */
             assert_int_equal(ask(&good, 1, w->chain, 2, STR("other.example"), &why), DANE_VALID);
-            assert_int_equal(ask(&old, 1, w->expired_chain, 2, STR("mx.example"), &why), DANE_VALID);
+            assert_int_equal(ask(&old, 1, w->expired_chain, 2, STR("mx.example"), &why),
+                             DANE_VALID);
             assert_int_equal(ask(&old, 1, w->chain, 2, STR("mx.example"), &why), DANE_INVALID);
             assert_string_equal(why, "no record is of this certificate or its chain");
             struct tlsa both[] = {old, good}; /* while a key is changed */
@@ -176,10 +177,12 @@ static void test_unusable_records(void **state)
     struct world *w = *state;
     struct tlsa good = record_of(&w->arena, w->server.x509, 3, 1, 1);
     struct tlsa odd[] = {good, good, good, good, good, good};
-    static const char *const want[] = {
-        "its usage 0 or 1 (PKIX) is not for mail", "its usage is unknown",
-        "its selector is unknown",                 "its matching type is unknown",
-        "its data has the wrong length",           "its data has the wrong length"};
+    static const char *const want[] = {"its usage 0 or 1 (PKIX) is not for mail",
+                                       "its usage is unknown",
+                                       "its selector is unknown",
+                                       "its matching type is unknown",
+                                       "its data has the wrong length",
+                                       "its data has the wrong length"};
     const char *why;
 
     odd[0].usage = 1;

@@ -88,7 +88,8 @@ bool dkim_record_parse(struct str text, struct dkim_record *ret, struct record_e
     *ret = (struct dkim_record){0};
     if (!tag_list_parse(text, &tags, error))
         return false;
-    struct str version = tag_get(&tags, "v"), key = tag_get(&tags, "p"), hashes = tag_get(&tags, "h");
+    struct str version = tag_get(&tags, "v"), key = tag_get(&tags, "p"),
+               hashes = tag_get(&tags, "h");
     struct str services = tag_get(&tags, "s"), flags = tag_get(&tags, "t");
     if (version.p && (!str_eq_c(version, "DKIM1") || !str_eq_c(tags.tags[0].name, "v")))
         return record_wrong(error, N_("v, if it is there, comes first and is DKIM1"), version);

@@ -17,7 +17,7 @@
 
 /* RFC 8463 A.2 */
 #define RSA                                                                                        \
-    "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/"    \
+    "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/"   \
     "J16JYi0Qvx/byYzCNb3W91y3FutACDfzwQ/BC/e/8uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBf" \
     "O2EeC3Ip3G+2kryOTIKT+l/K4w3QIDAQAB"
 #define ED25519 "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
@@ -43,7 +43,8 @@ static void test_records(void **state)
         {"v=DKIM1; p=a,b", "! the key (p) is not base64"},
         {"v=DKIM1; p=" ED25519, "! the key (p) is not a key of the kind that k says"},
         {"v=DKIM1; k=ed25519; p=" RSA, "! the key (p) is not a key of the kind that k says"},
-        {"v=spf1 -all", "! there is no key (p)"},
+        {"v=spf1 -all", "! v, if it is there, comes first and is DKIM1"},
+        {"a=b", "! there is no key (p)"},
         {"nonsense", "! a tag without = in it"},
     };
 

@@ -98,8 +98,8 @@ static const struct {
     const char *name;
     bool (*read)(struct str value, struct dmarc_record *r);
 } readers[] = {
-    {"sp", read_subdomains}, {"adkim", read_dkim}, {"aspf", read_spf}, {"pct", read_percent},
-    {"ri", read_interval},   {"fo", read_failures}, {"rua", read_rua}, {"ruf", read_ruf},
+    {"sp", read_subdomains}, {"adkim", read_dkim},  {"aspf", read_spf}, {"pct", read_percent},
+    {"ri", read_interval},   {"fo", read_failures}, {"rua", read_rua},  {"ruf", read_ruf},
 };
 
 static void read_optional(const struct tag_list *tags, struct dmarc_record *r)
@@ -118,8 +118,8 @@ static bool read_policy(const struct tag_list *tags, struct dmarc_record *r,
                         struct record_error *error)
 {
     struct str value = tag_get(tags, "p");
-    const char *why = value.p ? N_("p is none, quarantine or reject, not this")
-                              : N_("there is no p, the policy");
+    const char *why =
+        value.p ? N_("p is none, quarantine or reject, not this") : N_("there is no p, the policy");
 
     if (value.p && policy_find(value, &r->policy)) {
         if (!str_eq_c(tags->tags[1].name, "p"))

@@ -16,7 +16,8 @@
 static void test_records(void **state)
 {
     static const struct {
-        const char *text, *want; /* want: policy subdomains percent alignment rua, odd; or "! why" */
+        const char *text,
+            *want; /* want: policy subdomains percent alignment rua, odd; or "! why" */
     } cases[] = {
         {"v=DMARC1; p=reject", "reject reject 100 rr"},
         {"v=DMARC1;p=Quarantine;sp=none;pct=20;adkim=s;aspf=r;", "quarantine none 20 sr"},

@@ -74,8 +74,7 @@ static void test_policies(void **state)
         struct mta_sts_policy p;
 
         if (mta_sts_policy_parse(str_c(cases[i].text), &p, &error))
-            buf_printf(&got, "%s %llu", mta_sts_mode_word(p.mode),
-                       (unsigned long long)p.max_age_s);
+            buf_printf(&got, "%s %llu", mta_sts_mode_word(p.mode), (unsigned long long)p.max_age_s);
         else
             buf_printf(&got, "! %s", error.why);
         for (size_t k = 0; !error.why && k < p.host_count; k++)

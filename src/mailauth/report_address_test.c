@@ -19,8 +19,7 @@ static void test_addresses(void **state)
         const char *want; /* "ADDRESS@HOST …", or NULL: refused */
     } cases[] = {
         {"mailto:a@b.example", false, "a@b.example,b.example "},
-        {"MAILTO:a@b.example , https://c.example/x", false,
-         "a@b.example,b.example ,c.example "},
+        {"MAILTO:a@b.example , https://c.example/x", false, "a@b.example,b.example ,c.example "},
         {"https://c.example:8443/x", false, ",c.example "},
         {"mailto:a@b.example?subject=x", false, "a@b.example,b.example "},
         {"mailto:a@b.example!10m,mailto:c@d.example!5", true,

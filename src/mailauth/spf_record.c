@@ -21,8 +21,8 @@ bool spf_record_is(struct str text)
 /* ---- macros and domains ---- */
 
 struct macro_text {
-    size_t macro_end;             /* behind the last macro that expands to something */
-    size_t last_dot, dot_before;  /* of the literal ones; n: none */
+    size_t macro_end;            /* behind the last macro that expands to something */
+    size_t last_dot, dot_before; /* of the literal ones; n: none */
 };
 
 static bool is_one_of(char c, const char *set)
@@ -171,7 +171,8 @@ static bool read_all(struct str rest, struct spf_term *t, struct record_error *e
 static bool read_domain(struct str rest, struct spf_term *t, struct record_error *error)
 {
     if (rest.n == 0 || rest.p[0] != ':')
-        return record_wrong(error, N_("this mechanism wants \":\" and a name of a domain"), t->text);
+        return record_wrong(error, N_("this mechanism wants \":\" and a name of a domain"),
+                            t->text);
     return take_domain(str_skip(rest, 1), &t->domain, error, t->text);
 }
 
@@ -213,10 +214,9 @@ static bool read_network(struct str rest, struct spf_term *t, struct record_erro
     rest = str_skip(rest, 1);
     struct str address = str_sub(rest, 0, str_find(rest, '/'));
     if (!take_address(four ? AF_INET : AF_INET6, address, t->address))
-        return record_wrong(error,
-                            four ? N_("this is no address of IPv4")
-                                 : N_("this is no address of IPv6"),
-                            t->text);
+        return record_wrong(
+            error, four ? N_("this is no address of IPv4") : N_("this is no address of IPv6"),
+            t->text);
     if (address.n < rest.n && !take_bits(str_skip(rest, address.n + 1), most, bits))
         return record_wrong(error, N_("a length of a network that cannot be"), t->text);
     return true;
@@ -227,14 +227,10 @@ static const struct mechanism {
     bool asks;
     bool (*read)(struct str rest, struct spf_term *t, struct record_error *error);
 } mechanisms[SPF_MECHANISM_COUNT] = {
-    [SPF_ALL] = {"all", false, read_all},
-    [SPF_INCLUDE] = {"include", true, read_domain},
-    [SPF_A] = {"a", true, read_hosts},
-    [SPF_MX] = {"mx", true, read_hosts},
-    [SPF_PTR] = {"ptr", true, read_ptr},
-    [SPF_IP4] = {"ip4", false, read_network},
-    [SPF_IP6] = {"ip6", false, read_network},
-    [SPF_EXISTS] = {"exists", true, read_domain},
+    [SPF_ALL] = {"all", false, read_all},     [SPF_INCLUDE] = {"include", true, read_domain},
+    [SPF_A] = {"a", true, read_hosts},        [SPF_MX] = {"mx", true, read_hosts},
+    [SPF_PTR] = {"ptr", true, read_ptr},      [SPF_IP4] = {"ip4", false, read_network},
+    [SPF_IP6] = {"ip6", false, read_network}, [SPF_EXISTS] = {"exists", true, read_domain},
 };
 
 static bool find_mechanism(struct str name, enum spf_mechanism *ret)
@@ -327,9 +323,8 @@ static bool take_term(struct spf_record *r, struct str text, struct record_error
     for (size_t i = 0; i < text.n; i++)
         if (text.p[i] < '!' || text.p[i] > '~')
             return record_wrong(error, N_("a character that is not printable ASCII"), text);
-    return name_end < text.n && text.p[name_end] == '='
-               ? take_modifier(r, text, name_end, error)
-               : take_directive(r, text, name_end, error);
+    return name_end < text.n && text.p[name_end] == '=' ? take_modifier(r, text, name_end, error)
+                                                        : take_directive(r, text, name_end, error);
 }
 
 bool spf_record_parse(struct str text, struct spf_record *ret, struct record_error *error)

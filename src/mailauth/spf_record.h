@@ -42,7 +42,7 @@ struct spf_record {
     struct spf_term terms[SPF_TERMS_MAX];
     size_t count;
     struct str redirect, explanation; /* with macros; empty: none */
-    struct str mistaken; /* a modifier called like a mechanism ("ip4=…"): it means nothing */
+    struct str mistaken;  /* a modifier called like a mechanism ("ip4=…"): it means nothing */
     struct str after_all; /* the first term behind "all": nobody looks at it */
 };
 

@@ -50,8 +50,7 @@ static void test_records(void **state)
         {"V=SPF1  -ALL ", "-all "},
         {"v=spf1 a mx/24 a:b.example/24//64 ?mx:c.example//48 ~all",
          "+a/32/128 +mx/24/128 +a:b.example/24/64 ?mx:c.example/32/48 ~all "},
-        {"v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all",
-         "+ip4:192.0.2.0/24/0 +ip6/0/32 -all "},
+        {"v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all", "+ip4:192.0.2.0/24/0 +ip6/0/32 -all "},
         {"v=spf1 ip4:192.0.2.1", "+ip4:192.0.2.1/32/0 "},
         {"v=spf1 include:_spf.example.net exists:%{i}.x.example ptr ptr:a.example",
          "+include:_spf.example.net +exists:%{i}.x.example +ptr +ptr:a.example "},
@@ -106,7 +105,8 @@ static void unescape(struct str text, struct buf *to)
     for (size_t i = 0; i < text.n; i++) {
         bool escaped = text.p[i] == '\\' && i + 3 < text.n;
 
-        buf_add_char(to, escaped ? (char)(hex(text.p[i + 2]) << 4 | hex(text.p[i + 3])) : text.p[i]);
+        buf_add_char(to,
+                     escaped ? (char)(hex(text.p[i + 2]) << 4 | hex(text.p[i + 3])) : text.p[i]);
         i += escaped ? 3 : 0;
     }
 }

@@ -40,7 +40,8 @@ static bool take_tag(struct tag_list *l, struct str text, struct record_error *e
     if (!name_good(name))
         return record_wrong(error, N_("this cannot be the name of a tag"), name);
     if (!value_good(value))
-        return record_wrong(error, N_("a value with characters that are not printable ASCII"), name);
+        return record_wrong(error, N_("a value with characters that are not printable ASCII"),
+                            name);
     for (size_t i = 0; i < l->count; i++)
         if (str_eq(l->tags[i].name, name))
             return record_wrong(error, N_("a tag that is there twice"), name);

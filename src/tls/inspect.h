@@ -8,7 +8,13 @@
 #include "tls/certificate.h"
 #include "tls/tls.h"
 
-enum tls_version { TLS_VERSION_10, TLS_VERSION_11, TLS_VERSION_12, TLS_VERSION_13, TLS_VERSION_COUNT };
+enum tls_version {
+    TLS_VERSION_10,
+    TLS_VERSION_11,
+    TLS_VERSION_12,
+    TLS_VERSION_13,
+    TLS_VERSION_COUNT
+};
 
 const char *tls_version_word(enum tls_version v); /* "TLSv1.2", as tls_peer has it */
 /* NULL: OpenSSL here cannot speak it. */
