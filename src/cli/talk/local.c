@@ -262,12 +262,12 @@ static void help_overview(struct talk *t)
         _("Whatever you type goes to the server as it is, with CRLF behind it; Tab completes "
           "what it offers. These commands are ours:"));
     for (size_t i = 0; i < local_count; i++)
-        show_words(&t->show, SHOW_PLAIN, "%s %s", locals[i].name, locals[i].usage);
-    show_words(
-        &t->show, SHOW_PLAIN,
-        _("/help COMMAND says more. A message by hand: EHLO %s, MAIL FROM:<you@your.domain>, "
-          "RCPT TO:<somebody@some.domain>, DATA, header, blank line, text, a dot; QUIT."),
-        t->hostname);
+        show_words(&t->show, SHOW_PLAIN, "%s%s%s: %s", locals[i].name, *locals[i].usage ? " " : "",
+                   locals[i].usage, _(locals[i].help));
+    show_words(&t->show, SHOW_PLAIN,
+               _("A message by hand: EHLO %s, MAIL FROM:<you@your.domain>, "
+                 "RCPT TO:<somebody@some.domain>, DATA, header, blank line, text, a dot; QUIT."),
+               t->hostname);
 }
 
 static void do_help(struct talk *t, struct str arguments)
