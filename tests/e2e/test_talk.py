@@ -13,7 +13,7 @@ from peers import DovecotPop3, Exim, Postfix, PostfixSasl
 from scripted import ScriptedPop3, ScriptedSmtp
 from sinks import Sink
 from test_submission_tls import NAME, PASSWORD, Submission
-from troika import Troika, free_port, programs
+from troika import Troika, free_port, programs, wait_for
 
 
 def talk(target, script="", *options, code=0, language="en", timeout=90, **environment):
@@ -29,9 +29,14 @@ def at(port):
     return f"127.0.0.1:{port}"
 
 
+def arrived(server, words, user="bob"):
+    """The mail that has these words."""
+    return wait_for(lambda: next((m for m in server.mails(user) if words in m), None), 60, words)
+
+
 @pytest.fixture(scope="module")
 def server():
-    with Troika(config='errors = 100\nmessage-size = 20M\nvrfy = local\nexpn = local\n') as t:
+    with Troika(config='errors = 100\nmessage-size = 20M\nvrfy = yes\nexpn = yes\n') as t:
         yield t
 
 
@@ -73,7 +78,7 @@ expect 221
 def test_plain_smtp(server, case):
     words = [case(w) for w in ("Helo host", "Mail From:", "Rcpt To:", "Data", case.__name__, "Quit")]
     talk(at(server.port), PLAIN.format(*words))
-    mail = next(m for m in server.wait_mails("bob") if f"typed {words[4]}".encode() in m)
+    mail = arrived(server, f"typed {words[4]}".encode())
     assert b"\r\n/help is text here" in mail.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") and b"# this" in mail
 
 
@@ -159,7 +164,7 @@ RCPT TO:<nobody@example.test>
 expect 550 5.1.1
 QUIT
 """)
-    assert "no such mailbox" in out and "is not a mail address" in out
+    assert "no such mailbox" in out and "sender's address is written wrongly" in out
 
 
 def test_all_at_once_is_told_in_russian(server):
@@ -195,7 +200,7 @@ C: QUIT
 S: 221 *
 closed:
 """)
-    assert any(b"ababab!" in m for m in server.wait_mails("bob"))
+    assert arrived(server, b"ababab!")
 
 
 @pytest.mark.parametrize("script, line, words", [
@@ -255,8 +260,8 @@ def test_a_server_that_hangs_up(server):
 
 
 def test_source_address(server):
-    talk(at(server.port), "EHLO me.test\nexpect 250-*127.0.0.9\nQUIT\n" if False else "EHLO me.test\nMAIL FROM:<alice@example.test>\nQUIT\n", "--bind", "127.0.0.9")
-    assert "client=127.0.0.9" in server.log() or "127.0.0.9" in server.log()
+    talk(at(server.port), "EHLO me.test\nMAIL FROM:<alice@example.test>\nRCPT TO:<bob@example.test>\nDATA\nSubject: from nine\n\n.\nexpect 250\nQUIT\n", "--bind", "127.0.0.9")
+    assert b"[127.0.0.9]" in arrived(server, b"Subject: from nine")
 
 
 # ---- TLS and logins ----
@@ -275,7 +280,7 @@ def test_starttls_typed_and_what_follows_waits(submission, ca):
 
 
 def test_ehlo_by_itself(submission, ca):
-    out = talk(f"localhost:{submission.starttls}", "/starttls\nexpect 220\nNOOP\nQUIT\n", "--roots", ca.roots, "--ehlo", "me.test")
+    out = talk(f"localhost:{submission.starttls}", "/starttls\nexpect 250-AUTH\nNOOP\nQUIT\n", "--roots", ca.roots, "--ehlo", "me.test")
     assert out.count("C: EHLO me.test") == 2
 
 
@@ -304,7 +309,7 @@ def test_auth_does_not_show_the_password(submission):
 
 def test_auth_at_postfix_with_cyrus_sasl(ca):
     with PostfixSasl(ca.make("postfix.example", san="DNS:localhost"), "carol", "open sesame") as p:
-        for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"):
+        for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"):
             out = talk(f"localhost:{p.port}", f"EHLO me.test\n/starttls\nEHLO me.test\n/auth {mechanism} carol@postfix.example\nexpect 235\nQUIT\n", "--roots", ca.roots,
                        TROIKA_PASSWORD="open sesame")
             assert f"C: AUTH {mechanism}" in out
@@ -315,14 +320,14 @@ def test_auth_at_postfix_with_cyrus_sasl(ca):
 def test_data_from_a_file(server, tmp_path):
     (tmp_path / "letter").write_bytes(b"Subject: dots\n\n.\n..two\nbare\rcr\n" + b"x" * 200000)
     talk(at(server.port), f"EHLO x.test\nMAIL FROM:<alice@example.test>\nRCPT TO:<bob@example.test>\ndata {tmp_path}/letter\nexpect 250 2.0.0\nQUIT\n")
-    mail = next(m for m in server.wait_mails("bob") if b"Subject: dots" in m)
+    mail = arrived(server, b"Subject: dots")
     assert b"\n.\n..two\n" in mail.replace(b"\r\n", b"\n") and b"x" * 200000 in mail.replace(b"\r\n", b"").replace(b"\n", b"")
 
 
 def test_data_by_hand_below_a_template(server):
     out = talk(at(server.port), "EHLO x.test\nMAIL FROM:<alice@example.test>\nRCPT TO:<bob@example.test>\n/data -\nbelow a template\n.\nexpect 250 2.0.0\nQUIT\n")
     assert "C: From: <alice@example.test>" in out and "C: To: <bob@example.test>" in out and "C: Message-ID: <" in out
-    assert any(b"below a template" in m for m in server.wait_mails("bob"))
+    assert arrived(server, b"below a template")
 
 
 def test_data_that_is_refused_is_not_said(server, tmp_path):
@@ -336,24 +341,17 @@ def test_data_that_is_refused_is_not_said(server, tmp_path):
 def test_bdat_from_a_file(server, tmp_path, size):
     (tmp_path / "letter").write_bytes(f"Subject: chunks {size}\n\n.\nend\n".encode())
     out = talk(at(server.port), f"EHLO x.test\nMAIL FROM:<alice@example.test>\nRCPT TO:<bob@example.test>\nbdat {tmp_path}/letter {size}\nexpect 250 2.0.0\nQUIT\n")
-    assert out.count("C: BDAT ") == (5 if size == "7" else 1) or size == "7" and out.count("C: BDAT ") > 2
-    assert any(f"Subject: chunks {size}".encode() in m and m.replace(b"\r\n", b"\n").endswith(b"\n.\nend\n") for m in server.wait_mails("bob"))
+    assert out.count("C: BDAT ") == (4 if size == "7" else 1)
+    assert arrived(server, f"Subject: chunks {size}\n".encode()).endswith(b"\n.\nend\n")
 
 
 def test_bdat_typed_by_hand(server):
-    talk(at(server.port), "EHLO x.test\nMAIL FROM:<alice@example.test>\nRCPT TO:<bob@example.test>\nBDAT 19 LAST\nSubject: typed bdat\n" if False else
-         "EHLO x.test\nMAIL FROM:<alice@example.test>\nRCPT TO:<bob@example.test>\nBDAT 20 LAST\nSubject: typed bdat\nexpect 250 2.0.0\nQUIT\n")
+    talk(at(server.port), "EHLO x.test\nMAIL FROM:<alice@example.test>\nRCPT TO:<bob@example.test>\nBDAT 21 LAST\nSubject: typed bdat\nexpect 250 2.0.0\nQUIT\n")
 
 
 def test_raw_bytes(server):
     out = talk(at(server.port), 'EHLO x.test\n/raw "NOOP\\nNOOP\\r\\n"\nexpect 500 5.5.2\nQUIT\n')
     assert "bare CR or LF" in out
-
-
-def test_pasted_behind_a_refused_data_is_not_said():
-    """Content that nobody waits for would be read as commands."""
-    with ScriptedSmtp({"DATA": b"554 5.5.1 no\r\n"}) as s:
-        talk(at(s.port), "S: 220 *\nC: EHLO x\nS: 250-*\nC: QUIT\nS: 221*\n")
 
 
 # ---- other people's servers ----
@@ -362,7 +360,7 @@ def test_pasted_behind_a_refused_data_is_not_said():
 def test_a_message_to(peer):
     with Sink() as sink, peer(sink.port) as p:
         out = talk(at(p.port), "EHLO me.test\nexpect 250\nMAIL FROM:<a@elsewhere.test>\nRCPT TO:<b@next.test>\nDATA\nexpect 354\nSubject: x\n\nhello\n.\nexpect 250\nNONSENSE\nexpect 50*\nQUIT\n")
-        assert "does not know this command" in out or "unknown, or not allowed" in out
+        assert "does not know this command" in out
 
 
 def test_lmtp_has_a_verdict_for_each_recipient():

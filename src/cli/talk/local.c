@@ -18,10 +18,28 @@ enum { BDAT_BYTES_DEFAULT = 64 * 1024, BDAT_BYTES_MAX = 16 * 1024 * 1024, KEEP_S
 
 static void do_help(struct talk *t, struct str arguments);
 
+static bool is_mechanism(const struct talk *t, struct str word)
+{
+    static const char *const known[] = {"PLAIN",       "LOGIN",   "CRAM-MD5", "DIGEST-MD5",
+                                        "OAUTHBEARER", "XOAUTH2", "EXTERNAL", "ANONYMOUS",
+                                        "USER",        "GSSAPI",  "NTLM"};
+    struct str offered = STR_NONE;
+
+    (void)exchange_offers(&t->exchange, t->exchange.protocol == EXCHANGE_POP3 ? "SASL" : "AUTH",
+                          &offered);
+    while (offered.n > 0)
+        if (str_eq_nocase(word, str_cut_word(&offered)))
+            return true;
+    for (size_t i = 0; i < countof(known); i++)
+        if (str_eq_nocase(word, str_c(known[i])))
+            return true;
+    return str_starts_nocase(word, STR("SCRAM-"));
+}
+
 static void do_auth(struct talk *t, struct str arguments)
 {
     struct str first = str_cut_word(&arguments), second = str_cut_word(&arguments);
-    bool is_user = second.n == 0 && str_find(first, '@') < first.n;
+    bool is_user = second.n == 0 && !is_mechanism(t, first);
 
     if (talk_can_say(t))
         login_begin(t, is_user ? STR_NONE : first, is_user ? first : second);

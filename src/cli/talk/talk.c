@@ -238,17 +238,25 @@ static bool must_wait(const struct talk *t, struct str line)
            t->asking;
 }
 
+/* Content is content, and what answers a challenge may be anything but `expect 334`. */
+static bool is_ours(const struct talk *t, struct str line, struct str *verb, struct str *arguments)
+{
+    bool open = t->state == TALK_OPEN;
+
+    if (open && (t->exchange.mode == MODE_CONTENT || t->exchange.mode == MODE_CHUNK))
+        return false;
+    return local_cut(line, t->exchange.protocol == EXCHANGE_POP3, verb, arguments) &&
+           (!open || !exchange_in_login(&t->exchange) || str_ends(*verb, STR("expect")));
+}
+
 static void run_typed(struct talk *t, struct str line)
 {
-    bool plain = t->state == TALK_OPEN &&
-                 (t->exchange.mode != MODE_COMMANDS || exchange_in_login(&t->exchange));
     struct str verb, arguments;
 
-    if (!plain && local_cut(line, t->exchange.protocol == EXCHANGE_POP3, &verb, &arguments)) {
+    if (is_ours(t, line, &verb, &arguments))
         local_run(t, verb, arguments);
-    } else if (talk_can_say(t)) {
+    else if (talk_can_say(t))
         talk_say(t, line, !t->releasing);
-    }
 }
 
 /* In this order: what waits already goes first. */
@@ -287,8 +295,7 @@ static void remember(struct talk *t, struct str line)
 void talk_typed(struct talk *t, struct str line)
 {
     struct str verb, arguments;
-    bool ours = local_cut(line, t->exchange.protocol == EXCHANGE_POP3, &verb, &arguments) &&
-                t->exchange.mode == MODE_COMMANDS;
+    bool ours = is_ours(t, line, &verb, &arguments);
 
     remember(t, line);
     if (ours && !local_waits(verb))
