@@ -375,6 +375,7 @@ def test_a_provider_s_name_stands_for_what_is_known_of_it(ca, password_file):
     try:
         shown = t.run("explain", "friend@far.test", check=False)
         assert "smtp.yandex.ru:465" in shown.stdout, shown
+        assert "TLS verified at once, login me" in shown.stdout and "150/day messages" in shown.stdout, shown
     finally:
         t.__exit__(None, None, None)
 

@@ -63,7 +63,7 @@ static int take_utf8(struct str bytes, struct buf *to, struct buf *error)
 static int convert(iconv_t letters, const char *charset, struct str bytes, struct buf *to,
                    struct buf *error)
 {
-    char *in = (char *)bytes.p;
+    char *in = (char *)(uintptr_t)bytes.p; /* iconv(3) does not write there */
     size_t left = bytes.n, did = 0;
 
     while (left > 0 && did != (size_t)-1) {

@@ -124,13 +124,13 @@ static void say_secret(struct pop *p, const char *before, struct str secret, con
 
 /* ---- how to log in ---- */
 
-static struct sasl_channel channel_of(const struct pop *p, uint8_t binding[TLS_BINDING_BYTES])
+static struct sasl_channel channel_of(const struct pop *p, char binding[TLS_BINDING_BYTES])
 {
     struct sasl_channel c = {
         .service = "pop", .host = p->to->host, .port = p->to->port, .secured = p->secured};
 
-    if (p->secured && tls_binding(p->tls, binding))
-        c.binding = str_n((const char *)binding, TLS_BINDING_BYTES);
+    if (p->secured)
+        c.binding = str_n(binding, tls_binding(p->tls, binding));
     return c;
 }
 
@@ -154,7 +154,7 @@ static void say_response(struct pop *p, struct str response, const char *mechani
 
 static bool begin_sasl(struct pop *p, const char *mechanism)
 {
-    uint8_t binding[TLS_BINDING_BYTES];
+    char binding[TLS_BINDING_BYTES];
     struct sasl_channel channel = channel_of(p, binding);
     struct buf response = buf_init(SASL_MESSAGE_BYTES_MAX);
 
@@ -227,7 +227,7 @@ static bool log_in_simply(struct pop *p)
 
 static void log_in(struct pop *p)
 {
-    uint8_t binding[TLS_BINDING_BYTES];
+    char binding[TLS_BINDING_BYTES];
     struct sasl_channel channel = channel_of(p, binding);
     const char *why = NULL;
     const char *mechanism =

@@ -17,7 +17,7 @@ static void printed(void **state)
         const char *want;
     } table[] = {
         {0, 100 * MIB, 0, 79,
-         "x 0.0 KiB of 100.0 MiB [>                                       ]   0 %  0.0 KiB/s"},
+         "x 0.0 KiB of 100.0 MiB [>                                    ]   0 %  0.0 KiB/s"},
         {25 * MIB, 100 * MIB, 5 * US_PER_S, 70,
          "x 25.0 MiB of 100.0 MiB [====>              ]  25 %  5.0 MiB/s  0:15 left"},
         {100 * MIB, 100 * MIB, 10 * US_PER_S, 70,

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,11 +40,16 @@ int shell_start(const char *command, const char *argument, int in, int out, pid_
     buf_add_c(&line, command);
     if (argument)
         buf_add_c(&line, " \"$1\"");
-    char *const arguments[] = {(char[]){"sh"}, (char[]){"-c"},   (char *)buf_c(&line),
-                               (char[]){"sh"}, (char *)argument, NULL};
-    int error = line.full ? -E2BIG : spawn(arguments, in, out, ret);
+    if (line.full) {
+        buf_free(&line);
+        return -E2BIG;
+    }
+    char *script = buf_take(&line), *copy = argument ? mem_copy(argument, strlen(argument)) : NULL;
+    char *const arguments[] = {(char[]){"sh"}, (char[]){"-c"}, script, (char[]){"sh"}, copy, NULL};
+    int error = spawn(arguments, in, out, ret);
 
-    buf_free(&line);
+    free(script);
+    free(copy);
     return error;
 }
 

@@ -67,10 +67,10 @@ static bool wrong(struct buf *error, const char *format, ...)
 /* What was typed, for an error: maybe cut, and nothing that moves the cursor. */
 static const char *shown(struct arena *a, struct str text)
 {
-    struct str copy = arena_copy(a, str_sub(text, 0, SHOWN_BYTES_MAX));
-    char *p = (char *)copy.p;
+    struct str cut = str_sub(text, 0, SHOWN_BYTES_MAX);
+    char *p = arena_c(a, cut);
 
-    for (size_t i = 0; i < copy.n; i++) {
+    for (size_t i = 0; i < cut.n; i++) {
         if ((unsigned char)p[i] < ' ' || p[i] == 0x7f)
             p[i] = '?';
     }

@@ -54,6 +54,10 @@ static struct outcome *outcome_of(struct trip *t, size_t i)
 static void describe_server(struct trip *t, struct outcome *o)
 {
     struct str peer = t->client ? client_peer(t->client) : STR_NONE;
+
+    o->server[0] = '\0';
+    if (!t->client)
+        return;
     bool named = t->host.n > 0 && !str_starts(peer, t->host);
 
     o->port = t->port;
@@ -445,7 +449,7 @@ static int leave_what_is_for_later(struct sending *s)
     return EX_OK;
 }
 
-static int run_queue(struct sending *s)
+static int run_by_queue(struct sending *s)
 {
     struct trip *t = trip_new(s, 0, s->outcome_count);
 
@@ -486,7 +490,7 @@ int trip_run_all(struct sending *s)
     if (code == EX_OK && s->way == WAY_DIRECT)
         code = run_direct(s);
     else if (code == EX_OK && s->way == WAY_QUEUE)
-        code = run_queue(s);
+        code = run_by_queue(s);
     else if (code == EX_OK)
         code = trip_run(s, STR_NONE, 0, s->outcome_count);
     s->interrupted = interrupt_seen();

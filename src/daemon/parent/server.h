@@ -14,12 +14,12 @@
 #include "base/log.h"
 #include "daemon/parent/aliases.h"
 #include "daemon/parent/deliveries.h"
+#include "daemon/parent/files.h"
 #include "daemon/parent/listeners.h"
 #include "daemon/parent/local.h"
 #include "daemon/parent/log_target.h"
 #include "daemon/parent/pickup.h"
 #include "daemon/parent/state.h"
-#include "daemon/parent/files.h"
 #include "daemon/parent/worker_row.h"
 
 struct server;
