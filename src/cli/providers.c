@@ -78,8 +78,8 @@ static int ask(struct asking *k)
 {
     const struct command_line *l = k->line;
 
-    if (discover_new(k->loop, k->dns, k->known, k->text, &k->http, on_discovered, k,
-                     &k->discover) < 0)
+    if (discover_new(k->loop, k->dns, k->known, k->text, &k->http, on_discovered, k, &k->discover) <
+        0)
         return fail(l, EX_DATAERR,
                     _("\"%.*s\" is neither a provider nor an address or domain; `troika providers` "
                       "lists those that are known"),
@@ -145,7 +145,8 @@ static int take_options(const struct command_line *l, struct http_options *ret)
     uint64_t port = 0;
 
     if (l->https_port && (!str_u64(str_c(l->https_port), &port) || port < 1 || port > 65535))
-        return fail(l, EX_USAGE, _("--https-port: \"%s\" is no port; write a number from 1 to 65535"),
+        return fail(l, EX_USAGE,
+                    _("--https-port: \"%s\" is no port; write a number from 1 to 65535"),
                     l->https_port);
     ret->port = (uint16_t)port;
     ret->roots = l->roots;

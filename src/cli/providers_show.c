@@ -1,6 +1,7 @@
 /* cli/providers_show.c - see providers.h. For a person in their language; advice too, where the
  * file has it. */
 // SPDX-License-Identifier: ISC
+#include <assert.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,9 +314,8 @@ static void print_sources(const struct provider *p)
 
 static bool is_below(struct str host, struct str domain)
 {
-    return str_eq_nocase(host, domain) ||
-           (host.n > domain.n && str_ends_nocase(host, domain) &&
-            host.p[host.n - domain.n - 1] == '.');
+    return str_eq_nocase(host, domain) || (host.n > domain.n && str_ends_nocase(host, domain) &&
+                                           host.p[host.n - domain.n - 1] == '.');
 }
 
 /* RFC 6186 6: DNS alone says so, and whoever answers for it could have said anything. */
@@ -323,9 +323,11 @@ static void warn_of_strangers(const struct provider *p)
 {
     for (size_t i = 0; i < p->endpoint_count; i++)
         if (!is_below(p->endpoints[i].host, p->name)) {
-            print_wrapped(_("Beware"),
-                          str_c(_("The name service says so, unsigned, and names servers outside of the domain: "
-                                  "make sure that they are the right ones before you send a password.")));
+            print_wrapped(
+                _("Beware"),
+                str_c(_(
+                    "The name service says so, unsigned, and names servers outside of the domain: "
+                    "make sure that they are the right ones before you send a password.")));
             return;
         }
 }
@@ -336,7 +338,7 @@ static void print_steps(const struct provider_view *v, const char *label)
         print_label(&label);
         print_text(v->steps[i].what);
         printf(": ");
-        print_text(v->steps[i].came_of);
+        print_text(str_c(v->steps[i].came_of.n > 0 ? _(v->steps[i].came_of.p) : ""));
         putchar('\n');
     }
 }
@@ -387,8 +389,7 @@ void provider_show(const struct provider_view *v)
     print_login(v);
     print_fact(_("OAuth"), p->oauth && !p->oauth_only,
                _("a token (OAUTHBEARER or XOAUTH2) or a password"));
-    print_fact(_("OAuth"), p->oauth_only,
-               _("only a token (OAUTHBEARER or XOAUTH2), no password"));
+    print_fact(_("OAuth"), p->oauth_only, _("only a token (OAUTHBEARER or XOAUTH2), no password"));
     print_fact(_("Before sending"), p->pop_first, _("fetch mail by POP3 (POP before SMTP)"));
     print_limits(p);
     print_wrapped(_("Advice"), russian ? p->advice_ru : p->advice);
@@ -415,7 +416,10 @@ static void print_row(const struct provider *p)
     else
         buf_add_char(&text, '-');
     print_column(buf_str(&text), 42);
-    print_column(str_c(e ? _(tls_words[e->tls]) : "-"), 10);
+    if (p->limit_count > 0)
+        print_column(str_c(e ? _(tls_words[e->tls]) : "-"), 10);
+    else
+        print_text(str_c(e ? _(tls_words[e->tls]) : "-"));
     buf_reset(&text);
     for (size_t i = 0; i < p->limit_count; i++) {
         buf_add_c(&text, i > 0 ? ", " : "");
@@ -461,10 +465,10 @@ static json_t *endpoints(const struct provider *p, enum provider_protocol protoc
         const struct provider_endpoint *e = &p->endpoints[i];
 
         if (e->protocol == protocol)
-            json_array_append_new(
-                array, json_pack("{s:o, s:i, s:s, s:o}", "host", json_text(e->host), "port",
-                                 (int)e->port, "tls", tls_keys[e->tls], "source",
-                                 source_number(p, e->source)));
+            json_array_append_new(array,
+                                  json_pack("{s:o, s:i, s:s, s:o}", "host", json_text(e->host),
+                                            "port", (int)e->port, "tls", tls_keys[e->tls], "source",
+                                            source_number(p, e->source)));
     }
     return array;
 }
@@ -476,11 +480,11 @@ static json_t *limits(const struct provider *p)
     for (size_t i = 0; i < p->limit_count; i++) {
         const struct provider_limit *limit = &p->limits[i];
 
-        json_array_append_new(
-            array, json_pack("{s:I, s:s, s:I, s:o}", "count", (json_int_t)limit->count, "of",
-                             limit->recipients ? "recipients" : "messages", "seconds",
-                             (json_int_t)(limit->in_us / US_PER_S), "source",
-                             source_number(p, limit->source)));
+        json_array_append_new(array,
+                              json_pack("{s:I, s:s, s:I, s:o}", "count", (json_int_t)limit->count,
+                                        "of", limit->recipients ? "recipients" : "messages",
+                                        "seconds", (json_int_t)(limit->in_us / US_PER_S), "source",
+                                        source_number(p, limit->source)));
     }
     return array;
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/translate.h"
 #include "base/utf8.h"
 #include "discover/discover.h"
 #include "mail/address.h"
@@ -147,8 +148,7 @@ static bool protocol_of(const struct reading *r, const xmlNode *n, enum provider
     };
 
     for (size_t i = 0; i < countof(kinds); i++)
-        if (is_element(n, kinds[i].element) &&
-            str_eq_c(attribute(r, n, "type"), kinds[i].type)) {
+        if (is_element(n, kinds[i].element) && str_eq_c(attribute(r, n, "type"), kinds[i].type)) {
             *ret = kinds[i].protocol;
             return true;
         }
@@ -259,14 +259,15 @@ static xmlDoc *read_tree(struct str xml, bool *has_type)
 static bool read_document(struct reading *r, const xmlDoc *tree, struct buf *error)
 {
     const xmlNode *root = xmlDocGetRootElement(tree);
-    const xmlNode *provider = root && is_element(root, "clientConfig") ? child(root, "emailProvider")
-                                                                       : NULL;
+    const xmlNode *provider =
+        root && is_element(root, "clientConfig") ? child(root, "emailProvider") : NULL;
 
     if (!provider)
-        return buf_add_c(error, "it is no autoconfig file: there is no emailProvider in it") && false;
+        return buf_add_c(error, N_("it is no autoconfig file: there is no emailProvider in it")) &&
+               false;
     take_provider(r, provider);
     if (!provider_endpoint(r->to, PROVIDER_SMTP))
-        return buf_add_c(error, "it names no server to send by") && false;
+        return buf_add_c(error, N_("it names no server to send by")) && false;
     return true;
 }
 
@@ -294,9 +295,9 @@ bool autoconfig_parse(struct arena *a, struct str xml, struct str address, struc
     xmlDoc *tree = read_tree(xml, &has_type);
     bool good = false;
     if (has_type)
-        buf_add_c(error, "it has a document type, which an autoconfig file has not");
+        buf_add_c(error, N_("it has a document type, which an autoconfig file has not"));
     else if (!tree)
-        buf_add_c(error, "it is no XML");
+        buf_add_c(error, N_("it is no XML"));
     else
         good = read_document(&r, tree, error);
     xmlFreeDoc(tree);

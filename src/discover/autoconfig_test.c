@@ -46,13 +46,14 @@ static void assert_str(struct str s, const char *expect)
 static void reads_all_of_it(void **state)
 {
     struct provider p = parse(
-        HEAD "<domain>a.test</domain><displayName> A &amp; B </displayName>"
-        SERVER("incomingServer", "imap", "IMAP.a.test", " 993 ", "SSL", "%EMAILLOCALPART%", "")
-        SERVER("incomingServer", "pop3", "pop.%EMAILDOMAIN%", "110", "starttls", "x", "")
-        SERVER("incomingServer", "exchange", "x.a.test", "443", "SSL", "x", "")
-        SERVER("outgoingServer", "smtp", "smtp.a.test", "587", "STARTTLS", "x",
-               "<authentication>OAuth2</authentication><authentication>password-cleartext</authentication>")
-        SMTP("smtp.a.test", "25", "plain", "x") TAIL, "me@a.test");
+        HEAD "<domain>a.test</domain><displayName> A &amp; B </displayName>" SERVER(
+            "incomingServer", "imap", "IMAP.a.test", " 993 ", "SSL", "%EMAILLOCALPART%",
+            "") SERVER("incomingServer", "pop3", "pop.%EMAILDOMAIN%", "110", "starttls", "x", "")
+            SERVER("incomingServer", "exchange", "x.a.test", "443", "SSL", "x", "")
+                SERVER("outgoingServer", "smtp", "smtp.a.test", "587", "STARTTLS", "x",
+                       "<authentication>OAuth2</authentication><authentication>password-cleartext</"
+                       "authentication>") SMTP("smtp.a.test", "25", "plain", "x") TAIL,
+        "me@a.test");
 
     assert_str(p.title, "A & B");
     assert_str(p.name, "a.test");
@@ -89,8 +90,9 @@ static void knows_logins(void **state)
     for (size_t i = 0; i < countof(cases); i++) {
         struct buf xml = buf_init(2048);
 
-        buf_printf(&xml, HEAD "<outgoingServer type='smtp'><hostname>s.a.test</hostname><port>465</port>"
-                              "<socketType>SSL</socketType><username>%s</username></outgoingServer>" TAIL,
+        buf_printf(&xml,
+                   HEAD "<outgoingServer type='smtp'><hostname>s.a.test</hostname><port>465</port>"
+                        "<socketType>SSL</socketType><username>%s</username></outgoingServer>" TAIL,
                    cases[i].user);
         struct provider p = parse(buf_c(&xml), cases[i].address);
         if (p.login != cases[i].login || !str_eq_c(p.login_word, cases[i].word))
@@ -161,7 +163,8 @@ static void says_what_is_wrong(void **state)
         {"<!DOCTYPE html><html/>", "it has a document type"},
         {"<!DOCTYPE clientConfig SYSTEM \"http://127.0.0.1:1/x.dtd\"><clientConfig/>",
          "it has a document type"},
-        {"<!DOCTYPE x [" LAUGHS "]><clientConfig><emailProvider><displayName>&i;</displayName>" GOOD TAIL,
+        {"<!DOCTYPE x [" LAUGHS
+         "]><clientConfig><emailProvider><displayName>&i;</displayName>" GOOD TAIL,
          "it has a document type"},
         {"<!DOCTYPE x [<!ENTITY p SYSTEM \"file:///etc/passwd\">]><clientConfig>&p;</clientConfig>",
          "it has a document type"},
@@ -214,9 +217,13 @@ static void has_bounds(void **state)
 /* A title that would move the cursor is not shown. */
 static void shows_nothing_of_an_enemy(void **state)
 {
-    assert_str(parse(HEAD "<displayName>a&#x202e;b</displayName>" GOOD TAIL, "me@a.test").title, "a.test");
-    assert_str(parse(HEAD "<displayName>a&#x85;b</displayName>" GOOD TAIL, "me@a.test").title, "a.test");
-    assert_str(parse(HEAD "<displayName><![CDATA[<b>]]></displayName>" GOOD TAIL, "me@a.test").title, "<b>");
+    assert_str(parse(HEAD "<displayName>a&#x202e;b</displayName>" GOOD TAIL, "me@a.test").title,
+               "a.test");
+    assert_str(parse(HEAD "<displayName>a&#x85;b</displayName>" GOOD TAIL, "me@a.test").title,
+               "a.test");
+    assert_str(
+        parse(HEAD "<displayName><![CDATA[<b>]]></displayName>" GOOD TAIL, "me@a.test").title,
+        "<b>");
 }
 
 int main(void)

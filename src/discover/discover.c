@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: ISC
 #include "discover/discover.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/translate.h"
 #include "base/utf8.h"
 #include "mail/address.h"
 #include "mail/idn.h"
@@ -62,7 +64,7 @@ struct discover {
     struct str address, domain;
     struct asked asked[countof(services)];
     size_t open_count, later_count; /* of them: not answered yet, and not at all */
-    size_t place; /* of autoconfig */
+    size_t place;                   /* of autoconfig */
     struct http_request *request;
     struct dns_question mx;
     struct provider found;
@@ -106,8 +108,8 @@ static void tell(struct discover *d, const struct provider *provider, const char
 
 static const char *why_none(const struct dns_answer *answer)
 {
-    return answer->outcome == DNS_NO_NAME   ? "no such name"
-           : answer->outcome == DNS_NO_DATA ? "no such record"
+    return answer->outcome == DNS_NO_NAME   ? N_("no such name")
+           : answer->outcome == DNS_NO_DATA ? N_("no such record")
                                             : answer->why;
 }
 
@@ -131,7 +133,8 @@ static const struct provider *provider_of(const struct discover *d, const struct
     return best;
 }
 
-static void say_foreign(struct discover *d, struct discover_step *s, const struct dns_answer *answer)
+static void say_foreign(struct discover *d, struct discover_step *s,
+                        const struct dns_answer *answer)
 {
     struct buf words = buf_init(TOLD_BYTES_MAX);
 
@@ -139,7 +142,7 @@ static void say_foreign(struct discover *d, struct discover_step *s, const struc
         if (answer->records[i].is_host && answer->records[i].name.n > 0)
             buf_printf(&words, "%.*s%s", STR_ARG(answer->records[i].name),
                        i + 1 < answer->count ? ", " : "");
-    buf_add_c(&words, words.n ? ": of no provider that is known" : "it takes no mail");
+    buf_add_c(&words, words.n ? ": of no provider that is known" : N_("it takes no mail"));
     came_of(d, s, buf_str(&words));
     buf_free(&words);
 }
@@ -255,7 +258,7 @@ static void autoconfig_ask(struct discover *d)
         buf_free(&url);
         if (error == 0)
             return;
-        came_of(d, s, STR("it cannot be asked"));
+        came_of(d, s, str_c(N_("it cannot be asked")));
     }
     mx_ask(d);
 }
@@ -290,7 +293,7 @@ static void say_records(struct asked *k, const struct dns_answer *answer)
         buf_printf(&words, "%s%.*s:%u", i > 0 ? ", " : "", STR_ARG(k->records[i].name),
                    k->records[i].port);
     if (k->count == 0) /* the root as a host: RFC 2782, RFC 6186 3.4 */
-        buf_add_c(&words, answer->outcome == DNS_FOUND ? "not offered" : why_none(answer));
+        buf_add_c(&words, answer->outcome == DNS_FOUND ? N_("not offered") : why_none(answer));
     came_of(k->of, k->step, buf_str(&words));
     k->step->useful = k->count > 0;
     buf_free(&words);
@@ -396,8 +399,9 @@ static void discover_release(void *arg)
 }
 
 int discover_new(struct loop *l, struct dns *dns, const struct providers *known, struct str address,
-                 const struct http_options *http, void (*fn)(void *arg, const struct discovered *found),
-                 void *arg, struct discover **ret)
+                 const struct http_options *http,
+                 void (*fn)(void *arg, const struct discovered *found), void *arg,
+                 struct discover **ret)
 {
     struct discover *d = mem_new(sizeof *d);
     size_t at = str_find_last(address, '@');

@@ -20,13 +20,15 @@ enum { AUTOCONFIG_BYTES_MAX = 256 * 1024, AUTOCONFIG_TIMEOUT_MS = 10 * 1000 };
 
 struct discover;
 
-struct discover_step {   /* one question */
-    struct str what;     /* "_submissions._tcp.example.org SRV", "https://…", "example.org MX" */
-    struct str came_of;  /* "smtp.example.org:465", "no such name"; English */
-    bool useful;         /* something that the result is made of */
+struct discover_step { /* one question */
+    struct str what;   /* "_submissions._tcp.example.org SRV", "https://…", "example.org MX" */
+    struct str
+        came_of; /* "smtp.example.org:465", "no such name"; terminated. Where it is a constant,
+                            it is marked for translators */
+    bool useful; /* something that the result is made of */
 };
 
-struct discovered { /* lives as long as the call */
+struct discovered {                  /* lives as long as the call */
     const struct provider *provider; /* NULL: nothing was found */
     const char *how;                 /* "SRV", "autoconfig", "MX", or why nothing was found */
     bool later;                      /* no name server answered: try again */
@@ -37,8 +39,9 @@ struct discovered { /* lives as long as the call */
 /* The address may be a domain alone. 0, or -EINVAL: it has no domain that can be asked for. known
  * must live as long; the rest is copied. http: NULL for what is usual. */
 int discover_new(struct loop *l, struct dns *d, const struct providers *known, struct str address,
-                 const struct http_options *http, void (*fn)(void *arg, const struct discovered *found),
-                 void *arg, struct discover **ret);
+                 const struct http_options *http,
+                 void (*fn)(void *arg, const struct discovered *found), void *arg,
+                 struct discover **ret);
 void discover_free(struct discover **d); /* NULL is fine; also from fn */
 
 /* An autoconfig file (XML, hostile) as a provider; false with the reason. Pure; in autoconfig.c.

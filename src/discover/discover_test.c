@@ -98,9 +98,8 @@ static struct told discover(const char *address, bool free_at_once)
     assert_true(providers_parse(&a, str_c(known_text), "known", NULL, &known, &error));
     assert_int_equal(loop_new(&clock_system, &t.loop), 0);
     struct dns *d = dns_fake_new(t.loop, rows, countof(rows));
-    assert_int_equal(discover_new(t.loop, d, &known, str_c(address), &http, on_found, &t,
-                                  &t.discover),
-                     0);
+    assert_int_equal(
+        discover_new(t.loop, d, &known, str_c(address), &http, on_found, &t, &t.discover), 0);
     assert_int_equal(t.count, 0);
     loop_run(t.loop);
     assert_int_equal(t.count, 1);
@@ -153,13 +152,17 @@ static void tells_what_was_asked(void **state)
     static const struct {
         const char *address, *step;
     } cases[] = {
-        {"full.test", "_submissions._tcp.full.test SRV: heavy.full.test:465, light.full.test:465, second.full.test:465\n"},
+        {"full.test", "_submissions._tcp.full.test SRV: heavy.full.test:465, light.full.test:465, "
+                      "second.full.test:465\n"},
         {"full.test", "_imap._tcp.full.test SRV: not offered\n"},
         {"full.test", "_pop3s._tcp.full.test SRV: no such name\n"},
-        {"none.test", "https://autoconfig.none.test/mail/config-v1.1.xml: autoconfig.none.test has no address\n"},
-        {"none.test", "https://none.test/.well-known/autoconfig/mail/config-v1.1.xml: none.test has no address\n"},
+        {"none.test", "https://autoconfig.none.test/mail/config-v1.1.xml: autoconfig.none.test has "
+                      "no address\n"},
+        {"none.test", "https://none.test/.well-known/autoconfig/mail/config-v1.1.xml: none.test "
+                      "has no address\n"},
         {"none.test", "none.test MX: no such name\n"},
-        {"refused.test", "https://autoconfig.refused.test/mail/config-v1.1.xml: autoconfig.refused.test: Failed to connect"},
+        {"refused.test", "https://autoconfig.refused.test/mail/config-v1.1.xml: "
+                         "autoconfig.refused.test: Failed to connect"},
         {"foreign.test", "foreign.test MX: mx.elsewhere.test: of no provider that is known\n"},
         {"null.test", "null.test MX: it takes no mail\n"},
         {"late.test", "late.test MX: the name servers do not answer properly\n"},
@@ -178,8 +181,8 @@ static void tells_what_was_asked(void **state)
 static void refuses_what_is_no_domain(void **state)
 {
     static const char *const addresses[] = {
-        "", "@", "me@", "localhost", "me@localhost", "me@[127.0.0.1]", "a b.test", "me@a..test", ".test",
-        "me@\xff.test", "a_b",
+        "",         "@",          "me@",   "localhost",    "me@localhost", "me@[127.0.0.1]",
+        "a b.test", "me@a..test", ".test", "me@\xff.test", "a_b",
     };
     struct providers none = {0};
     struct discover *d = NULL;

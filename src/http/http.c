@@ -75,8 +75,7 @@ static void transfer_end(struct http_request *r)
     r->multi = NULL;
     r->resolve = NULL;
     timer_stop(&r->tick);
-    list_each(at, &r->wires)
-    {
+    list_each (at, &r->wires) {
         struct wire *w = list_of(at, struct wire, link);
 
         watch_stop(&w->watch);
@@ -197,8 +196,8 @@ static void advance(struct http_request *r, curl_socket_t fd, int events)
 static void on_ready(void *arg, unsigned what)
 {
     struct wire *w = arg;
-    int events = (what & WATCH_READ ? CURL_CSELECT_IN : 0) |
-                 (what & WATCH_WRITE ? CURL_CSELECT_OUT : 0);
+    int events =
+        (what & WATCH_READ ? CURL_CSELECT_IN : 0) | (what & WATCH_WRITE ? CURL_CSELECT_OUT : 0);
 
     advance(w->request, w->fd, events);
 }
@@ -223,8 +222,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *of
 {
     struct http_request *r = arg;
     struct wire *w = of_socket;
-    unsigned events = (what & CURL_POLL_IN ? WATCH_READ : 0U) |
-                      (what & CURL_POLL_OUT ? WATCH_WRITE : 0U);
+    unsigned events =
+        (what & CURL_POLL_IN ? WATCH_READ : 0U) | (what & CURL_POLL_OUT ? WATCH_WRITE : 0U);
 
     if (what == CURL_POLL_REMOVE) {
         if (w) {
@@ -321,8 +320,7 @@ static void add_address(struct http_request *r, const struct dns_record *record,
 {
     char text[INET6_ADDRSTRLEN];
 
-    if (r->address_count == ADDRESSES_MAX ||
-        !inet_ntop(family, record->address, text, sizeof text))
+    if (r->address_count == ADDRESSES_MAX || !inet_ntop(family, record->address, text, sizeof text))
         return;
     buf_printf(&r->addresses, family == AF_INET6 ? "%s[%s]" : "%s%s",
                r->address_count > 0 ? "," : "", text);
@@ -469,6 +467,8 @@ static void transfer_ended(struct http_request *r, CURLcode result)
         fail(r, "the answer is longer than %zu bytes", r->options.bytes_max);
     else if (result != CURLE_OK && r->why[0])
         finish(r, 0);
+    else if (result == CURLE_OUT_OF_MEMORY) /* also when a line of the header is too long for it */
+        fail(r, "%s: a line of its header is too long, or there is no memory", r->host);
     else if (result != CURLE_OK)
         fail(r, "%s: %s", r->host, r->detail[0] ? r->detail : curl_easy_strerror(result));
     else if (r->options.redirects && is_redirect(code) && location)

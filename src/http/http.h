@@ -20,7 +20,7 @@ struct http_options {
     uint16_t port;       /* where the URL has none, instead of 443 or 80: for tests; 0 */
 };
 
-struct http_answer { /* lives as long as the call */
+struct http_answer {   /* lives as long as the call */
     long code;         /* 200, 404…; 0: there was no answer */
     const char *error; /* why there was none, in words; NULL: there was one */
     struct str type;   /* Content-Type */

@@ -28,12 +28,17 @@ static const struct script {
     const char *path, *answer; /* PORT in an answer is that of the server */
     enum ending ending;
 } scripts[] = {
-    {"/plain", "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: 5\r\n\r\nhello", CLOSE},
+    {"/plain",
+     "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: 5\r\n\r\nhello",
+     CLOSE},
     {"/close", "HTTP/1.0 200 OK\r\n\r\nuntil the end", CLOSE},
-    {"/chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n", CLOSE},
+    {"/chunks",
+     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n",
+     CLOSE},
     {"/none", "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone", CLOSE},
     {"/empty", "HTTP/1.1 204 No Content\r\n\r\n", CLOSE},
-    {"/packed", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08x", CLOSE},
+    {"/packed",
+     "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08x", CLOSE},
     {"/large", "HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n", NEVER_END},
     {"/endless", "HTTP/1.1 200 OK\r\n\r\n", ENDLESS_BODY},
     {"/header", "HTTP/1.1 200 OK\r\n", ENDLESS_HEADER},
@@ -43,12 +48,17 @@ static const struct script {
     {"/cut", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", CLOSE},
     {"/nothing", "", CLOSE},
     {"/garbage", "220 mail.test ESMTP\r\n", CLOSE},
-    {"/to-plain", "HTTP/1.1 302 Found\r\nLocation: http://other.test:PORT/plain\r\nContent-Length: 0\r\n\r\n", CLOSE},
+    {"/to-plain",
+     "HTTP/1.1 302 Found\r\nLocation: http://other.test:PORT/plain\r\nContent-Length: 0\r\n\r\n",
+     CLOSE},
     {"/relative", "HTTP/1.1 308 x\r\nLocation: plain\r\nContent-Length: 0\r\n\r\n", CLOSE},
     {"/loop", "HTTP/1.1 301 x\r\nLocation: /loop\r\nContent-Length: 0\r\n\r\n", CLOSE},
-    {"/to-file", "HTTP/1.1 302 x\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n", CLOSE},
-    {"/to-user", "HTTP/1.1 302 x\r\nLocation: http://a:b@web.test/\r\nContent-Length: 0\r\n\r\n", CLOSE},
-    {"/to-nowhere", "HTTP/1.1 302 x\r\nLocation: http://none.test/\r\nContent-Length: 0\r\n\r\n", CLOSE},
+    {"/to-file", "HTTP/1.1 302 x\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
+     CLOSE},
+    {"/to-user", "HTTP/1.1 302 x\r\nLocation: http://a:b@web.test/\r\nContent-Length: 0\r\n\r\n",
+     CLOSE},
+    {"/to-nowhere", "HTTP/1.1 302 x\r\nLocation: http://none.test/\r\nContent-Length: 0\r\n\r\n",
+     CLOSE},
     {"/to-nothing", "HTTP/1.1 302 x\r\nContent-Length: 2\r\n\r\nok", CLOSE},
 };
 
@@ -329,9 +339,8 @@ static void can_be_cancelled(void **state)
 
         assert_int_equal(loop_new(&clock_system, &f.loop), 0);
         struct dns *d = dns_fake_new(f.loop, rows, countof(rows));
-        assert_int_equal(http_get(f.loop, d, "http://web.test/plain", &options, on_answer, &f,
-                                  &f.request),
-                         0);
+        assert_int_equal(
+            http_get(f.loop, d, "http://web.test/plain", &options, on_answer, &f, &f.request), 0);
         for (size_t i = 0; i < turns && f.request; i++)
             loop_turn(f.loop, true);
         size_t before = f.count;
@@ -359,10 +368,8 @@ static void goes_through_no_proxy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gets_documents),
-        cmocka_unit_test(says_why_there_is_none),
-        cmocka_unit_test(takes_only_urls_of_ours),
-        cmocka_unit_test(can_be_cancelled),
+        cmocka_unit_test(gets_documents),          cmocka_unit_test(says_why_there_is_none),
+        cmocka_unit_test(takes_only_urls_of_ours), cmocka_unit_test(can_be_cancelled),
         cmocka_unit_test(goes_through_no_proxy),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);

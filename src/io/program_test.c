@@ -18,13 +18,13 @@ static void finds_what_is_there(void **state)
     static const char *const folders[] = {"no-such-folder", "."};
     char found[4096], short_room[10];
 
-    assert_true(program_file(folders, countof(folders), "io_program_test", X_OK, found,
-                             sizeof found));
+    assert_true(
+        program_file(folders, countof(folders), "io_program_test", X_OK, found, sizeof found));
     assert_int_equal(access(found, X_OK), 0);
     assert_non_null(strstr(found, "/./io_program_test"));
     assert_false(program_file(folders, 1, "io_program_test", X_OK, found, sizeof found));
-    assert_false(program_file(folders, countof(folders), "no-such-file", R_OK, found,
-                              sizeof found));
+    assert_false(
+        program_file(folders, countof(folders), "no-such-file", R_OK, found, sizeof found));
     assert_false(program_file(folders, countof(folders), "io_program_test", X_OK, short_room,
                               sizeof short_room));
 }
@@ -50,8 +50,8 @@ static void finds_data_of_a_prefix(void **state)
         snprintf(command, sizeof command,
                  "cd %s && mkdir -p $(dirname %s %s) && cp %s %s && echo x >%s && %s/%s d; s=$?; "
                  "rm -rf %s/*; exit $s",
-                 prefix, places[i].program, places[i].data, self, places[i].program,
-                 places[i].data, prefix, places[i].program, prefix);
+                 prefix, places[i].program, places[i].data, self, places[i].program, places[i].data,
+                 prefix, places[i].program, prefix);
         FILE *shell = popen(command, "r");
         char line[4200] = "";
 

@@ -95,7 +95,8 @@ static void needs_our_own_file(void **state)
     struct providers p;
 
     assert_false(providers_load(&a, PROVIDERS_OF_USER, &p, &error));
-    assert_non_null(strstr(buf_c(&error), "providers.conf is not where this program was installed"));
+    assert_non_null(
+        strstr(buf_c(&error), "providers.conf is not where this program was installed"));
     arena_free(&a);
     buf_free(&error);
 }

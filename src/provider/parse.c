@@ -5,6 +5,7 @@
  * costs no more than its length. */
 // SPDX-License-Identifier: ISC
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,8 +43,7 @@ struct statement {
 
 /* ---- mistakes ---- */
 
-static bool wrong(struct reading *r, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static bool wrong(struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static bool wrong(struct reading *r, const char *format, ...)
 {
@@ -148,14 +148,15 @@ static bool add_name(struct reading *r, struct str name)
     struct provider *other;
 
     if (!is_name(name))
-        return wrong(r,
-                     "\"%.*s\" is no name for a provider; write up to %d small letters, digits, dots "
-                     "and -, as in: provider yandex",
-                     SHOWN(name), PROVIDER_NAME_BYTES_MAX);
+        return wrong(
+            r,
+            "\"%.*s\" is no name for a provider; write up to %d small letters, digits, dots "
+            "and -, as in: provider yandex",
+            SHOWN(name), PROVIDER_NAME_BYTES_MAX);
     other = map_get(r->names, name);
     if (other)
         return wrong(r, "%.*s is already a name of provider %.*s; each has names of its own",
-                     STR_ARG(name), STR_ARG(other->name));
+                     STR_ARG(name), SHOWN(other->name));
     (void)map_put(r->names, name, r->now);
     return true;
 }
@@ -215,15 +216,16 @@ static bool read_domains(struct reading *r, struct str rest, struct map *owners,
         struct str word = str_cut_word(&rest), domain;
 
         if (!read_domain(r, word, &domain)) {
-            good = wrong(r, "\"%.*s\" is no domain; write domains such as example.org, with blanks "
-                            "between them",
+            good = wrong(r,
+                         "\"%.*s\" is no domain; write domains such as example.org, with blanks "
+                         "between them",
                          SHOWN(word));
             continue;
         }
         struct provider *other = map_get(owners, domain);
         if (other) {
             good = wrong(r, "%.*s already belongs to provider %.*s; a domain belongs to one",
-                         SHOWN(domain), STR_ARG(other->name));
+                         SHOWN(domain), SHOWN(other->name));
             continue;
         }
         if (*count == count_max)
@@ -454,8 +456,7 @@ static bool read_limit(struct reading *r, const struct statement *s, struct str 
 
     struct str what = str_cut_word(&rest);
 
-    if (!str_u64(count, &limit.count) || limit.count == 0 ||
-        !is_counted(what, &limit.recipients))
+    if (!str_u64(count, &limit.count) || limit.count == 0 || !is_counted(what, &limit.recipients))
         return limit_form(r, all);
     if (limit.recipients && is_of_message(rest))
         return once(r, &p->recipients_max, limit.count, all);
@@ -470,8 +471,7 @@ static bool add_advice(struct reading *r, struct str *to, struct str rest)
 {
     if (to->n + 1 + rest.n > ADVICE_BYTES_MAX)
         return wrong(r, "this advice is longer than %d bytes", ADVICE_BYTES_MAX);
-    *to = to->n == 0 ? rest
-                     : arena_printf(r->arena, "%.*s %.*s", STR_ARG(*to), STR_ARG(rest));
+    *to = to->n == 0 ? rest : arena_printf(r->arena, "%.*s %.*s", STR_ARG(*to), STR_ARG(rest));
     return true;
 }
 
@@ -523,20 +523,13 @@ static bool read_source(struct reading *r, const struct statement *s, struct str
 
 static const struct statement statements[] = {
     /* word      once   figure */
-    {"title", true, false, read_title},
-    {"also", false, false, read_also},
-    {"domains", false, true, read_domain_list},
-    {"mx", false, true, read_mx},
-    {"smtp", false, true, read_endpoint},
-    {"pop", false, true, read_endpoint},
-    {"imap", false, true, read_endpoint},
-    {"login", true, true, read_login},
-    {"oauth", true, true, read_oauth},
-    {"pop-first", true, true, read_pop_first},
-    {"limit", false, true, read_limit},
-    {"advice", false, true, read_advice},
-    {"advice-ru", false, true, read_advice_ru},
-    {"source", false, false, read_source},
+    {"title", true, false, read_title},         {"also", false, false, read_also},
+    {"domains", false, true, read_domain_list}, {"mx", false, true, read_mx},
+    {"smtp", false, true, read_endpoint},       {"pop", false, true, read_endpoint},
+    {"imap", false, true, read_endpoint},       {"login", true, true, read_login},
+    {"oauth", true, true, read_oauth},          {"pop-first", true, true, read_pop_first},
+    {"limit", false, true, read_limit},         {"advice", false, true, read_advice},
+    {"advice-ru", false, true, read_advice_ru}, {"source", false, false, read_source},
 };
 static_assert(countof(statements) <= 64, "`said` has a bit for each");
 

@@ -161,8 +161,9 @@ static void says_what_is_wrong(void **state)
         {"provider a\nsmtp [127.0.0.1]:25 tls\n", "is no host and port"},
         {"provider a\nsmtp [a.test]:25 tls\n", "is no host and port"},
         {"provider a\nsmtp a_b.test:25 tls\n", "is no host and port"},
-        {"provider a\nsmtp a.test:465 ssl\n", "\"ssl\" behind a.test:465: write tls (from the first "
-                                              "byte on), starttls, or plain"},
+        {"provider a\nsmtp a.test:465 ssl\n",
+         "\"ssl\" behind a.test:465: write tls (from the first "
+         "byte on), starttls, or plain"},
         {"provider a\nsmtp a.test:465\n", "\"\" behind a.test:465"},
         {"provider a\nsmtp a.test:465 tls now\n", "write tls"},
         {"provider a\nlogin mail\n", "write login address"},
@@ -183,7 +184,8 @@ static void says_what_is_wrong(void **state)
         {"provider a\nlimit 0M a message\n", "is no limit"},
         {"provider a\nlimit 25m a message\n", "is no limit"},
         {"provider a\nlimit 99999999999999999G a message\n", "is no limit"},
-        {"provider a\nlimit 5 messages a day\nlimit 6 messages a day\n", "there is one for this time"},
+        {"provider a\nlimit 5 messages a day\nlimit 6 messages a day\n",
+         "there is one for this time"},
         {"provider a\nlimit 5M a message\nlimit 6M a message\n", "this was said before"},
         {"provider a\nsource https://x.test\n", "write the day when it was looked up, and where"},
         {"provider a\nsource 2026-11-27\n", "write the day"},
@@ -275,7 +277,8 @@ static void has_bounds(void **state)
 static void replaces_by_name(void **state)
 {
     struct providers base = parse(example, NULL);
-    struct providers all = parse("provider one\ntitle Mine\nprovider three\ndomains two.test\n", &base);
+    struct providers all =
+        parse("provider one\ntitle Mine\nprovider three\ndomains two.test\n", &base);
 
     assert_int_equal(all.count, 3);
     assert_str(all.list[0].name, "two");
@@ -293,14 +296,22 @@ static void finds(void **state)
     static const struct {
         const char *what, *name; /* NULL: unknown */
     } cases[] = {
-        {"one", "one"},          {"ONE", "one"},
-        {"uno", "one"},          {"one.test", "one"},
-        {"a@one.test", "one"},   {"a@b@One.Test", "one"},
-        {"one.test.", "one"},    {"mx.one.test", "one"},
-        {"a@mx.one.test", NULL}, {"x.one.test", NULL},
-        {"", NULL},              {"@", NULL},
-        {"one@", NULL},          {"three", NULL},
-        {"\xff", NULL},          {"a@\xd0\xbf\xd0\xbe\xd1\x87\xd1\x82\xd0\xb0.\xd1\x80\xd1\x84", "one"},
+        {"one", "one"},
+        {"ONE", "one"},
+        {"uno", "one"},
+        {"one.test", "one"},
+        {"a@one.test", "one"},
+        {"a@b@One.Test", "one"},
+        {"one.test.", "one"},
+        {"mx.one.test", "one"},
+        {"a@mx.one.test", NULL},
+        {"x.one.test", NULL},
+        {"", NULL},
+        {"@", NULL},
+        {"one@", NULL},
+        {"three", NULL},
+        {"\xff", NULL},
+        {"a@\xd0\xbf\xd0\xbe\xd1\x87\xd1\x82\xd0\xb0.\xd1\x80\xd1\x84", "one"},
         {"xn--80a1acny.xn--p1ai", "one"},
     };
     struct providers all = parse(example, NULL);
@@ -315,9 +326,10 @@ static void finds(void **state)
 
 static void finds_by_servers(void **state)
 {
-    struct providers all = parse("provider a\ndomains a.test\nmx mail.b.test\nsmtp s.a.test:25 tls\n"
-                                 "provider c\nmx b.test\n",
-                                 NULL);
+    struct providers all =
+        parse("provider a\ndomains a.test\nmx mail.b.test\nsmtp s.a.test:25 tls\n"
+              "provider c\nmx b.test\n",
+              NULL);
 
     assert_str(provider_of_mx(&all, STR("x.mail.B.test."))->name, "a");
     assert_str(provider_of_mx(&all, STR("mail.b.test"))->name, "a");
@@ -426,19 +438,45 @@ static void our_file_has_what_people_use(void **state)
     static const struct {
         const char *what, *name;
     } cases[] = {
-        {"gmail", "gmail"},       {"me@gmail.com", "gmail"},     {"yandex", "yandex"},
-        {"me@ya.ru", "yandex"},   {"mail.ru", "mailru"},         {"me@mail.ru", "mailru"},
-        {"inbox.ru", "mailru"},   {"me@list.ru", "mailru"},      {"me@bk.ru", "mailru"},
-        {"yahoo", "yahoo"},       {"outlook", "outlook"},        {"hotmail", "outlook"},
-        {"live", "outlook"},      {"me@hotmail.com", "outlook"}, {"me@live.com", "outlook"},
-        {"office365", "office365"}, {"rambler", "rambler"},      {"me@rambler.ru", "rambler"},
-        {"icloud", "icloud"},     {"me@me.com", "icloud"},       {"masterhost", "masterhost"},
-        {"timeweb", "timeweb"},   {"hc.ru", "hc.ru"},            {"reg.ru", "reg.ru"},
-        {"jino", "jino"},         {"nic.ru", "nic.ru"},          {"meta.ua", "meta.ua"},
-        {"ukr.net", "ukr.net"},   {"fastmail", "fastmail"},      {"gmx", "gmx"},
-        {"zoho", "zoho"},         {"aol", "aol"},                {"proton", "proton"},
-        {"sendgrid", "sendgrid"}, {"mailgun", "mailgun"},        {"ses", "ses"},
-        {"postmark", "postmark"}, {"brevo", "brevo"},            {"mailjet", "mailjet"},
+        {"gmail", "gmail"},
+        {"me@gmail.com", "gmail"},
+        {"yandex", "yandex"},
+        {"me@ya.ru", "yandex"},
+        {"mail.ru", "mailru"},
+        {"me@mail.ru", "mailru"},
+        {"inbox.ru", "mailru"},
+        {"me@list.ru", "mailru"},
+        {"me@bk.ru", "mailru"},
+        {"yahoo", "yahoo"},
+        {"outlook", "outlook"},
+        {"hotmail", "outlook"},
+        {"live", "outlook"},
+        {"me@hotmail.com", "outlook"},
+        {"me@live.com", "outlook"},
+        {"office365", "office365"},
+        {"rambler", "rambler"},
+        {"me@rambler.ru", "rambler"},
+        {"icloud", "icloud"},
+        {"me@me.com", "icloud"},
+        {"masterhost", "masterhost"},
+        {"timeweb", "timeweb"},
+        {"hc.ru", "hc.ru"},
+        {"reg.ru", "reg.ru"},
+        {"jino", "jino"},
+        {"nic.ru", "nic.ru"},
+        {"meta.ua", "meta.ua"},
+        {"ukr.net", "ukr.net"},
+        {"fastmail", "fastmail"},
+        {"gmx", "gmx"},
+        {"zoho", "zoho"},
+        {"aol", "aol"},
+        {"proton", "proton"},
+        {"sendgrid", "sendgrid"},
+        {"mailgun", "mailgun"},
+        {"ses", "ses"},
+        {"postmark", "postmark"},
+        {"brevo", "brevo"},
+        {"mailjet", "mailjet"},
     };
     static const struct {
         const char *mx, *name;
