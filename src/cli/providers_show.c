@@ -416,7 +416,10 @@ static void print_row(const struct provider *p)
     else
         buf_add_char(&text, '-');
     print_column(buf_str(&text), 42);
-    print_column(str_c(e ? _(tls_words[e->tls]) : "-"), 10);
+    if (p->limit_count > 0)
+        print_column(str_c(e ? _(tls_words[e->tls]) : "-"), 10);
+    else
+        print_text(str_c(e ? _(tls_words[e->tls]) : "-"));
     buf_reset(&text);
     for (size_t i = 0; i < p->limit_count; i++) {
         buf_add_c(&text, i > 0 ? ", " : "");
