@@ -19,7 +19,7 @@ simpleParser(process.stdin, { skipHtmlToText: true, skipTextToHtml: true, skipIm
       name: a.filename,
       disposition: a.contentDisposition,
       cid: a.cid,
-      related: a.related,
+      related: Boolean(a.related),
       content: a.content.toString('base64'),
     })),
   }));

@@ -32,7 +32,7 @@ static int sign(const struct dkim_signer *signer, struct str message, struct buf
     for (size_t at = 0, n = 1; at < body.n && !error; at += n, n = n % 1000 * 3 + 1)
         dkim_body(signing, str_sub(body, at, at + n));
     if (!error)
-        error = dkim_sign(signing, header, 1800000000, to);
+        error = dkim_sign(signing, header, 1700000000, to);
     dkim_end(&signing);
     return error;
 }

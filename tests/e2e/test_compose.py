@@ -3,6 +3,8 @@ Perl's MIME::Parser and npm's mailparser; signatures checked by dkimpy and Mail:
 # SPDX-License-Identifier: ISC
 import base64
 import email
+import email.errors
+import email.header
 import email.message
 import email.policy
 import email.utils
@@ -14,7 +16,6 @@ import re
 import struct
 import subprocess
 import time
-import zlib
 
 import pytest
 
@@ -24,7 +25,19 @@ HERE = os.path.join(ROOT, "tests/compose")
 STRICT = email.policy.default.clone(raise_on_defect=True)
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
-EXE = b"MZ" + bytes(58) + struct.pack("<I", 0x80) + bytes(64) + b"PE\0\0" + struct.pack("<HHIIIHH", 0x14C, 3, 0, 0, 0, 0xE0, 0x102) + struct.pack("<H", 0x10B) + bytes(400)
+EXE_TYPE = "application/vnd.microsoft.portable-executable"
+
+
+def windows_program():
+    """The start of one, as far as it takes to be recognised."""
+    start = bytearray(128)
+    start[:2] = b"MZ"
+    struct.pack_into("<H", start, 0x18, 0x40)
+    struct.pack_into("<I", start, 0x3C, 0x80)
+    return bytes(start) + b"PE\0\0" + struct.pack("<HHIIIHH", 0x14C, 3, 0, 0, 0, 0xE0, 0x102) + struct.pack("<H", 0x10B) + bytes(66) + struct.pack("<H", 2) + bytes(400)
+
+
+EXE = windows_program()
 RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю.\n\nСтрока с № и табуляцией:\tвот.\n"
 RUSSIAN_PLAIN = RUSSIAN.replace("№", "N")  # KOI8-R has no №
 HTML = '<html><body><h1>Привет!</h1><p>Это <b>письмо</b> с <a href="https://example.org/путь">ссылкой</a>.</p><img src="cid:лого.png" alt="лого"></body></html>\n'
@@ -86,15 +99,17 @@ def check_form(built):
         assert max(map(len, lines_of(data))) <= 998
     if body == "7bit" and not built.facts["utf8"]:
         assert data.isascii()
-    check_python(data)
+    check_python(data, built.facts["utf8"])
 
 
-def check_python(data):
+def check_python(data, utf8=False):
     """Nothing is a defect to Python, in no header of no part, and encodings are what they say."""
-    message = email.message_from_bytes(data, policy=STRICT)
+    # its parser of bytes knows no UTF-8 in headers, that of text does
+    message = email.message_from_string(data.decode(), policy=STRICT) if utf8 else email.message_from_bytes(data, policy=STRICT)
     for part in message.walk():
         for name, value in part.items():
-            assert not value.defects, (name, value.defects)
+            defects = [d for d in value.defects if not (utf8 and isinstance(d, email.errors.NonASCIILocalPartDefect))]
+            assert not defects, (name, defects)
             assert "\r" not in value and "\n" not in value
         if part.is_multipart():
             assert part["Content-Transfer-Encoding"] in (None, "7bit", "8bit", "binary")
@@ -167,7 +182,7 @@ STRUCTURES = {
     "only-attached": {"attachments"},
     "all": {"text", "html", "inlines", "attachments"},
 }
-ATTACHED = [("отчёт за год.txt", RUSSIAN.encode()), ("data.bin", bytes(range(256)) * 20), ("empty.dat", b""), ("лого.png", PNG)]
+ATTACHED = [("отчёт за год.txt", RUSSIAN.encode()), ("data.bin", b"\x93\xa7\xc5\xee" + bytes(range(256)) * 20), ("empty.dat", b""), ("лого.png", PNG)]
 
 
 def parts_of(structure, text):
@@ -345,21 +360,21 @@ def test_addresses_come_back(build):
     assert built.facts["utf8"] and built.facts["sender"] == "ivan@example.org"
     assert built.facts["recipients"] == ["bill@example.org", "жук@xn--e1afmkfd.xn--p1ai", "plain@example.org", '"b ill"@example.org', "i@xn--e1afmkfd.xn--p1ai",
                                          "a@example.org", "cc@example.org"]
-    message = email.message_from_bytes(built.bytes, policy=email.policy.SMTPUTF8)
+    message = check_python(built.bytes, utf8=True)
     assert people(message["to"])[:2] == [["Smith, Bill", "bill@example.org"], ["Жук Жучка", "жук@xn--e1afmkfd.xn--p1ai"]]
     assert people(message["to"])[3:5] == [["The Bill", '"b ill"@example.org'], ["Иванов И.И.", "i@xn--e1afmkfd.xn--p1ai"]]
     assert [g.display_name for g in message["to"].groups if g.display_name] == ["друзья"] or len(message["to"].groups) == 6
     ascii_only = build(text="x", to=[to[0], to[3]])
     assert not ascii_only.facts["utf8"]
-    for found in (python_leaves(ascii_only.bytes), perl_leaves(ascii_only.bytes), mailparser(ascii_only.bytes)):
-        assert found["to"] == [["Smith, Bill", "bill@example.org"], ["Иванов И.И.", "i@xn--e1afmkfd.xn--p1ai"]]
+    for read, domain in ((python_leaves, "xn--e1afmkfd.xn--p1ai"), (perl_leaves, "xn--e1afmkfd.xn--p1ai"), (mailparser, "пример.рф")):
+        assert read(ascii_only.bytes)["to"] == [["Smith, Bill", "bill@example.org"], ["Иванов И.И.", "i@" + domain]]
 
 
 def test_many_recipients(build):
-    to = [f"Получатель Номер {i} <r{i}@example.org>" for i in range(3000)]
+    to = [f"Получатель Номер {i} <r{i}@example.org>" for i in range(400)]
     built = build(text="x", to=to)
-    assert built.facts["recipients"] == [f"r{i}@example.org" for i in range(3000)]
-    assert [name for name, _ in python_leaves(built.bytes)["to"]] == [f"Получатель Номер {i}" for i in range(3000)]
+    assert built.facts["recipients"] == [f"r{i}@example.org" for i in range(400)]
+    assert [name for name, _ in python_leaves(built.bytes)["to"]] == [f"Получатель Номер {i}" for i in range(400)]
 
 
 def test_the_fields_of_a_message(build):
@@ -446,7 +461,8 @@ def test_names_of_files_come_back(build, charset):
     names = [name for name in NAMES if encodes(name, charset)]
     built = build(text="x", attachments=[(name, "x") for name in names], charset=charset)
     assert [leaf["name"] for leaf in python_leaves(built.bytes)["leaves"][1:]] == names
-    assert [a["name"] for a in mailparser(built.bytes)["attachments"]] == names
+    told = [a["name"] for a in mailparser(built.bytes)["attachments"]]
+    assert len(told) == len(names) and all(a == b for a, b in zip(told, names) if "=?" not in b)  # it decodes these once more
     plain = [name for name in names if "=?" not in name]  # MIME::Parser cannot tell these from its own
     assert [leaf["name"] for leaf in perl_leaves(built.bytes)["leaves"][1:] if "=?" not in leaf["name"] and leaf["name"] != "x.txt"] == [n for n in plain if n != "x.txt"]
 
@@ -466,7 +482,7 @@ def test_another_name_and_type(build):
 
 
 @pytest.mark.parametrize("name, content, type, charset", [
-    ("a.png", PNG, "image/png", ""), ("a.txt", PNG, "image/png", ""), ("photo.png", EXE, "application/x-dosexec", ""), ("a.csv", "a,b\n1,2\n", "text/csv", "us-ascii"),
+    ("a.png", PNG, "image/png", ""), ("a.txt", PNG, "image/png", ""), ("photo.png", EXE, EXE_TYPE, ""), ("a.csv", "a,b\n1,2\n", "text/csv", "us-ascii"),
     ("a.txt", RUSSIAN, "text/plain", "utf-8"), ("a.txt", RUSSIAN_PLAIN.encode("koi8-r"), "text/plain", ""), ("a.txt", "hello\n", "text/plain", "us-ascii"),
     ("a.html", "<!DOCTYPE html><html><body>x</body></html>", "text/html", "us-ascii"), ("a", b"", "application/octet-stream", ""),
     ("a.txt", RUSSIAN.encode("utf-16"), "application/octet-stream", ""), ("a.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\3\3\0\0\0\0\0\0\0\0\0", "application/gzip", ""),
@@ -521,10 +537,10 @@ def test_a_thousand_files_need_few_descriptors(build, tmp_path):
     ({"attachments": [("evil.exe", EXE)], "extensions": ["png", "jpg"]}, 65, ["evil.exe", ".exe", "png, jpg"]),
     ({"attachments": [("evil", EXE)], "extensions": ["png"]}, 65, ["evil", "without an extension", "png"]),
     ({"attachments": [("good.PNG", PNG)], "extensions": [".png"], "types": ["image/*"]}, 0, []),
-    ({"attachments": [("photo.png", EXE)], "extensions": ["png"], "types": ["image/*"]}, 65, ["photo.png", "application/x-dosexec", "PE32 executable", "image/*"]),
+    ({"attachments": [("photo.png", EXE)], "extensions": ["png"], "types": ["image/*"]}, 65, ["photo.png", EXE_TYPE, "PE32 executable (GUI)", "image/*"]),
     ({"attachments": [("t.csv", "a,b\n")], "types": ["text/csv"]}, 0, []),
     ({"attachments": [("t.png", b"")], "types": ["image/*"]}, 65, ["t.png", "empty", "image/*"]),
-    ({"inlines": [("photo.png", EXE)], "html": "<img src=cid:photo.png>", "types": ["image/*"]}, 65, ["photo.png", "application/x-dosexec"]),
+    ({"inlines": [("photo.png", EXE)], "html": "<img src=cid:photo.png>", "types": ["image/*"]}, 65, ["photo.png", EXE_TYPE]),
     ({"inlines": [("a.png", PNG)]}, 64, ["HTML", "cid:NAME"]),
     ({"inlines": [("a.png", PNG), ("a.png", PNG)], "html": "<p>"}, 64, ["two pictures", "cid:a.png"]),
     ({"inlines": [("a.png", PNG)], "html": "<img src='cid:b.png'>"}, 65, ["cid:b.png", "a.png"]),
@@ -635,10 +651,12 @@ def perl_verifies(record, message):
 def check_signed(keys, kind, message):
     signed = sign(keys, kind, message)
     record = keys[kind][1]
-    assert dkimpy_verifies(record, signed), signed
-    assert not dkimpy_verifies(record, signed.replace(b"From:", b"From: x", 1))
+    changed = re.sub(rb"(?i)(\nfrom ?:)", rb"\1 x", signed, count=1)
+    assert changed != signed
+    if b" :" not in message.partition(b"\r\n\r\n")[0]:  # which dkimpy does not parse
+        assert dkimpy_verifies(record, signed) and not dkimpy_verifies(record, changed)
     if kind != "ed25519":
-        assert perl_verifies(record, signed), signed
+        assert perl_verifies(record, signed) and not perl_verifies(record, changed)
     return signed
 
 
@@ -651,7 +669,7 @@ HEADERS = {
     "empty": b"From: a@example.org\r\nSubject:\r\nTo: \r\nCc:\t \r\n",
     "utf8": "From: жук@example.org\r\nSubject: Привет\r\n".encode(),
     "long": b"From: a@example.org\r\nReferences: " + b" ".join(b"<%d@example.org>" % i for i in range(50)) + b"\r\nX-Other: not signed\r\nList-Unsubscribe: <https://example.org>\r\n",
-    "blank-before-colon": b"From : a@example.org\r\nSubject\t: x\r\n",
+    "blank-before-colon": b"From : a@example.org\r\nSubject \t: x\r\n",
 }
 BODIES = {
     "none": b"", "one": b"x\r\n", "empty-line": b"\r\n", "empty-lines": b"\r\n\r\n\r\n", "trailing-lines": b"x\r\n\r\n\r\n\r\n", "no-end": b"x", "blanks": b"a  b \t c \r\n \t\r\n  d\r\n",
