@@ -33,6 +33,10 @@ MSMTP = "printf '" + PLAIN_MESSAGE + "' | msmtp --host=localhost --port={port} -
 
 def simple(**more):
     """The plain message by all four."""
+    return {tool: re.sub(" +", " ", command).rstrip() for tool, command in _simple(more).items()}
+
+
+def _simple(more):
     return {"troika": TROIKA.format(scheme="smtp", login=more.get("login", ""), port="{port}", more=more.get("troika", "")),
             "swaks": SWAKS.format(port="{port}", more=more.get("swaks", "")), "curl": CURL.format(port="{port}", more=more.get("curl", "")),
             "msmtp": MSMTP.format(port="{port}", more=more.get("msmtp", "--tls=off"))}
@@ -51,7 +55,7 @@ JOBS = [
                  "--to bob@example.net --h-From \"=?UTF-8?B?$(printf Я | base64)?= <me@example.org>\" --h-Subject \"=?UTF-8?B?$(printf 'Отчёт за ноябрь' | base64)?=\" "
                  "--attach-type 'text/plain; charset=utf-8' --attach-body 'Вот он.' --attach-type application/pdf --attach @{file}",
         "curl": "curl -sS smtp://localhost:{port} --ssl-reqd --cacert {roots} --user \"me:$(cat {password})\" --mail-from me@example.org --mail-rcpt bob@example.net "
-                "-H \"From: =?UTF-8?B?$(printf Я | base64)?= <me@example.org>\" -H 'To: bob@example.net' -H \"Date: $(date -R)\" -H \"Message-ID: <$(uuidgen)@example.org>\" "
+                "-H \"From: =?UTF-8?B?$(printf Я | base64)?= <me@example.org>\" -H 'To: bob@example.net' -H \"Date: $(date -R)\" -H \"Message-ID: <$(date +%s.%N)@example.org>\" "
                 "-H \"Subject: =?UTF-8?B?$(printf 'Отчёт за ноябрь' | base64)?=\" -F '=Вот он.;type=text/plain;charset=utf-8;encoder=quoted-printable' "
                 "-F 'file=@{file};type=application/pdf;encoder=base64'",
         "msmtp": "# msmtp sends what another program has composed, and does not compose"},
@@ -67,18 +71,18 @@ JOBS = [
     dict(title="The server hangs up before it says whether it took the message", misbehave=["dot=cut"], options=["plain"], commands=simple()),
     dict(title="The server falls silent (10 seconds are enough)", misbehave=["rcpt=silence"], options=["plain"],
          commands={k: "timeout 10 " + v if k == "troika" else v.replace("| msmtp", "| timeout 10 msmtp") for k, v in
-                   simple(swaks="--timeout 10", curl="--max-time 10", msmtp="--tls=off --timeout=10").items()},
+                   simple(swaks="--timeout 10", curl="--max-time 10", msmtp="--tls=off --timeout=5").items()},
          words="swaks, curl and msmtp take a limit for an answer as an option; `troika send` keeps to the times of RFC 5321 4.5.3.2 (5 minutes here), so timeout(1) ends it."),
     dict(title="Nobody listens there", nobody=True, options=["plain"], commands=simple()),
     dict(title="What does the server offer?", options=["certificate"], commands={
-        "troika": "printf '/quit\\n' | troika talk smtp://localhost:{port}",
+        "troika": "printf 'ehlo me.example.org\\nquit\\n' | troika talk smtp://localhost:{port}",
         "swaks": "swaks --server localhost:{port} --quit-after EHLO",
         "curl": "curl -sv smtp://localhost:{port} -X NOOP 2>&1 | grep '^<'",
         "msmtp": "msmtp --serverinfo --host=localhost --port={port} --tls=on --tls-certcheck=off"},
         words="`troika probe HOST` says far more and judges it, msmtp shows the certificate; see docs/operating."),
 ]
 
-MARKS = re.compile(r"(localhost|127\.0\.0\.1|::1)([: ]+(?:port )?)\d{4,5}")
+MARKS = re.compile(r"(localhost|127\.0\.0\.1|::1)((?:[:, ]+(?:port )?)|(?: --port=))\d{4,5}")
 
 
 def tidy(text, places):

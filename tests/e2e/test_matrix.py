@@ -28,7 +28,7 @@ def ca():
 
 
 def pem(ca):
-    return ca.make("localhost", san="DNS:localhost,IP:127.0.0.1")
+    return ca.make("localhost", san="DNS:localhost,IP:127.0.0.1", rsa=True)  # OpenSMTPD's process for keys knows only those
 
 
 # ---- servers: .port (STARTTLS), .tls_port (implicit), .user, .to, .taken() ----
