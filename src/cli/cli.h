@@ -56,6 +56,14 @@ struct config *load_config(const struct command_line *l, int *ret_snapshot_fd);
 bool libexec_path(const struct command_line *l, const char *role, char *ret, size_t ret_bytes);
 /* Likewise data files: "providers.conf" of share/, and the folder "locale" of translations. */
 bool share_path(const char *name, char *ret, size_t ret_bytes);
+/* providers: all files of them (provider/load.h), or an exit code after the errors were printed. */
+struct providers;
+int load_providers(const struct command_line *l, struct arena *a, struct providers *ret);
+/* Whom to ask for names: --resolver, or the resolvers of the system. EX_OK, or an exit code after
+ * the error was printed. The caller frees it. */
+struct loop;
+struct dns;
+int command_dns(const struct command_line *l, struct loop *loop, struct dns **ret);
 void language_start(void); /* the locale of the environment, and its translations */
 
 /* STATE and STATE/accounts (folder), for the first account or alias of all; EX_OK, or the error was

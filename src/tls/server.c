@@ -285,18 +285,6 @@ void tls_words(const struct tls *t, struct buf *to)
                    p.issuer[0] ? p.issuer : "nobody", p.chain_trouble ? "no" : "yes");
 }
 
-size_t tls_binding(const struct tls *t, char ret[TLS_BINDING_BYTES])
-{
-    static const char label[] = "EXPORTER-Channel-Binding";
-    bool unique = SSL_version(t->ssl) >= TLS1_3_VERSION || SSL_get_extms_support(t->ssl) == 1;
-
-    return unique && SSL_export_keying_material(t->ssl, (unsigned char *)ret, TLS_BINDING_BYTES,
-                                                label, sizeof label - 1, (const unsigned char *)"",
-                                                0, 1) == 1
-               ? TLS_BINDING_BYTES
-               : 0;
-}
-
 void tls_peer_mail(const struct tls *t, struct buf *to)
 {
     X509 *certificate = SSL_get0_peer_certificate(t->ssl);

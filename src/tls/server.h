@@ -37,10 +37,6 @@ void tls_tickets_take(struct str keys);
  * was said in plain text and is thrown away. */
 struct tls *tls_accept(struct stream *s, struct tls_server *server, bool ask_certificate,
                        void (*on_secured)(void *arg));
-/* What only the two ends of this connection can know, for SCRAM-PLUS (RFC 9266: tls-exporter). How
- * many bytes: none where it would not be unique (TLS 1.2 without extended master secret). */
-enum { TLS_BINDING_BYTES = 32 };
-size_t tls_binding(const struct tls *t, char ret[TLS_BINDING_BYTES]);
 /* The mail address in the client's certificate, if it is verified; else nothing. */
 void tls_peer_mail(const struct tls *t, struct buf *to);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", with the client's certificate behind it if there is one. */

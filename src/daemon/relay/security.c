@@ -41,28 +41,10 @@ struct tls_context *security_before_jail(const struct config *c)
     return t;
 }
 
-static enum tls_policy policy_of(const struct config *c, struct str word)
+enum tls_policy security_policy(struct config_hop hop)
 {
     enum tls_policy policy = TLS_NONE;
 
-    (void)tls_policy_parse(str_eq_c(word, "default") ? c->tls.outgoing : word, &policy);
+    (void)tls_policy_parse(hop.tls, &policy);
     return policy;
-}
-
-enum tls_policy security_policy(const struct config *c, struct str next_hop)
-{
-    enum tls_policy policy = TLS_NONE;
-    bool said = false;
-
-    for (size_t i = 0; i < c->route_count; i++) {
-        if (!str_eq(c->routes[i].via, next_hop))
-            continue;
-        policy = MAX_OF(policy, policy_of(c, c->routes[i].tls));
-        said = true;
-    }
-    if (c->smarthost.n > 0 && str_eq(c->smarthost, next_hop)) {
-        policy = MAX_OF(policy, policy_of(c, c->smarthost_tls));
-        said = true;
-    }
-    return said ? policy : policy_of(c, STR("default"));
 }
