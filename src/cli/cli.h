@@ -6,6 +6,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdio.h>
 #include <sysexits.h>
 
 #include "base/translate.h"
@@ -24,6 +25,7 @@ struct command_line {
     char **arguments;
 #define OPTION_FIELD_FLAG bool
 #define OPTION_FIELD_TEXT const char *
+#define OPTION_FIELD_MAYBE const char *
 #define OPTION_FIELD_LIST struct option_list
 #define OPTION(kind, field, name, value, words) OPTION_FIELD_##kind field;
 #include "cli/options.def"
@@ -97,6 +99,7 @@ int ask_lines(struct asked *a, void *question, void (*fn)(void *arg, struct str 
  * print_value: as \xHH, in quotes where needed. stored_form: an address or "@domain" that a person
  * typed, as it stands in queue and history. */
 size_t print_text(struct str text);
+size_t write_text(FILE *to, struct str text); /* the same elsewhere */
 void print_value(struct str value);
 struct str stored_form(struct arena *a, const char *text);
 json_t *json_text(struct str text); /* a string; text that is no UTF-8 with \xHH, as in the log */
