@@ -23,11 +23,12 @@ enum {
     COMPOSE_TEXT_BYTES_MAX = 64 * 1024 * 1024,
 };
 
-struct compose_part {  /* one attachment or inline image */
+struct compose_part { /* one attachment or inline image */
     const char *path;
-    const char *name;  /* shown to the receiver; NULL: that of the file */
-    const char *type;  /* "image/png"; NULL: by content (libmagic) */
-    const char *id;    /* Content-ID of an inline one; NULL: the name, so that HTML says cid:NAME */
+    const char *name; /* shown to the receiver; NULL: that of the file */
+    const char *type; /* "image/png"; NULL: by content (libmagic) */
+    const char *id; /* what HTML calls an inline one, as in cid:ID; NULL: the name. With an @ it is
+                          its Content-ID, else that is made of it, and HTML follows (cid.h) */
 };
 
 struct compose_limits { /* 0 and NULL: no limit */
@@ -39,16 +40,20 @@ struct compose_limits { /* 0 and NULL: no limit */
 };
 
 struct compose_options {
-    struct str from, sender, subject; /* UTF-8; addresses as in a header: "Имя <a@b>" */
-    const struct str *to, *cc, *reply_to;
+    struct str from, sender, subject;     /* UTF-8; addresses as in a header: "Имя <a@b>" */
+    const struct str *to, *cc, *reply_to; /* each may be a list, with groups */
     size_t to_count, cc_count, reply_to_count;
-    const struct str *headers; /* further fields, "Name: value" in UTF-8 */
+    const struct str *headers; /* further fields, "Name: value" in UTF-8; Date and Message-ID may be
+                                  among them, instead of ours */
     size_t header_count;
-    struct str text, html; /* UTF-8; html without text: a text alternative is made from it */
+    struct str text, html;    /* html without text: a text alternative is made from it */
+    struct str input_charset; /* of text and html; empty: UTF-8 */
     const struct compose_part *attachments, *inlines;
     size_t attachment_count, inline_count;
-    struct str charset; /* "utf-8", "koi8-r", "windows-1251"…; empty or "auto": see --charset */
-    bool charset_auto;  /* where a character does not fit: UTF-8 instead of an error */
+    struct str
+        charset; /* of the message: "koi8-r", "windows-1251"…; empty or "auto": ASCII where it
+                           is enough, else UTF-8 */
+    bool charset_auto; /* where a character does not fit: UTF-8 instead of an error */
     struct compose_limits limits;
     const struct dkim_signer *dkim; /* NULL: not signed */
     struct str hostname;            /* for Message-ID and boundaries */
@@ -72,9 +77,10 @@ bool compose_needs_utf8(const struct compose *c);   /* an address is not ASCII (
 /* What the server lets us send: 7bit is always right. */
 enum compose_encoding { COMPOSE_7BIT, COMPOSE_8BIT, COMPOSE_BINARY };
 
-/* Streams the message with CRLF lines to fd from its start, signed if wanted. progress (may be
- * NULL) is told after every 1 MiB or so; false from it gives up (EX_TEMPFAIL). Returns as
- * compose_new, EX_IOERR for fd. *ret_body says how to declare it in MAIL. */
+/* Streams the message with CRLF lines to fd (file or pipe), signed if wanted; then it is always
+ * 7bit, which no relay needs to change (RFC 6376 5.3), and everything is read twice. progress (may
+ * be NULL) is told after every 1 MiB or so of about `all`; false from it gives up (EX_TEMPFAIL).
+ * Returns as compose_new, EX_IOERR for fd. *ret_body says how to declare it in MAIL. */
 int compose_write(struct compose *c, enum compose_encoding encoding, int fd,
                   bool (*progress)(void *arg, uint64_t done, uint64_t all), void *arg,
                   enum body *ret_body, uint64_t *ret_bytes, struct buf *error);

@@ -26,6 +26,8 @@ enum {
 struct tls_context *tls_client_context_before_jail(void);
 /* Trusts the certificates of a PEM file. How many, or a negative errno (-EBADMSG: no PEM). */
 int tls_trust_before_jail(struct tls_context *c, const char *path);
+/* The same with those of this system. -ENOENT: it has none where such files are. */
+int tls_trust_system_before_jail(struct tls_context *c);
 /* Shows a certificate of our own to servers that ask for one. Both are PEM, the first the whole
  * chain. False: why says what is wrong, in words. */
 bool tls_show_certificate(struct tls_context *c, struct str chain_pem, struct str key_pem,

@@ -402,3 +402,72 @@ service lmtp {{
 
     def script(self):
         return "rm -rf /run/dovecot; exec dovecot -F -c /etc/dovecot/troika.conf"
+
+
+class PostfixSasl(Postfix):
+    """Takes mail only after a login (Cyrus SASL with passwords in its own database) over STARTTLS."""
+
+    name = "postfix-sasl"
+    packages = ("postfix", "libsasl2-modules", "libsasl2-modules-db", "sasl2-bin")
+
+    def __init__(self, certificate, user, password):
+        super().__init__(relay_port=1, certificate=certificate)
+        self.domain, self.user, self.password = "postfix.test", user, password
+
+    def files(self):
+        return super().files() | {"/etc/postfix/sasl/smtpd.conf": "pwcheck_method: auxprop\nauxprop_plugin: sasldb\n"
+                                  "mech_list: PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256\n"}
+
+    def script(self):
+        settings = {"smtpd_sasl_auth_enable": "yes", "smtpd_sasl_type": "cyrus", "smtpd_sasl_path": "smtpd", "cyrus_sasl_config_path": "/etc/postfix/sasl",
+                    "smtpd_sasl_local_domain": "postfix.example", "smtpd_tls_auth_only": "yes", "smtpd_client_restrictions": "permit_sasl_authenticated,reject"}
+        login = f"""rm -f /etc/sasldb2
+printf "%s" "{self.password}" | saslpasswd2 -p -c -u postfix.example {self.user}
+chmod 644 /etc/sasldb2
+postconf -e {" ".join(f'"{k}={v}"' for k, v in settings.items())}
+exec postfix start-fg"""
+        return super().script().replace("exec postfix start-fg", login)
+
+
+class DovecotPop3(Peer):
+    """POP3 for alice, with STLS on .port and TLS from the first byte on .tls_port."""
+
+    name, packages, log_file = "dovecot-pop3", ("dovecot-pop3d",), "/var/log/dovecot.log"
+
+    def __init__(self, certificate, password):
+        super().__init__(relay_port=0)
+        self.certificate, self.password, self.tls_port = certificate, password, free_port()
+
+    def files(self):
+        with open(self.certificate) as f:
+            return {"/etc/dovecot/tls.pem": f.read(), "/etc/dovecot/troika-users": f"alice:{{PLAIN}}{self.password}:5000:5000::/var/vmail/alice::\n",
+                    "/etc/dovecot/troika.conf": f"""protocols = pop3
+log_path = {self.log_file}
+ssl = required
+ssl_cert = </etc/dovecot/tls.pem
+ssl_key = </etc/dovecot/tls.pem
+auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256
+mail_location = maildir:~/Maildir
+userdb {{
+  driver = passwd-file
+  args = /etc/dovecot/troika-users
+}}
+passdb {{
+  driver = passwd-file
+  args = /etc/dovecot/troika-users
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    address = 127.0.0.1
+    port = {self.port}
+  }}
+  inet_listener pop3s {{
+    address = 127.0.0.1
+    port = {self.tls_port}
+    ssl = yes
+  }}
+}}
+"""}
+
+    def script(self):
+        return "rm -rf /run/dovecot; exec dovecot -F -c /etc/dovecot/troika.conf"

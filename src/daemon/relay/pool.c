@@ -7,9 +7,9 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "daemon/relay/lookup.h"
 #include "daemon/relay/security.h"
 #include "mail/reply.h"
+#include "nexthop/lookup.h"
 
 enum {
     HOST_BYTES_MAX = 400,
@@ -518,7 +518,11 @@ static void attempt_go(struct attempt *a)
 
 static void attempt_begin(struct pool *p, struct hop *h, struct job *j)
 {
-    struct lookup_world world = {.dns = p->dns, .own = p->own, .config = p->config};
+    struct lookup_world world = {.dns = p->dns,
+                                 .own = p->own,
+                                 .config = p->config,
+                                 .private_too = p->config->private_next_hops,
+                                 .smtp_port = (uint16_t)p->config->dns.smtp_port};
     struct attempt *a = mem_new(sizeof *a);
 
     *a = (struct attempt){.pool = p, .hop = h, .job = j, .tried = buf_init(TRIED_BYTES_MAX)};

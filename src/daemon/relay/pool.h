@@ -1,7 +1,7 @@
 /* daemon/relay/pool.h - sessions to next hops, kept for a moment and used again.
  *
  *   job --pool_deliver--> an idle session to its next hop, or an attempt: one server of the next
- *   hop after another (daemon/relay/lookup.h) until one of them answers to the message
+ *   hop after another (nexthop/lookup.h) until one of them answers to the message
  *   --client_send--> results --on_done--> the session waits IDLE_S for another job
  *
  * A session that was used before and ends without having answered to a message had just run out:
@@ -14,9 +14,9 @@
 
 #include "config/config.h"
 #include "daemon/relay/job.h"
-#include "daemon/relay/own.h"
 #include "daemon/relay/secrets.h"
 #include "dns/dns.h"
+#include "nexthop/own.h"
 #include "tls/tls.h"
 
 enum {
