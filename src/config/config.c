@@ -310,40 +310,6 @@ static bool providers(struct arena *a, struct providers *ret, struct buf *error)
     return providers_load(a, PROVIDERS_OF_SYSTEM, ret, error);
 }
 
-/* What is wrong with a file that holds a password, with what would be right; NULL: nothing, or it
- * cannot be looked at from here. */
-static struct str password_file_trouble(struct arena *a, struct str path)
-{
-    struct stat st;
-    if (stat(arena_c(a, path), &st) < 0)
-        return errno == EACCES && geteuid() != 0
-                   ? STR_NONE
-                   : arena_printf(a, "%.*s cannot be read: %s", STR_ARG(path), strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return arena_printf(a, "%.*s is no file; name one with the password in its first line",
-                            STR_ARG(path));
-    if (st.st_mode & S_IRWXO)
-        return arena_printf(a, "everybody on this machine can read %.*s; say: chmod 600 %.*s",
-                            STR_ARG(path), STR_ARG(path));
-    return STR_NONE;
-}
-
-static bool check_password_file(struct arena *a, struct str at, struct str path, struct buf *errors)
-{
-    struct str trouble = path.n > 0 ? password_file_trouble(a, path) : STR_NONE;
-    if (trouble.n > 0)
-        buf_printf(errors, "%.*s: password-file: %.*s\n", STR_ARG(at), STR_ARG(trouble));
-    return trouble.n == 0;
-}
-
-static bool check_password_files(struct arena *a, const struct config *c, struct buf *errors)
-{
-    bool good = check_password_file(a, c->smarthost.at, c->smarthost.password_file, errors);
-    for (size_t i = 0; i < c->route_count; i++)
-        good = check_password_file(a, c->routes[i].at, c->routes[i].password_file, errors) && good;
-    return good;
-}
-
 static bool write_all(int fd, struct str s)
 {
     while (s.n > 0) {
@@ -381,8 +347,6 @@ static enum verdict check_text(struct arena *a, struct str text, struct str path
                    STR_ARG(c->dns.trust_anchor), strerror(errno));
         return VERDICT_WRONG;
     }
-    if (!check_password_files(a, c, errors))
-        return VERDICT_WRONG;
     struct buf snapshot = buf_init(SNAPSHOT_BYTES_MAX);
     snapshot_encode(&snapshot, c);
     bool written = !snapshot.full && write_all(memory_fd, buf_str(&snapshot));

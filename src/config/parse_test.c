@@ -501,12 +501,14 @@ static void test_providers(void **state)
     assert_int_equal(hop.recipients_max, 35);
     config_drop(&c);
 
-    c = must_parse(LISTEN "smarthost ya { limit = \"1/minute\" recipient-limit = {} tls = required "
-                          "recipients-per-message = 5 }\n");
+    c = must_parse(LISTEN
+                   "smarthost ya { limit = \"1/minute\" recipient-limit = \"9/day\" tls = required "
+                   "recipients-per-message = 5 }\n");
     hop = config_hop(c, STR("smtp.yandex.ru:465"));
     same(hop.tls, "required");
     same_limits(hop.limits, hop.limit_count, "1/minute ");
-    assert_int_equal(hop.recipient_limit_count + hop.login.n, 0);
+    same_limits(hop.recipient_limits, hop.recipient_limit_count, "9/day ");
+    assert_int_equal(hop.login.n, 0);
     assert_int_equal(hop.recipients_max, 5);
     config_drop(&c);
 

@@ -157,7 +157,7 @@ struct explanation explain_reply(enum explain_step step, const struct status *st
     struct str detail = detail_of(st, &b);
     const struct reply_row *own = reply_row_of(st);
 
-    if (own)
+    if (own && own != &reply_table[REPLY_OK]) /* "ok" may answer anything */
         return (struct explanation){own->cause, NULL,
                                     says_nothing(own->remedy) ? NULL : own->remedy};
     for (size_t i = 0; i < countof(rows); i++) {

@@ -89,16 +89,13 @@ static void give(struct sasl *s, Gsasl_property property, struct str value)
     arena_free(&a);
 }
 
-/* With the data at hand but no -PLUS chosen by ourselves, a server that does offer it sees that
- * somebody has taken it out of the list (RFC 5802 6). */
-static void give_binding(struct sasl *s, const struct sasl_login *login,
-                         const struct sasl_channel *channel)
+/* Only for -PLUS: GNU SASL 2.2 cannot say "y", that it would have been possible (RFC 5802 6). */
+static void give_binding(struct sasl *s, const struct sasl_channel *channel)
 {
     struct buf text = buf_init(BINDING_TEXT_BYTES_MAX);
-    bool ours = s->mechanism->binding || login->mechanism.n == 0;
 
     base64_put(&text, channel->binding);
-    if (s->mechanism->proves && ours && text.n > 0 && !text.full)
+    if (s->mechanism->binding && text.n > 0 && !text.full)
         give(s, GSASL_CB_TLS_EXPORTER, buf_str(&text));
     buf_wipe(&text);
 }
@@ -116,7 +113,7 @@ static int begin_library(struct sasl *s, const struct sasl_login *login,
     if (s->mechanism->password)
         give(s, GSASL_PASSWORD, login->password);
     give(s, GSASL_SERVICE, str_c(channel->service));
-    give_binding(s, login, channel);
+    give_binding(s, channel);
     return 0;
 }
 

@@ -11,6 +11,7 @@ import time
 import pytest
 from certificates import Authority
 from names import NameServer
+from resolver import SERVFAIL, OddResolver, Question
 from troika import free_port, programs
 
 GOOD = """<?xml version="1.0"?><clientConfig version="1.1"><emailProvider id="x"><displayName>Example &amp; Sons</displayName>
@@ -200,7 +201,7 @@ def test_list():
             assert 1 <= figure["source"] <= len(p["sources"]), p["name"]
 
 
-@pytest.mark.parametrize("what", ["yandex", "YANDEX", "ya.ru", "me@ya.ru", "me@Yandex.COM", "yandex360"])
+@pytest.mark.parametrize("what", ["yandex", "YANDEX", "ya.ru", "me@ya.ru", "me@Yandex.COM", "yandex360", "smtp.yandex.ru"])
 def test_one_by_any_of_its_names(what):
     text = providers(what).stdout
     for words in ("Yandex Mail (yandex, ya, yandex360)", "smtp.yandex.ru", "port 465", "imap.yandex.ru", "port 993", "500 recipients a day",
@@ -357,7 +358,19 @@ def test_enemies(world, name, words):
     assert not world.plain.asked
 
 
+class Broken(OddResolver):
+    """Answers every question with SERVFAIL."""
+
+    def run(self):
+        while True:
+            packet, who = self.socket.recvfrom(4096)
+            if not packet:
+                return
+            self.socket.sendto(Question(packet).answer(SERVFAIL), who)
+
+
 def test_no_resolver_answers():
-    result = providers("--resolver", f"127.0.0.1@{free_port()}", "none.test")
+    with Broken() as r:
+        result = providers("--resolver", r.dns.split('"')[1], "none.test")
     assert result.returncode == 75 and "names cannot be looked up now" in result.stderr, result
     assert "_submissions._tcp.none.test SRV: " in result.stdout and "autoconfig" not in result.stdout

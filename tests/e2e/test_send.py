@@ -70,7 +70,8 @@ def test_all_of_a_message(sink, tmp_path):
     assert m.get_body(("plain",)).get_content().strip() == "Здравствуй" and "<p>Здравствуй" in m.get_body(("html",)).get_content()
     parts = {p.get_filename() or p.get("Content-ID"): p for p in m.walk() if not p.is_multipart()}
     assert parts["Отчёт.txt"].get_content().splitlines() == ["цифры"] and parts["second.bin"].get_content_type() == "application/octet-stream"
-    assert any(p.get("Content-ID") == "<logo>" and p.get_content_type() == "image/png" for p in parts.values())
+    image = next(p for p in parts.values() if p.get_content_type() == "image/png")
+    assert f'src="cid:{image["Content-ID"].strip("<>")}"' in m.get_body(("html",)).get_content()
 
 
 @pytest.mark.parametrize("source", ["arguments", "stdin", "file", "dash", "editor", "html"])
@@ -219,7 +220,7 @@ def test_dsn():
     (["--to", "bob@example.test", "--via", "smtp://127.0.0.1:1", "--pop-first"], 64, "--pop-first="),
     (["--to", "bob@example.test", "--via", "smtp://127.0.0.1:1", "--max-attachment", "much"], 64, "--max-attachment"),
     (["--to", "bob@example.test", "--via", "smtp://127.0.0.1:1", "--body-file", "/nonexistent"], 66, "/nonexistent"),
-    (["--to", "bob@example.test", "--via", "smtp://127.0.0.1:1", "--header", "no colon"], 65, "no colon"),
+    (["--to", "bob@example.test", "--via", "smtp://127.0.0.1:1", "--header", "no colon"], 64, "no colon"),
     (["--to", "bob@example.test", "--via", "smtp://no.such.name.invalid"], 68, "no.such.name.invalid"),
     (["--to", "bob@example.test", "--via", "yandx"], 68, "troika providers"),
     (["--to", "bob@example.test", "--via", "yandex"], 64, "--from"),
@@ -360,6 +361,7 @@ class Submission(Troika):
         pem = pem or ca.make(NAME, san=f"DNS:{NAME},DNS:localhost,IP:127.0.0.1")
         listeners = ((self.starttls, "s", "tls = required  auth = required"), (self.implicit, "i", "tls = implicit  auth = required"),
                      (self.plain, "p", "tls = optional  auth = required  plain-auth = yes"))
+        listeners = [(port, name, words + "  cram-md5 = yes") for port, name, words in listeners]
         super().__init__(config=f'tls {{ certificate = "{pem}"  key = "{pem}" }}\n' +
                          "".join(f'listen {name} {{ address = {{ "127.0.0.1:{port}" }}  {words} }}\n' for port, name, words in listeners),
                          users=("bob",), relay_for='"192.0.2.0/24"')
@@ -386,8 +388,6 @@ def log_in(t, ca, how, *arguments, host="localhost", environment=None, roots=Tru
 def test_logins(submission, ca, how, mechanism):
     before = len(submission.mails("bob"))
     result = log_in(submission, ca, how, "-v", *(["--mechanism", mechanism] if mechanism else []))
-    if mechanism == "CRAM-MD5" and result.returncode == 77:
-        pytest.skip("this server does not offer it")
     assert result.returncode == 0, result.stderr
     assert f"AUTH {mechanism or 'SCRAM-'}" in result.stderr and "verified" in result.stderr
     submission.wait_mails("bob", before + 1)

@@ -241,7 +241,8 @@ static void connection_over(struct connection *c, enum sink_end why, enum farewe
     timer_stop(&c->timer);
     timer_stop(&c->limit);
     sink_over(c->sink, why, waited);
-    show_ended(&c->of->show, moment(c), reasons[why]);
+    show_ended(&c->of->show, moment(c),
+               why == SINK_END_OURS && sink_quit(c->sink) ? N_("goodbye") : reasons[why]);
     if (how == BY_RESET)
         reset(c);
     else

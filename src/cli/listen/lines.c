@@ -20,6 +20,14 @@ static void see(struct lines *l, enum lines_seen what)
 {
     if (l->seen[what].count++ == 0)
         l->seen[what].first_line = l->line;
+    l->seen[what].last_line = l->line;
+}
+
+/* Once in a line. */
+static void see_in_line(struct lines *l, enum lines_seen what)
+{
+    if (l->seen[what].last_line != l->line)
+        see(l, what);
 }
 
 static void line_over(struct lines *l)
@@ -94,9 +102,9 @@ static void text(struct lines *l, struct str s)
     l->at_start = l->behind_newline = false;
     l->line_bytes += s.n;
     if (str_find(s, '\0') < s.n)
-        see(l, SEEN_NUL);
+        see_in_line(l, SEEN_NUL);
     if (!utf8_is_ascii(s))
-        see(l, SEEN_8BIT);
+        see_in_line(l, SEEN_8BIT);
 }
 
 void lines_feed(struct lines *l, struct str raw)

@@ -23,7 +23,7 @@ struct lines {
     uint64_t line; /* number of the one under way, from 1 on */
     uint64_t longest;
     struct {
-        uint64_t count, first_line;
+        uint64_t count, first_line, last_line;
     } seen[SEEN_COUNT];
     /* private */
     bool chunked;

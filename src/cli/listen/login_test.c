@@ -77,7 +77,7 @@ static void test_nonsense(void **state)
         size_t n;
         enum login_step step;
     } rows[] = {
-        {"PLAIN", "", 0, LOGIN_MALFORMED},
+        {"PLAIN", "", 0, LOGIN_CHALLENGE},
         {"PLAIN", "no zeros", 8, LOGIN_MALFORMED},
         {"XOAUTH2", "user=", 5, LOGIN_MALFORMED},
         {"XOAUTH2", "user=bob\1auth=Basic x\1\1", 23, LOGIN_MALFORMED},

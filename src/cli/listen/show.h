@@ -1,6 +1,6 @@
 /* listen/show.h - what the sink sees, for a person at a terminal or as JSON, an object a line.
  *
- * Keys and values of JSON are in docs/listen.md. Everything goes to standard output at once. */
+ * Keys and values of JSON are in docs/operating/testing-senders.md. Everything goes to standard output at once. */
 // SPDX-License-Identifier: ISC
 #pragma once
 

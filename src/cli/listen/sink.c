@@ -60,6 +60,7 @@ struct sink *sink_new(const struct sink_options *o, const struct sink_client *cl
                        .names_ask = client->names_ask,
                        .now_us = now_us,
                        .phase = FRESH,
+                       .step = STEP_ANY,
                        .lines = {.bytes_max = COMMAND_LINE_BYTES_MAX},
                        .saying = {.plain = buf_init(SINK_OUT_BYTES_MAX),
                                   .odd = buf_init(SINK_OUT_BYTES_MAX),
@@ -111,6 +112,11 @@ void transaction_end(struct sink *s)
 size_t sink_message_count(const struct sink *s)
 {
     return s->message_count;
+}
+
+bool sink_quit(const struct sink *s)
+{
+    return s->quit;
 }
 
 void sink_tell(struct sink *s, enum finding what, struct str detail)

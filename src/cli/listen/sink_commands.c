@@ -656,7 +656,7 @@ static void judge_place(struct sink *s, enum smtp_verb verb)
         judge_tell(&s->judge, FOUND_IGNORED_REPLY, word);
     else if (s->phase == FRESH && !s->was_plain && !s->refused)
         judge_tell(&s->judge, FOUND_NO_HELLO, word);
-    else if (!s->refused)
+    else if (!s->refused && s->phase != FRESH) /* that was told with the first word over TLS */
         judge_tell(&s->judge, FOUND_SEQUENCE, word);
 }
 

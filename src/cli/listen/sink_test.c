@@ -38,11 +38,11 @@ static const struct row {
     {"PIPELINING", "",
      HELLO "MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n|" FIELDS "x\r\n.\r\nQUIT\r\n|",
      "220 250 250 250 354 250 221", "", "+"},
-    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 132 LAST\r\n" FIELDS "hi\r\n|" QUIT,
+    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 111 LAST\r\n" FIELDS "hi\r\n|" QUIT,
      "220 250 250 250 250 221", "", "+"},
-    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 128\r\n" FIELDS "|BDAT 4 LAST\r\nhi\r\n|" QUIT,
+    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 107\r\n" FIELDS "|BDAT 4 LAST\r\nhi\r\n|" QUIT,
      "220 250 250 250 250 250 221", "", "+"},
-    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 128\r\n" FIELDS "|BDAT 0 LAST\r\n|" QUIT,
+    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 107\r\n" FIELDS "|BDAT 0 LAST\r\n|" QUIT,
      "220 250 250 250 250 250 221", "", "+"},
     {"STARTTLS", "", HELLO "STARTTLS\r\n|" ALL QUIT, "220 250 220 250 250 250 354 250 221", "",
      "+"},
@@ -67,7 +67,7 @@ static const struct row {
     {PLAIN_OFFERS, "", HELLO MAIL MAIL QUIT, "220 250 250 503 221", "command-sequence", ""},
     {PLAIN_OFFERS, "", HELLO MAIL "DATA\r\n|" QUIT, "220 250 250 503 221", "command-sequence", ""},
     {PLAIN_OFFERS, "", HELLO "BDAT 3 LAST\r\nabc|" QUIT, "220 250 503 221", "command-sequence", ""},
-    {PLAIN_OFFERS, "", HELLO MAIL RCPT "BDAT 132 LAST\r\n" FIELDS "hi\r\n|" QUIT,
+    {PLAIN_OFFERS, "", HELLO MAIL RCPT "BDAT 111 LAST\r\n" FIELDS "hi\r\n|" QUIT,
      "220 250 250 250 250 221", "not-offered", "+"},
     {PLAIN_OFFERS, "", HELLO MAIL RCPT "BDAT x\r\n|" QUIT, "220 250 250 250 521", "command-syntax",
      ""},
@@ -103,7 +103,7 @@ static const struct row {
      HELLO MAIL RCPT "DATA\r\n|" FIELDS "caf\xc3\xa9\n.\nx\r\n.bad\r\n.\r\n|" QUIT,
      "220 250 250 250 354 250 221",
      "8bit-in-7bit charset-missing false-end bare-lf dot-not-stuffed 8bit-unsaid", "+"},
-    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 128\r\n" FIELDS "|DATA\r\n|BDAT 4 LAST\r\nhi\r\n|" QUIT,
+    {"CHUNKING", "", HELLO MAIL RCPT "BDAT 107\r\n" FIELDS "|DATA\r\n|BDAT 4 LAST\r\nhi\r\n|" QUIT,
      "220 250 250 250 250 503 250 221", "data-in-chunks", "+"},
 
     /* ---- orders ---- */
@@ -125,7 +125,7 @@ static const struct row {
     {PLAIN_OFFERS, "dot/first:1=451", HELLO MAIL RCPT DATA MAIL RCPT DATA QUIT,
      "220 250 250 250 354 451 250 250 354 250 221", "", "-+"},
     {PLAIN_OFFERS, "dot=cut", ALL, "220 250 250 250 354", "", "-"},
-    {PLAIN_OFFERS, "dot=half", ALL, "220 250 250 250 354", "", "-"},
+    {PLAIN_OFFERS, "dot=half", ALL, "220 250 250 250 354 250", "", "-"},
     {PLAIN_OFFERS, "dot=hang-up", ALL, "220 250 250 250 354 250", "", "+"},
     {PLAIN_OFFERS, "dot=421", ALL, "220 250 250 250 354 421", "", "-"},
     {PLAIN_OFFERS, "dot=delay:1s", ALL QUIT, "220 250 250 250 354 250 221", "", "+"},
@@ -142,7 +142,7 @@ static const struct row {
     {"STARTTLS", "starttls=454", HELLO "STARTTLS\r\n|" QUIT, "220 250 454 221", "", ""},
     {"STARTTLS", "tls=expired", HELLO "STARTTLS\r\n|" HELLO QUIT, "220 250 220 250 221",
      "certificate-not-checked", ""},
-    {"CHUNKING", "bdat=452", HELLO MAIL RCPT "BDAT 128\r\n" FIELDS "|RSET\r\n|" QUIT,
+    {"CHUNKING", "bdat=452", HELLO MAIL RCPT "BDAT 107\r\n" FIELDS "|RSET\r\n|" QUIT,
      "220 250 250 250 452 250 221", "", "/"},
 };
 
@@ -347,6 +347,22 @@ static void test_who_speaks_early(void **state)
     test_sink_close(&t);
 }
 
+static void test_tls_from_the_first_byte_on(void **state)
+{
+    struct test_sink t;
+
+    test_sink_open(&t, "STARTTLS", "", false, "");
+    sink_begin(t.sink, true);
+    assert_int_equal(sink_saying(t.sink)->then, THEN_TLS);
+    assert_int_equal(t.said.n, 0);
+    test_sink_say(&t);
+    assert_true(str_starts(buf_str(&t.said), STR("220 ")));
+    test_sink_feed(&t, STR("EHLO x.test\r\n"));
+    assert_true(str_find_str(buf_str(&t.said), STR("STARTTLS")) == t.said.n);
+    assert_string_equal(buf_c(&t.told), "");
+    test_sink_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_logins),
         cmocka_unit_test(test_odd_bytes),
         cmocka_unit_test(test_who_speaks_early),
+        cmocka_unit_test(test_tls_from_the_first_byte_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

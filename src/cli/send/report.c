@@ -187,10 +187,35 @@ static void write_explanation(const struct sending *s, const struct outcome *o)
     write_advice(s, o);
 }
 
+/* Did the server say this, so that the code is its own? */
+static bool is_reply(const struct outcome *o)
+{
+    const struct reply_row *row = reply_row_of(&o->st);
+
+    return o->error == 0 && o->st.code >= 400 && !own_words_of(&o->st) && *o->server &&
+           row != &reply_table[REPLY_CONNECTION_LOST] && row != &reply_table[REPLY_NO_CONNECTION];
+}
+
+static void write_reply(FILE *to, const struct status *st)
+{
+    struct status said = as_said(st);
+    struct buf code = buf_init(16);
+
+    status_print_enhanced(&code, &said);
+    fprintf(to, "%u %s ", said.code, buf_c(&code));
+    write_words(to, said.text);
+    buf_free(&code);
+}
+
 void report_failure(struct sending *s, const struct outcome *o)
 {
     fprintf(stderr, "troika %s: ", s->line->command);
-    write_words(stderr, o->st.text);
+    if (is_reply(o))
+        write_reply(stderr, &o->st);
+    else if (o->error != 0 && o->step == STEP_CONNECT)
+        fprintf(stderr, _("cannot connect to %s: %s"), o->server, strerror(-o->error));
+    else
+        write_words(stderr, o->st.text);
     fputc('\n', stderr);
     write_explanation(s, o);
 }
@@ -217,18 +242,14 @@ static void print_json_outcome(const struct outcome *o)
 
 static void print_outcome(const struct outcome *o)
 {
-    struct status said = as_said(&o->st);
     FILE *to = o->st.class == 2 ? stdout : stderr;
-    struct buf code = buf_init(16);
 
-    status_print_enhanced(&code, &said);
     fputc('<', to);
     (void)write_text(to, o->to);
-    fprintf(to, "> %u %s ", said.code, buf_c(&code));
-    write_words(to, said.text);
+    fputs("> ", to);
+    write_reply(to, &o->st);
     fputc('\n', to);
     (void)fflush(to);
-    buf_free(&code);
 }
 
 /* Ten unknown recipients are explained once. */

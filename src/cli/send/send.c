@@ -3,6 +3,7 @@
 #include "cli/send/send.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,6 +70,8 @@ int run_send(const struct command_line *l)
         .progress = {.enabled = isatty(STDERR_FILENO) && !l->verbose},
     };
     s->began_us = clock_monotonic_us(&clock_system);
+    if (l->json) /* what a machine reads is English, also the words of the C library in it */
+        (void)setlocale(LC_MESSAGES, "C");
     error = loop_new(&clock_system, &s->loop);
     int code = error < 0 ? fail(l, EX_OSERR, "%s", strerror(-error)) : send_it(s);
 

@@ -54,6 +54,10 @@ static struct outcome *outcome_of(struct trip *t, size_t i)
 static void describe_server(struct trip *t, struct outcome *o)
 {
     struct str peer = t->client ? client_peer(t->client) : STR_NONE;
+
+    o->server[0] = '\0';
+    if (!t->client)
+        return;
     bool named = t->host.n > 0 && !str_starts(peer, t->host);
 
     o->port = t->port;

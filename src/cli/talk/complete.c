@@ -107,8 +107,8 @@ static void first_word(struct completion *c, struct str begun, const struct exch
     static const enum place places[] = {PLACE_SMTP, PLACE_LMTP, PLACE_POP3};
 
     if (str_starts(begun, STR("/")))
-        for (size_t i = 0; local_word(i); i++)
-            offer(c, begun, local_word(i));
+        for (size_t i = 0; i < local_count; i++)
+            offer(c, begun, locals[i].word);
     else
         offer_table(c, begun, x, verbs, countof(verbs), places[x->protocol]);
 }
@@ -119,7 +119,9 @@ static void local_argument(struct arena *a, struct completion *c, struct str ver
 {
     static const char *const switches[] = {"on", "off"};
 
-    switch (local_completes(verb)) {
+    size_t at = local_find(verb);
+
+    switch (at < local_count ? locals[at].completes : LOCAL_NOTHING) {
     case LOCAL_FILE:
         c->file = true;
         break;
@@ -131,8 +133,8 @@ static void local_argument(struct arena *a, struct completion *c, struct str ver
             offer(c, begun, switches[i]);
         break;
     case LOCAL_COMMAND:
-        for (size_t i = 0; local_word(i); i++)
-            offer(c, begun, local_word(i) + 1);
+        for (size_t i = 0; i < local_count; i++)
+            offer(c, begun, locals[i].name + 1);
         break;
     case LOCAL_NOTHING:
         break;

@@ -106,9 +106,10 @@ static char *address_of(struct str line)
 {
     struct arena arena = ARENA_INIT;
     struct smtp_command c;
+    struct parse_error error;
     char *ret = NULL;
 
-    if (smtp_command_parse(line, false, &arena, &c, NULL) == SYNTAX_OK) {
+    if (smtp_command_parse(line, false, &arena, &c, &error) == SYNTAX_OK) {
         struct str text = address_text(&arena, &c.path);
 
         ret = mem_copy(text.p, text.n);

@@ -68,6 +68,8 @@ static void a_message(void **state)
     assert_int_equal(hear("550 no\r\n").step, STEP_RCPT);
     assert_string_equal(buf_c(&x.sender), "a@b.example");
     assert_string_equal(buf_c(&x.recipients), "c@d.example\n");
+    say("RCPT TO:<a b\r\n");
+    (void)hear("501 what\r\n");
     say("DATA\r\n");
     assert_true(exchange_holds(&x));
     (void)hear("354 go on\r\n");

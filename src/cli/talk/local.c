@@ -18,10 +18,28 @@ enum { BDAT_BYTES_DEFAULT = 64 * 1024, BDAT_BYTES_MAX = 16 * 1024 * 1024, KEEP_S
 
 static void do_help(struct talk *t, struct str arguments);
 
+static bool is_mechanism(const struct talk *t, struct str word)
+{
+    static const char *const known[] = {"PLAIN",       "LOGIN",   "CRAM-MD5", "DIGEST-MD5",
+                                        "OAUTHBEARER", "XOAUTH2", "EXTERNAL", "ANONYMOUS",
+                                        "USER",        "GSSAPI",  "NTLM"};
+    struct str offered = STR_NONE;
+
+    (void)exchange_offers(&t->exchange, t->exchange.protocol == EXCHANGE_POP3 ? "SASL" : "AUTH",
+                          &offered);
+    while (offered.n > 0)
+        if (str_eq_nocase(word, str_cut_word(&offered)))
+            return true;
+    for (size_t i = 0; i < countof(known); i++)
+        if (str_eq_nocase(word, str_c(known[i])))
+            return true;
+    return str_starts_nocase(word, STR("SCRAM-"));
+}
+
 static void do_auth(struct talk *t, struct str arguments)
 {
     struct str first = str_cut_word(&arguments), second = str_cut_word(&arguments);
-    bool is_user = second.n == 0 && str_find(first, '@') < first.n;
+    bool is_user = second.n == 0 && !is_mechanism(t, first);
 
     if (talk_can_say(t))
         login_begin(t, is_user ? STR_NONE : first, is_user ? first : second);
@@ -229,132 +247,25 @@ static void do_close(struct talk *t, struct str arguments)
     talk_close(t, t->state != TALK_CLOSED);
 }
 
-static void do_leave(struct talk *t, struct str arguments)
+static void do_exit(struct talk *t, struct str arguments)
 {
     talk_end(t, EX_OK);
 }
 
 /* ---- the table ---- */
 
-static const struct local {
-    const char *word; /* with what completion adds */
-    const char *usage;
-    const char *help;
-    enum local_argument completes;
-    bool waits; /* it talks to the server */
-    void (*run)(struct talk *t, struct str arguments);
-} locals[] = {
-    {"/help ", "[COMMAND]", N_("this list, or more about one of it"), LOCAL_COMMAND, false,
-     do_help},
-    {"/auth ", "[MECHANISM] [USER]",
-     N_("log in: the best mechanism that is offered, or this one, with all of its base64; the "
-        "password is asked for, or comes by --password-file and the like. `auth` alone does it, "
-        "too"),
-     LOCAL_MECHANISM, true, do_auth},
-    {"/starttls", "",
-     N_("STARTTLS (POP3: STLS); the handshake also follows a STARTTLS that you type"),
-     LOCAL_NOTHING, true, do_starttls},
-    {"/tls", "", N_("begin the handshake of TLS now, whatever the server thinks of it"),
-     LOCAL_NOTHING, true, do_tls},
-    {"/data ", "[FILE | -]",
-     N_("send a message: from a file, or written in $VISUAL or $EDITOR from a template, or (-) "
-        "typed "
-        "below a header that is made; dots are doubled and lines end in CRLF. `data FILE` does it, "
-        "too"),
-     LOCAL_FILE, true, do_data},
-    {"/bdat ", "FILE [BYTES]",
-     N_("send a file in chunks of so many bytes (65536); after MAIL with BODY=BINARYMIME as it is, "
-        "else as text. `bdat FILE` does it, too"),
-     LOCAL_FILE, true, do_bdat},
-    {"/raw ", "\"TEXT\"",
-     N_("send exactly this, with \\r \\n \\t \\0 \\\\ \\\" \\xHH and \\{1000*text}; nothing is "
-        "added"),
-     LOCAL_NOTHING, true, do_raw},
-    {"/offers", "", N_("what the server said it can do"), LOCAL_NOTHING, false, do_offers},
-    {"/explain ", "[on | off | CODE]",
-     N_("explain every answer, or not, or tell what a code means: /explain 550 5.7.1"),
-     LOCAL_SWITCH, false, do_explain},
-    {"/timing ", "[on | off]", N_("tell how long each step took, or not"), LOCAL_SWITCH, false,
-     do_timing},
-    {"/expect ", "PATTERN",
-     N_("does a line of the last answer begin like this? * stands for anything; in a script a "
-        "failure ends it with exit code 76"),
-     LOCAL_NOTHING, true, do_expect},
-    {"/transcript ", "FILE | off",
-     N_("write all that is said into a file (passwords as ***), for reading and for --replay"),
-     LOCAL_FILE, false, do_transcript},
-    {"/keepalive ", "[SECONDS | off]",
-     N_("say NOOP after so much silence (10 s), for servers that hang up; off at first"),
-     LOCAL_NOTHING, false, do_keepalive},
-    {"/reconnect ", "[TARGET]", N_("connect anew, to the same server or another"), LOCAL_NOTHING,
-     false, do_reconnect},
-    {"/close", "", N_("hang up without QUIT"), LOCAL_NOTHING, false, do_close},
-    {"/exit", "", N_("leave without QUIT; so does Ctrl-D"), LOCAL_NOTHING, false, do_leave},
+static void (*const runs[])(struct talk *t, struct str arguments) = {
+#define LOCAL(name, word, usage, help, completes, waits) do_##name,
+#include "cli/talk/local.def"
+#undef LOCAL
 };
-
-static struct str name_of(const struct local *l)
-{
-    return str_trim(str_skip(str_c(l->word), 1));
-}
-
-static const struct local *find_local(struct str verb)
-{
-    if (str_starts(verb, STR("/")))
-        verb = str_skip(verb, 1);
-    for (size_t i = 0; i < countof(locals); i++)
-        if (str_eq_nocase(verb, name_of(&locals[i])))
-            return &locals[i];
-    return NULL;
-}
-
-const char *local_word(size_t i)
-{
-    return i < countof(locals) ? locals[i].word : NULL;
-}
-
-enum local_argument local_completes(struct str verb)
-{
-    const struct local *l = find_local(verb);
-
-    return l ? l->completes : LOCAL_NOTHING;
-}
-
-bool local_waits(struct str verb)
-{
-    const struct local *l = find_local(verb);
-
-    return l && l->waits;
-}
-
-bool local_cut(struct str line, bool pop3, struct str *verb, struct str *arguments)
-{
-    uint64_t number;
-
-    *arguments = line;
-    *verb = str_cut_word(arguments);
-    *arguments = str_trim(*arguments);
-    if (str_starts(*verb, STR("/")))
-        return true;
-    struct str first = *arguments;
-
-    first = str_cut_word(&first);
-    if (str_eq_nocase(*verb, STR("auth"))) /* alone it lists the mechanisms in POP3 (RFC 1734) */
-        return arguments->n == 0 && !pop3;
-    if (str_eq_nocase(*verb, STR("expect")))
-        return arguments->n > 0;
-    if (pop3)
-        return false;
-    if (str_eq_nocase(*verb, STR("data")))
-        return arguments->n > 0;
-    return str_eq_nocase(*verb, STR("bdat")) && first.n > 0 && !str_u64(first, &number);
-}
 
 void local_run(struct talk *t, struct str verb, struct str arguments)
 {
-    const struct local *l = find_local(verb);
+    size_t i = local_find(verb);
 
-    if (l)
-        l->run(t, arguments);
+    if (i < local_count)
+        runs[i](t, arguments);
     else
         show_words(&t->show, SHOW_BAD, _("there is no %.*s here; /help lists what there is"),
                    STR_ARG(verb));
@@ -368,29 +279,25 @@ static void help_overview(struct talk *t)
         &t->show, SHOW_PLAIN,
         _("Whatever you type goes to the server as it is, with CRLF behind it; Tab completes "
           "what it offers. These commands are ours:"));
-    for (size_t i = 0; i < countof(locals); i++)
-        show_words(&t->show, SHOW_PLAIN, "%.*s %s", (int)name_of(&locals[i]).n + 1, locals[i].word,
-                   locals[i].usage);
-    show_words(
-        &t->show, SHOW_PLAIN,
-        _("/help COMMAND says more. A message by hand: EHLO %s, MAIL FROM:<you@your.domain>, "
-          "RCPT TO:<somebody@some.domain>, DATA, header, blank line, text, a dot; QUIT."),
-        t->hostname);
+    for (size_t i = 0; i < local_count; i++)
+        show_words(&t->show, SHOW_PLAIN, "%s%s%s: %s", locals[i].name, *locals[i].usage ? " " : "",
+                   locals[i].usage, _(locals[i].help));
+    show_words(&t->show, SHOW_PLAIN,
+               _("A message by hand: EHLO %s, MAIL FROM:<you@your.domain>, "
+                 "RCPT TO:<somebody@some.domain>, DATA, header, blank line, text, a dot; QUIT."),
+               t->hostname);
 }
 
 static void do_help(struct talk *t, struct str arguments)
 {
-    const struct local *l = find_local(arguments);
+    size_t i = local_find(arguments);
 
-    if (arguments.n == 0) {
+    if (arguments.n == 0)
         help_overview(t);
-        return;
-    }
-    if (!l) {
+    else if (i == local_count)
         show_words(&t->show, SHOW_BAD, _("there is no %.*s here; /help lists what there is"),
                    STR_ARG(arguments));
-        return;
-    }
-    show_words(&t->show, SHOW_PLAIN, "%.*s %s: %s", (int)name_of(l).n + 1, l->word, l->usage,
-               _(l->help));
+    else
+        show_words(&t->show, SHOW_PLAIN, "%s %s: %s", locals[i].name, locals[i].usage,
+                   _(locals[i].help));
 }

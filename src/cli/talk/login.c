@@ -41,9 +41,9 @@ void login_drop(struct talk *t)
         login_free(l);
 }
 
-static void give_up(struct talk *t, const char *why)
+static void give_up(struct talk *t, const char *mechanism, const char *why)
 {
-    show_words(&t->show, SHOW_BAD, "%s", why);
+    show_words(&t->show, SHOW_BAD, "%s: %s", mechanism, why);
     login_drop(t);
 }
 
@@ -115,7 +115,7 @@ static void say_auth(struct talk *t, const char *mechanism)
         else if (good)
             talk_say(t, buf_str(&line), false);
         else
-            give_up(t, _("this mechanism cannot be begun with what is known"));
+            give_up(t, mechanism, _("cannot be begun with what is known"));
         buf_wipe(&response);
     } else {
         talk_say(t, buf_str(&line), false);
@@ -250,7 +250,7 @@ static void begin_sasl(struct talk *t, struct str mechanism, struct str token)
         return;
     }
     if (sasl_new(name, &login, &channel, &t->login->sasl) < 0) {
-        give_up(t, _("this mechanism cannot say that login or password"));
+        give_up(t, name, _("cannot say that login or password"));
         return;
     }
     say_auth(t, name);

@@ -35,7 +35,7 @@ bool mask_line(struct str line, bool in_login, struct buf *to)
 {
     size_t at = in_login ? 0 : secret_begins(line);
 
-    if (at >= line.n || (in_login && str_eq_c(str_trim(line), "*"))) {
+    if (in_login ? str_eq_c(str_trim(line), "*") : at >= line.n) {
         (void)buf_add(to, line);
         return false;
     }

@@ -26,7 +26,7 @@ static void hides_secrets(void **state)
         {"USER me", false, "USER me"},
         {"MAIL FROM:<a@b> AUTH=<>", false, "MAIL FROM:<a@b> AUTH=<>"},
         {"cGFzcw==", true, "***"},
-        {"", true, ""},
+        {"", true, "***"},
         {"*", true, "*"},
         {"NOOP", true, "***"},
         {"PASSWORD x", false, "PASSWORD x"},

@@ -483,7 +483,7 @@ static bool step_typed(struct talk *t, struct str line)
 {
     if (t->state == TALK_CONNECTING || t->state == TALK_SECURING)
         return false;
-    if (t->state == TALK_OPEN && talk_waits(t)) {
+    if (t->state == TALK_OPEN && t->exchange.mode != MODE_CHUNK && talk_waits(t)) {
         if (!time_is_over(t, t->timeout_us))
             return false;
         failed(t, _("no answer in time"), line, STR_NONE);

@@ -64,21 +64,32 @@ static void keep_alive(struct talk *t)
         talk_say(t, STR("NOOP"), false);
 }
 
+/* In time before the server hangs up, as far as that is known. */
+static uint64_t bell_s(const struct talk *t)
+{
+    uint64_t limit_s = t->silence_us / US_PER_S;
+
+    return limit_s > SILENCE_SHOWN_S ? MAX_OF(limit_s - SILENCE_SHOWN_S, (uint64_t)SILENCE_SHOWN_S)
+                                     : SILENCE_BELL_S;
+}
+
 static void ring_bell(struct talk *t)
 {
-    if (t->bell_rung || silence_us(t) < SILENCE_BELL_S * US_PER_S || t->keep_us > 0)
+    unsigned s = (unsigned)bell_s(t);
+
+    if (t->bell_rung || silence_us(t) < s * US_PER_S || t->keep_us > 0)
         return;
     t->bell_rung = true;
     if (t->silence_us > 0)
         show_words(&t->show, SHOW_LATER,
-                   _("silent for %d s; this server hung up after %u s before. NOOP (or /keepalive) "
+                   _("silent for %u s; this server hung up after %u s before. NOOP (or /keepalive) "
                      "lets it wait"),
-                   SILENCE_BELL_S, (unsigned)(t->silence_us / US_PER_S));
+                   s, (unsigned)(t->silence_us / US_PER_S));
     else
         show_words(&t->show, SHOW_LATER,
-                   _("silent for %d s; some servers hang up after 15. NOOP (or /keepalive) lets "
+                   _("silent for %u s; some servers hang up after 15. NOOP (or /keepalive) lets "
                      "them wait"),
-                   SILENCE_BELL_S);
+                   s);
 }
 
 /* Once a second, at a terminal: the prompt counts the silence. */
@@ -153,6 +164,7 @@ void talk_say_bytes(struct talk *t, struct str bytes)
     if (!wire_write(t->wire, bytes))
         show_words(&t->show, SHOW_BAD, _("the server takes nothing: what was said last is lost"));
     something_happened(t);
+    t->silent_us = 0;
 }
 
 void talk_say(struct talk *t, struct str line, bool typed)
@@ -212,32 +224,50 @@ static void drop_held(struct talk *t)
     buf_wipe(&t->held);
 }
 
-static bool must_wait(const struct talk *t)
+/* Commands of ours that talk want all answers first: a template is made of them. */
+static bool must_wait(const struct talk *t, struct str line)
 {
+    struct str verb, arguments;
+
+    if (t->state == TALK_OPEN && exchange_awaits(&t->exchange) &&
+        local_cut(line, t->exchange.protocol == EXCHANGE_POP3, &verb, &arguments) &&
+        local_waits(verb))
+        return true;
     return t->state == TALK_CONNECTING || t->state == TALK_SECURING ||
            (t->state == TALK_OPEN && exchange_holds(&t->exchange)) || t->login || t->content ||
            t->asking;
 }
 
+/* Content is content, and what answers a challenge may be anything but `expect 334`. */
+static bool is_ours(const struct talk *t, struct str line, struct str *verb, struct str *arguments)
+{
+    bool open = t->state == TALK_OPEN;
+
+    if (open && (t->exchange.mode == MODE_CONTENT || t->exchange.mode == MODE_CHUNK))
+        return false;
+    return local_cut(line, t->exchange.protocol == EXCHANGE_POP3, verb, arguments) &&
+           (!open || !exchange_in_login(&t->exchange) || str_ends(*verb, STR("expect")));
+}
+
 static void run_typed(struct talk *t, struct str line)
 {
-    bool plain = t->state == TALK_OPEN &&
-                 (t->exchange.mode != MODE_COMMANDS || exchange_in_login(&t->exchange));
     struct str verb, arguments;
 
-    if (!plain && local_cut(line, t->exchange.protocol == EXCHANGE_POP3, &verb, &arguments)) {
+    if (is_ours(t, line, &verb, &arguments))
         local_run(t, verb, arguments);
-    } else if (talk_can_say(t)) {
+    else if (talk_can_say(t))
         talk_say(t, line, !t->releasing);
-    }
 }
 
 /* In this order: what waits already goes first. */
 static void release_held(struct talk *t)
 {
-    while (t->held_count > 0 && !must_wait(t)) {
+    while (t->held_count > 0) {
         struct str all = buf_str(&t->held);
         struct str line = str_sub(all, 0, str_find(all, '\n'));
+
+        if (must_wait(t, line))
+            return;
         char *copy = mem_copy(line.p, line.n);
         size_t n = line.n;
 
@@ -265,13 +295,12 @@ static void remember(struct talk *t, struct str line)
 void talk_typed(struct talk *t, struct str line)
 {
     struct str verb, arguments;
-    bool ours = local_cut(line, t->exchange.protocol == EXCHANGE_POP3, &verb, &arguments) &&
-                t->exchange.mode == MODE_COMMANDS;
+    bool ours = is_ours(t, line, &verb, &arguments);
 
     remember(t, line);
     if (ours && !local_waits(verb))
         run_typed(t, line);
-    else if (t->held_count > 0 || must_wait(t))
+    else if (t->held_count > 0 || must_wait(t, line))
         hold(t, line);
     else
         run_typed(t, line);
@@ -355,6 +384,8 @@ static void on_bytes(void *arg, struct buf *in)
 
         if (event == ANSWER_MORE)
             break;
+        if (!exchange_awaits(&t->exchange))
+            t->silent_us = silence_us(t);
         something_happened(t);
         show_heard(&t->show, line, code_shown(t, event));
         if (t->script)
@@ -505,7 +536,7 @@ static void explain_end(struct talk *t, int error, const char *words)
 /* The server ended it, with or without a word. */
 static void hung_up(struct talk *t)
 {
-    uint64_t silence = silence_us(t);
+    uint64_t silence = MAX_OF(silence_us(t), t->silent_us); /* it may have said goodbye */
 
     show_event(&t->show, json_pack("{s:s, s:b}", "event", "closed", "by_server", 1));
     if (t->said_quit) {
@@ -555,6 +586,7 @@ void talk_connect(struct talk *t)
 {
     t->began_us = t->heard_us = talk_now_us(t);
     t->said_quit = false;
+    t->silent_us = 0;
     if (!t->second.fn)
         timer_set(t->loop, &t->second, US_PER_S, on_second, t);
     show_words(&t->show, SHOW_DIM, _("connecting to %.*s, port %u"), STR_ARG(t->target.host),

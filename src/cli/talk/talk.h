@@ -53,6 +53,7 @@ struct talk {
     struct buf last;     /* the lines of the last whole answer, for `expect` */
     uint64_t began_us;   /* connecting, or the handshake */
     uint64_t heard_us;   /* when anything was last said or heard */
+    uint64_t silent_us;  /* before the last thing that nobody asked for */
     uint64_t silence_us; /* after so much silence the server hung up before; 0: not known */
     uint64_t keep_us;    /* NOOP after so much silence; 0: never */
     bool said_quit, bell_rung, over, releasing;

@@ -125,6 +125,11 @@ bool send_limit_has_room(const struct queue *q, const struct destination *d)
 
 /* ---- counting ---- */
 
+static uint64_t gap_us(const struct rate *r)
+{
+    return r->in_us / r->count + 1;
+}
+
 /* Spaced so that no span of that length ever sees more. */
 static void pace(struct queue *q, uint64_t from_us, const uint32_t amount[USAGE_WHAT_COUNT])
 {
@@ -135,11 +140,9 @@ static void pace(struct queue *q, uint64_t from_us, const uint32_t amount[USAGE_
         const struct rate *rates = rates_of(q, what, &count);
 
         for (size_t i = 0; i < count; i++) {
-            uint64_t gap = rates[i].in_us / rates[i].count + 1;
-
             if (is_paced(&rates[i]))
                 l->paced_until_us[what] =
-                    MAX_OF(l->paced_until_us[what], from_us + gap * amount[what]);
+                    MAX_OF(l->paced_until_us[what], from_us + gap_us(&rates[i]) * amount[what]);
         }
     }
 }
@@ -157,7 +160,8 @@ static uint64_t wait_us(const struct send_limit *l, const struct rate *r, enum u
 
     if (!is_paced(r))
         return usage_wait_us(&l->usage, span_of(r), what, now_us, r->count, wanted);
-    until = MIN_OF(until, now_us + r->in_us); /* the clock went back */
+    until += gap_us(r) * (wanted - 1);            /* all of it may be the last that a span sees */
+    until = MIN_OF(until, now_us + 2 * r->in_us); /* the clock went back */
     return until > now_us ? until - now_us : 0;
 }
 

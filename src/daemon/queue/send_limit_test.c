@@ -148,11 +148,13 @@ static void what_may_have_been_sent_counts(void **state)
         put(w, "a@b.test", "bill@smart.test");
     uint64_t end = w->clock.now_us + 12 * HOUR;
     while (w->clock.now_us < end) {
-        struct msg_job *job = next_job(w->relay);
-        if (job != NULL) {
+        bool any = false;
+        while (next_job(w->relay) != NULL) {
             provider_takes(&p, w->clock.now_us, 1);
-            restart(w, &l);
+            any = true;
         }
+        if (any)
+            restart(w, &l);
         pass(w, MINUTE);
     }
     check_all(&p, &l);
@@ -176,9 +178,9 @@ static void short_spans_are_spaced(void **state)
         set_limits(w, &all[i]);
         for (int n = 0; n < 30; n++)
             put(w, "a@b.test", n % 3 ? "bill@smart.test" : "bill@smart.test carl@smart.test");
-        for (int n = 0; n < 4000 && p.count < 30; n++) {
+        for (int n = 0; n < 20000 && p.count < 30; n++) {
             work(w, &p, SECOND);
-            pass(w, SECOND / 4);
+            pass(w, SECOND / 8);
         }
         check_all(&p, &all[i]);
         assert_int_equal(p.count, 30);
@@ -256,7 +258,7 @@ static void a_dead_smarthost_costs_nothing(void **state)
     struct msg_job *job = NULL;
 
     set_limits(w, &l);
-    put(w, "a@b.test", "bill@smart.test");
+    put(w, "alice@example.test", "bill@smart.test");
     for (int failures = 0; failures < 10;) {
         job = next_job(w->relay);
         if (job != NULL) {

@@ -25,7 +25,7 @@ struct tls_context *security_before_jail(const struct config *c)
 
 enum tls_policy security_policy(struct config_hop hop)
 {
-    enum tls_policy policy = TLS_VERIFIED;
+    enum tls_policy policy = TLS_NONE;
 
     (void)tls_policy_parse(hop.tls, &policy);
     return policy;
