@@ -1022,7 +1022,7 @@ static const struct {
     {dmarc_unasked, FINDING_DMARC_UNASKED, 1, "r.example"},
     {dmarc_monitor, FINDING_DMARC_MONITOR, 0, NULL},
     {dmarc_inherited, FINDING_DMARC_MONITOR, 0, NULL},
-    {dmarc_partial, FINDING_DMARC_PARTIAL, 0, "10 %"},
+    {dmarc_partial, FINDING_DMARC_PARTIAL, 0, "10 percent"},
     {dmarc_subdomains, FINDING_DMARC_SUBDOMAINS, 0, NULL},
     {dmarc_silent, FINDING_DMARC_SILENT, 0, NULL},
     {delivery_refused, FINDING_DELIVERY_REFUSED, EX_UNAVAILABLE, "550 words"},
