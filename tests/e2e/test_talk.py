@@ -171,7 +171,7 @@ def test_all_at_once_is_told_in_russian(server):
     out = talk(at(server.port), "EHLO me.test\nMAIL FROM:<alice@example.test>\nRCPT TO:<nobody@example.test>\nQUIT\n", language="ru")
     said = "".join(line for line in out.splitlines(True) if line.startswith("#"))
     assert "Домен наш, но такого ящика в нём нет." in said and "что делать: Проверьте написание" in said
-    assert not re.search("[A-Za-z]{3,} [a-z]{3,} [a-z]{3,}", said), said
+    assert not re.search("[A-Za-z]{3,} [a-z]{3,} [a-z]{3,}", re.sub("`.*?`", "", said)), said
 
 
 # ---- expectations ----

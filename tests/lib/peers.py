@@ -247,10 +247,11 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 class Postfix(Peer):
     name, packages, log_file = "postfix", ("postfix", "libsasl2-modules"), "/var/log/postfix.log"
 
-    def __init__(self, relay_port, certificate=None, transport="smtp", login=None, smtputf8=True, outgoing_tls="none"):
+    def __init__(self, relay_port, certificate=None, transport="smtp", login=None, smtputf8=True, outgoing_tls="none", settings={}):
         """certificate: a file with key and certificate; STARTTLS is offered then. transport: of what goes to relay_port.
-        login: NAME:PASSWORD for where it relays to. outgoing_tls: its smtp_tls_security_level."""
+        login: NAME:PASSWORD for where it relays to. outgoing_tls: its smtp_tls_security_level. settings: more of main.cf."""
         super().__init__(relay_port)
+        self.settings = settings
         self.certificate, self.transport, self.login, self.smtputf8 = certificate, transport, login, smtputf8
         self.outgoing_tls = outgoing_tls
 
@@ -277,6 +278,7 @@ class Postfix(Peer):
                          "smtp_sasl_tls_security_options": "noanonymous"}
         else:
             settings |= {"smtp_sasl_auth_enable": "no"}
+        settings |= self.settings
         script = "postconf -e " + " ".join(f'"{k}={v}"' for k, v in settings.items()) + "\n"
         script += "".join(f"find /var/spool/postfix/{q} -type f -delete\n" for q in ("incoming", "active", "deferred", "defer"))
         script += f"postconf -F \"*/*/chroot=n\"\npostconf -MX smtp/inet 2>/dev/null || true\n"
