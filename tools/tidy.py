@@ -89,7 +89,7 @@ def check_named():
     for path in files("src/*.c"):
         folder, name = os.path.split(path)
         build = text(f"{folder}/meson.build") if os.path.exists(f"{folder}/meson.build") else ""
-        named = f"'{name}'" in build or (name.endswith("_test.c") and re.search(rf"'{name[:-7]}'", build))
+        named = f"'{name}'" in build or (name.endswith("_test.c") and re.search(rf"['/]{name[:-7]}'", build))
         if not named and not re.search(rf"cc .*{name}", text(path)):
             yield f"{path}: not named in {folder}/meson.build"
         if name.endswith("_test.c") and "cmocka" not in text(path):

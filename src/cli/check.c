@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -37,6 +38,45 @@ static int print_config(const struct command_line *l)
     return EX_OK;
 }
 
+/* What is wrong with a file that holds a password, and what would be right; empty: nothing, or who
+ * asks may not look at it. */
+static struct str password_trouble(struct arena *a, struct str path)
+{
+    struct stat st;
+
+    if (stat(arena_c(a, path), &st) < 0)
+        return errno == EACCES
+                   ? STR_NONE
+                   : arena_printf(a, "%.*s cannot be read: %s", STR_ARG(path), strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return arena_printf(a, "%.*s is no file; name one with the password in its first line",
+                            STR_ARG(path));
+    if (st.st_mode & S_IRWXO)
+        return arena_printf(a, "everybody on this machine can read %.*s; say: chmod 600 %.*s",
+                            STR_ARG(path), STR_ARG(path));
+    return STR_NONE;
+}
+
+static bool check_password(struct str at, struct str path, struct buf *errors)
+{
+    struct arena a = ARENA_INIT;
+    struct str trouble = path.n > 0 ? password_trouble(&a, path) : STR_NONE;
+
+    if (trouble.n > 0)
+        buf_printf(errors, "%.*s: password-file: %.*s\n", STR_ARG(at), STR_ARG(trouble));
+    arena_free(&a);
+    return trouble.n == 0;
+}
+
+static bool check_passwords(const struct config *c, struct buf *errors)
+{
+    bool good = check_password(c->smarthost.at, c->smarthost.password_file, errors);
+
+    for (size_t i = 0; i < c->route_count; i++)
+        good = check_password(c->routes[i].at, c->routes[i].password_file, errors) && good;
+    return good;
+}
+
 int run_check(const struct command_line *l)
 {
     const char *what = l->argument_count ? l->arguments[0] : "";
@@ -53,11 +93,12 @@ int run_check(const struct command_line *l)
     int error = config_check_file(l->config_path, &fd, &errors);
     struct config *config = NULL;
 
-    /* A broken alias file or certificate does not keep the server from running with the one before
+    /* A broken alias file, certificate or password file does not keep the server from running with the one before
      * it, so it is no part of the configuration; but a person who asks wants to know. */
     if (!error && config_load(fd, &config) == 0) {
         bool good = check_aliases(config, &errors) == EX_OK;
 
+        good = check_passwords(config, &errors) && good;
         if (check_certificates(config, &errors) != EX_OK || !good)
             error = -EINVAL;
     }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdio.h>
 #include <sysexits.h>
 
 #include "base/translate.h"
@@ -24,6 +25,7 @@ struct command_line {
     char **arguments;
 #define OPTION_FIELD_FLAG bool
 #define OPTION_FIELD_TEXT const char *
+#define OPTION_FIELD_MAYBE const char *
 #define OPTION_FIELD_LIST struct option_list
 #define OPTION(kind, field, name, value, words) OPTION_FIELD_##kind field;
 #include "cli/options.def"
@@ -56,6 +58,17 @@ struct config *load_config(const struct command_line *l, int *ret_snapshot_fd);
 bool libexec_path(const struct command_line *l, const char *role, char *ret, size_t ret_bytes);
 /* Likewise data files: "providers.conf" of share/, and the folder "locale" of translations. */
 bool share_path(const char *name, char *ret, size_t ret_bytes);
+/* providers: all files of them (provider/load.h), or an exit code after the errors were printed. */
+struct providers;
+int load_providers(const struct command_line *l, struct arena *a, struct providers *ret);
+/* Whom to ask for names: --resolver, or the resolvers of the system. EX_OK, or an exit code after
+ * the error was printed. The caller frees it. */
+struct loop;
+struct dns;
+int command_dns(const struct command_line *l, struct loop *loop, struct dns **ret);
+/* The same, and answers are validated from these trust anchors on (dns/dns.h). */
+int command_dns_anchored(const struct command_line *l, struct loop *loop, struct str anchors,
+                         struct dns **ret);
 void language_start(void); /* the locale of the environment, and its translations */
 
 /* STATE and STATE/accounts (folder), for the first account or alias of all; EX_OK, or the error was
@@ -69,6 +82,9 @@ int check_aliases(const struct config *c, struct buf *errors);
 
 /* Everything that is wrong with the certificates and their keys, a line each: likewise. */
 int check_certificates(const struct config *c, struct buf *errors);
+
+/* troika probe --listen: the whole of it, see listen/listen.c */
+int run_probe_listen(const struct command_line *line);
 
 /* ---- asking a role: the running server's, or one started just for the question ---- */
 struct asked;
@@ -89,6 +105,7 @@ int ask_lines(struct asked *a, void *question, void (*fn)(void *arg, struct str 
  * print_value: as \xHH, in quotes where needed. stored_form: an address or "@domain" that a person
  * typed, as it stands in queue and history. */
 size_t print_text(struct str text);
+size_t write_text(FILE *to, struct str text); /* the same elsewhere */
 void print_value(struct str value);
 struct str stored_form(struct arena *a, const char *text);
 json_t *json_text(struct str text); /* a string; text that is no UTF-8 with \xHH, as in the log */

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "config/value.h"
 #include "mail/envelope.h"
 #include "mail/id.h"
 
@@ -50,16 +51,47 @@ static void print_refusal(const struct status *st, const char *enhanced)
     putchar('\n');
 }
 
-static void print_target(const struct target *t)
+static void print_rates(const struct rate *rates, size_t count, const char *what)
+{
+    struct buf text = buf_init(64);
+
+    for (size_t i = 0; i < count; i++) {
+        buf_reset(&text);
+        value_print(VALUE_LIMITS, &rates[i], &text);
+        printf("%s%s %s", i > 0 ? ", " : "; at most ", buf_c(&text), what);
+    }
+    buf_free(&text);
+}
+
+/* What holds at a server that the configuration says more of than its name. */
+static void print_hop(const struct config *c, struct str next_hop)
+{
+    struct config_hop hop = config_hop(c, next_hop);
+
+    if (hop.login.n + hop.limit_count + hop.recipient_limit_count == 0)
+        return;
+    printf("  %-8s TLS %.*s%s", "there", STR_ARG(hop.tls), hop.implicit_tls ? " at once" : "");
+    if (hop.login.n > 0) {
+        printf(", login ");
+        print_text(hop.login);
+    }
+    print_rates(hop.limits, hop.limit_count, "messages");
+    print_rates(hop.recipient_limits, hop.recipient_limit_count, "recipients");
+    putchar('\n');
+}
+
+static void print_target(const struct config *c, const struct target *t)
 {
     printf("  %-8s ", transport_name(t->transport));
     print_text(t->next_hop);
     printf(", as <");
     print_text(t->address);
     printf(">\n");
+    if (t->transport == TRANSPORT_RELAY)
+        print_hop(c, t->next_hop);
 }
 
-static void print_answer(const struct command_line *l, struct str address,
+static void print_answer(const struct command_line *l, const struct config *c, struct str address,
                          const struct msg_route_answer *m)
 {
     struct buf code = buf_init(16);
@@ -75,13 +107,14 @@ static void print_answer(const struct command_line *l, struct str address,
         if (m->status.class != 2)
             print_refusal(&m->status, buf_c(&code));
         while (r.rest.n && target_decode(&r, &t))
-            print_target(&t);
+            print_target(c, &t);
         print_why(m->why);
     }
     buf_free(&code);
 }
 
-static int explain_one(const struct command_line *l, struct asked *router, struct str address)
+static int explain_one(const struct command_line *l, const struct config *c, struct asked *router,
+                       struct str address)
 {
     struct msg_route_ask ask = {.kind = MSG_ROUTE_ASK,
                                 .ticket = 1,
@@ -96,7 +129,7 @@ static int explain_one(const struct command_line *l, struct asked *router, struc
 
     if (!m || m->kind != MSG_ROUTE_ANSWER)
         return EX_IOERR;
-    print_answer(l, address, &m->route_answer);
+    print_answer(l, c, address, &m->route_answer);
     return m->route_answer.status.class == 2   ? EX_OK
            : m->route_answer.status.class == 4 ? EX_TEMPFAIL
                                                : EX_NOUSER;
@@ -155,11 +188,13 @@ int run_explain(const struct command_line *l)
         w->addresses[w->count++] = text;
     if (code == EX_OK)
         code = ask_open(l, ROUTER, &router);
-    for (size_t i = 0; router && i < w->count; i++) {
-        int one = explain_one(l, router, w->addresses[i]);
+    struct config *config = router ? load_config(l, NULL) : NULL;
+    for (size_t i = 0; config && i < w->count; i++) {
+        int one = explain_one(l, config, router, w->addresses[i]);
 
         code = MAX_OF(code, one);
     }
+    config_drop(&config);
     ask_close(&router);
     arena_free(&w->arena);
     free(w);

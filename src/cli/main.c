@@ -18,7 +18,7 @@ const struct command commands[] = {
 };
 const size_t command_count = countof(commands);
 
-enum option_kind { OPTION_HELP, OPTION_FLAG, OPTION_TEXT, OPTION_LIST };
+enum option_kind { OPTION_HELP, OPTION_FLAG, OPTION_MAYBE, OPTION_TEXT, OPTION_LIST };
 static const struct option_row {
     const char *name;
     size_t offset; /* of its field in struct command_line */
@@ -31,6 +31,12 @@ static const struct option_row {
     {name, offsetof(struct command_line, field), OPTION_##kind, value, words},
 #include "cli/options.def"
 #undef OPTION
+};
+
+static const int option_arguments[] = {
+    [OPTION_HELP] = no_argument,        [OPTION_FLAG] = no_argument,
+    [OPTION_MAYBE] = optional_argument, [OPTION_TEXT] = required_argument,
+    [OPTION_LIST] = required_argument,
 };
 
 int fail(const struct command_line *l, int code, const char *format, ...)
@@ -112,8 +118,8 @@ static void set_option(struct command_line *l, const struct option_row *o, const
 
     if (o->kind == OPTION_FLAG) {
         *(bool *)field = true;
-    } else if (o->kind == OPTION_TEXT) {
-        *(const char **)field = value;
+    } else if (o->kind == OPTION_TEXT || o->kind == OPTION_MAYBE) {
+        *(const char **)field = value ? value : "";
     } else {
         struct option_list *list = field;
 
@@ -129,7 +135,7 @@ static int read_options(const struct command *c, struct command_line *l, int arg
 
     for (size_t i = 0; i < countof(option_rows); i++) {
         longs[i].name = option_rows[i].name;
-        longs[i].has_arg = option_rows[i].kind >= OPTION_TEXT ? required_argument : no_argument;
+        longs[i].has_arg = option_arguments[option_rows[i].kind];
     }
     opterr = 0;
     for (;;) {

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "cli/cli.h"
+#include "io/program.h"
 
 struct config *load_config(const struct command_line *l, int *ret_snapshot_fd)
 {
@@ -32,43 +33,25 @@ struct config *load_config(const struct command_line *l, int *ret_snapshot_fd)
     return config;
 }
 
-/* Tries NAME in each of the folders, which are relative to that of this program. */
-static bool beside_program(const char *const folders[2], const char *name, int mode, char *ret,
-                           size_t ret_bytes)
-{
-    char program[4096];
-    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
-
-    if (n <= 0)
-        return false;
-    program[n] = '\0';
-    *strrchr(program, '/') = '\0';
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(ret, ret_bytes, "%s/%s/%s", program, folders[i], name);
-        if (access(ret, mode) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* A program run from its build has libexec/ beside itself; an installed one is in PREFIX/bin. */
 bool libexec_path(const struct command_line *l, const char *role, char *ret, size_t ret_bytes)
 {
+    static const char *const folders[] = {"libexec", "../libexec/troika"};
+
     if (l->libexec) {
         snprintf(ret, ret_bytes, "%s/%s", l->libexec, role);
         return access(ret, X_OK) == 0;
     }
-    return beside_program((const char *const[]){"libexec", "../libexec/troika"}, role, X_OK, ret,
-                          ret_bytes);
+    return program_file(folders, countof(folders), role, X_OK, ret, ret_bytes);
 }
 
 bool share_path(const char *name, char *ret, size_t ret_bytes)
 {
-    const char *const *folders = strcmp(name, "locale") == 0
-                                     ? (const char *const[]){".", "../share"}
-                                     : (const char *const[]){"share", "../share/troika"};
+    static const char *const of_locale[] = {".", "../share"};
 
-    return beside_program(folders, name, R_OK, ret, ret_bytes);
+    if (strcmp(name, "locale") == 0)
+        return program_file(of_locale, countof(of_locale), name, R_OK, ret, ret_bytes);
+    return program_share(name, ret, ret_bytes);
 }
 
 /* What root makes for a server of a plain user belongs to that user; else the server gives the

@@ -40,10 +40,10 @@ static bool shows_as_it_is(struct str s)
     return true;
 }
 
-size_t print_text(struct str text)
+size_t write_text(FILE *to, struct str text)
 {
     if (text.n > 0 && shows_as_it_is(text))
-        return fwrite(text.p, 1, text.n, stdout);
+        return fwrite(text.p, 1, text.n, to);
 
     struct buf b = readable(text);
     struct str rest = buf_str(&b), one;
@@ -52,10 +52,15 @@ size_t print_text(struct str text)
     for (; rest.n > 0; columns++) {
         if (!cut_visible(&rest, &one))
             one = STR("?");
-        printf("%.*s", STR_ARG(one));
+        fprintf(to, "%.*s", STR_ARG(one));
     }
     buf_free(&b);
     return columns;
+}
+
+size_t print_text(struct str text)
+{
+    return write_text(stdout, text);
 }
 
 void print_value(struct str value)

@@ -3,86 +3,24 @@
 // SPDX-License-Identifier: ISC
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "cli/prompt.h"
 #include "cli/user.h"
 
 /* ---- a terminal ---- */
-
-static const int endings[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-static volatile sig_atomic_t ended_by;
-
-static void note_signal(int number)
-{
-    ended_by = number;
-}
-
-/* Signals come only while it waits, so none is missed between a look and the next wait. */
-static ssize_t read_line(int tty, const sigset_t *while_waiting, struct new_password *ret)
-{
-    struct pollfd line = {.fd = tty, .events = POLLIN};
-
-    if (ppoll(&line, 1, NULL, while_waiting) < 0)
-        return -1;
-    return read(tty, ret->text, sizeof ret->text);
-}
-
-/* A line without echo, however it ends: the terminal is as before. */
-static bool read_hidden(int tty, struct new_password *ret)
-{
-    struct sigaction note = {.sa_handler = note_signal}, old[countof(endings)];
-    struct termios before, hidden;
-    sigset_t blocked, unblocked;
-
-    if (tcgetattr(tty, &before) < 0)
-        return false;
-    hidden = before;
-    hidden.c_lflag &= ~(tcflag_t)ECHO;
-    ended_by = 0;
-    (void)sigemptyset(&blocked);
-    for (size_t i = 0; i < countof(endings); i++) {
-        (void)sigaddset(&blocked, endings[i]);
-        (void)sigaction(endings[i], &note, &old[i]);
-    }
-    (void)sigprocmask(SIG_BLOCK, &blocked, &unblocked);
-    (void)tcsetattr(tty, TCSAFLUSH, &hidden);
-    ssize_t n = read_line(tty, &unblocked, ret);
-    (void)tcsetattr(tty, TCSAFLUSH, &before);
-    (void)!write(tty, "\n", 1);
-    (void)sigprocmask(SIG_SETMASK, &unblocked, NULL);
-    for (size_t i = 0; i < countof(endings); i++)
-        (void)sigaction(endings[i], &old[i], NULL);
-    if (ended_by)
-        (void)raise(ended_by);
-    ret->n = n > 0 ? (size_t)n : 0;
-    return n > 0;
-}
-
-/* One line end at the end belongs to the terminal or the editor, not to the password. */
-static void cut_line_end(struct new_password *p)
-{
-    if (p->n > 0 && p->text[p->n - 1] == '\n')
-        p->n--;
-    if (p->n > 0 && p->text[p->n - 1] == '\r')
-        p->n--;
-}
 
 static bool ask(int tty, const char *prompt, const char *whose, struct new_password *ret)
 {
     struct buf text = buf_init(KIB);
 
     buf_printf(&text, prompt, whose);
-    (void)!write(tty, text.p, text.n);
-    buf_free(&text);
-    bool answered = read_hidden(tty, ret);
+    bool answered = prompt_hidden(tty, buf_c(&text), ret->text, sizeof ret->text, &ret->n);
 
-    cut_line_end(ret);
+    buf_free(&text);
     return answered;
 }
 
@@ -143,7 +81,7 @@ static int read_whole(const struct user_command *u, int fd, const char *name,
     }
     if (n < 0)
         return fail(u->line, EX_NOINPUT, "%s: %s", name, strerror(errno));
-    cut_line_end(ret);
+    ret->n = line_end_cut(str_n(ret->text, ret->n)).n;
     return check_password(u, ret);
 }
 

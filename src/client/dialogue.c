@@ -71,15 +71,20 @@ static enum dialogue_expect expected_take(struct dialogue *d)
     return what;
 }
 
-/* The command that was added to `out` since `from` is whole. */
-static void said(struct dialogue *d, size_t from, enum dialogue_expect what)
+static void said_shown(struct dialogue *d, struct str shown, enum dialogue_expect what)
 {
     if (d->events->on_said)
-        d->events->on_said(d->arg, str_skip(buf_str(&d->out), from));
+        d->events->on_said(d->arg, shown);
     buf_add(&d->out, STR("\r\n"));
     check(!d->out.full);
     if (what != EXPECT_COUNT) /* BDAT is answered behind its content */
         expect(d, what);
+}
+
+/* The command that was added to `out` since `from` is whole. */
+static void said(struct dialogue *d, size_t from, enum dialogue_expect what)
+{
+    said_shown(d, str_skip(buf_str(&d->out), from), what);
 }
 
 static void say(struct dialogue *d, const char *word, struct str argument,
@@ -247,63 +252,100 @@ static void say_helo(struct dialogue *d, const struct answer *a)
         say(d, "HELO ", buf_str(&d->hostname), EXPECT_HELO);
 }
 
-/* RFC 9422: "RCPTMAX=20 MAILMAX=5", and what may come to be. */
-static void limits(struct dialogue *d, struct str line)
-{
-    for (struct str word = str_cut_word(&line); word.n > 0; word = str_cut_word(&line)) {
-        struct str name = str_cut(&word, '=');
-        uint64_t limit;
-
-        if (!str_u64(word, &limit))
-            continue;
-        if (str_eq_nocase(name, STR("RCPTMAX")))
-            d->offers.recipients_max = limit;
-        if (str_eq_nocase(name, STR("MAILMAX")))
-            d->offers.messages_max = limit;
-    }
-}
-
-static void capability(struct dialogue *d, struct str line)
-{
-    struct str word = str_cut_word(&line);
-
-    if (str_eq_nocase(word, STR("PIPELINING")))
-        d->offers.pipelining = true;
-    if (str_eq_nocase(word, STR("8BITMIME")))
-        d->offers.has_8bitmime = true;
-    if (str_eq_nocase(word, STR("STARTTLS")))
-        d->offers.has_starttls = true;
-    if (str_eq_nocase(word, STR("DSN")))
-        d->offers.has_dsn = true;
-    if (str_eq_nocase(word, STR("CHUNKING")))
-        d->offers.has_chunking = true;
-    if (str_eq_nocase(word, STR("BINARYMIME")))
-        d->offers.has_binarymime = true;
-    if (str_eq_nocase(word, STR("LIMITS")))
-        limits(d, line);
-    if (str_eq_nocase(word, STR("SMTPUTF8")))
-        d->offers.has_smtputf8 = true;
-    if (str_eq_nocase(word, STR("SIZE"))) {
-        d->offers.has_size = true;
-        (void)str_u64(str_trim(line), &d->offers.size_max); /* without a number there is no limit */
-    }
-}
-
 /* Nothing is known against any recipient: it waits for a better day, or a better server. */
+static void give_up(struct dialogue *d, enum explain_step step, const struct status *st)
+{
+    d->step = step;
+    say(d, "QUIT", STR_NONE, EXPECT_QUIT);
+    over(d, st, true);
+}
+
 static void no_tls(struct dialogue *d)
 {
     struct status st = reply_status(REPLY_TLS_MISSING, buf_str(&d->plain_why));
 
-    say(d, "QUIT", STR_NONE, EXPECT_QUIT);
-    over(d, &st, true);
+    give_up(d, STEP_STARTTLS, &st);
+}
+
+/* ---- logging in ---- */
+
+static void say_secretly(struct dialogue *d, struct buf *line, struct buf *shown,
+                         enum dialogue_expect what)
+{
+    buf_add(&d->out, buf_str(line));
+    d->out_is_secret = true;
+    said_shown(d, buf_str(shown), what);
+    buf_wipe(line);
+    buf_free(shown);
+}
+
+/* By the best mechanism that is offered and has not failed; without any, why the last one has. */
+static void say_auth(struct dialogue *d)
+{
+    struct buf line = buf_init(AUTH_LINE_BYTES_MAX);
+    struct buf shown = buf_init(AUTH_COMMAND_BYTES_MAX);
+    const char *why = NULL;
+
+    d->phase = PHASE_LOGIN;
+    if (auth_begin(&d->auth, buf_str(&d->offers.auth), &line, &shown, &why)) {
+        say_secretly(d, &line, &shown, EXPECT_AUTH);
+        return;
+    }
+    buf_wipe(&line);
+    buf_free(&shown);
+    if (d->refusal.class == 0)
+        d->refusal = reply_status(REPLY_LOGIN_IMPOSSIBLE, str_c(why));
+    give_up(d, STEP_AUTH, &d->refusal);
+}
+
+static void auth_challenged(struct dialogue *d, const struct answer *a)
+{
+    struct buf line = buf_init(AUTH_LINE_BYTES_MAX);
+    struct buf shown = buf_init(AUTH_COMMAND_BYTES_MAX);
+    const char *why = NULL;
+    bool goes_on = auth_challenge(&d->auth, a->text, &line, &shown, &why);
+
+    if (!goes_on)
+        d->refusal = reply_status(REPLY_LOGIN_IMPOSSIBLE, str_c(why));
+    say_secretly(d, &line, &shown, goes_on ? EXPECT_AUTH : EXPECT_AUTH_CANCEL);
+}
+
+static void auth_cancelled(struct dialogue *d, const struct answer *a)
+{
+    give_up(d, STEP_AUTH, &d->refusal);
+}
+
+static void auth_done(struct dialogue *d, const struct answer *a)
+{
+    if (!auth_believes(&d->auth)) {
+        d->refusal = reply_status(REPLY_LOGIN_IMPOSSIBLE,
+                                  STR("it has not proved that it knows the password"));
+        give_up(d, STEP_AUTH, &d->refusal);
+        return;
+    }
+    d->phase = PHASE_READY;
+    d->events->on_ready(d->arg);
+}
+
+static void auth_not_taken(struct dialogue *d, const struct answer *a)
+{
+    d->refusal = answer_later(a);
+    if (auth_refused(&d->auth, a->code))
+        say_auth(d);
+    else
+        give_up(d, STEP_AUTH, &d->refusal);
 }
 
 static void session_ready(struct dialogue *d, const struct answer *a)
 {
     if (!d->secured && d->plain_why.n == 0)
         buf_add_c(&d->plain_why, d->tls == TLS_NONE ? "off" : "not offered");
-    if (!d->secured && d->tls == TLS_REQUIRED) {
+    if (!d->secured && d->tls >= TLS_REQUIRED) {
         no_tls(d);
+        return;
+    }
+    if (d->auth.wanted) {
+        say_auth(d);
         return;
     }
     d->phase = PHASE_READY;
@@ -312,11 +354,7 @@ static void session_ready(struct dialogue *d, const struct answer *a)
 
 static void hello_answered(struct dialogue *d, const struct answer *a)
 {
-    struct str lines = a->text;
-
-    (void)str_cut(&lines, '\n'); /* the first line is the server's name */
-    while (lines.n > 0)
-        capability(d, str_cut(&lines, '\n'));
+    offers_parse(&d->offers, a->text);
     if (d->offers.has_starttls && d->tls != TLS_NONE && !d->secured)
         say(d, "STARTTLS", STR_NONE, EXPECT_STARTTLS);
     else
@@ -443,24 +481,50 @@ static void quit_done(struct dialogue *d, const struct answer *a)
 
 static const struct step {
     const char *command;
+    enum explain_step step;
     uint16_t timeout_s; /* RFC 5321 4.5.3.2; nobody waits long for the answer to QUIT */
     answer_fn *on[4];   /* by reply class: 2, 3, 4, 5 */
 } steps[EXPECT_COUNT] = {
-    [EXPECT_GREETING] = {"the greeting", 300, {greeted, nonsense, no_service, no_service}},
-    [EXPECT_EHLO] = {"EHLO", 300, {hello_answered, nonsense, no_service, say_helo}},
-    [EXPECT_HELO] = {"HELO", 300, {session_ready, nonsense, no_service, no_service}},
-    [EXPECT_STARTTLS] = {"STARTTLS", 120, {tls_begins, nonsense, tls_refused, tls_refused}},
-    [EXPECT_RSET] = {"RSET", 300, {reset_done, nonsense, nonsense, nonsense}},
-    [EXPECT_MAIL] = {"MAIL FROM", 300, {sender_ok, nonsense, sender_refused, sender_refused}},
+    [EXPECT_GREETING] = {"the greeting",
+                         STEP_GREETING,
+                         300,
+                         {greeted, nonsense, no_service, no_service}},
+    [EXPECT_EHLO] = {"EHLO", STEP_HELLO, 300, {hello_answered, nonsense, no_service, say_helo}},
+    [EXPECT_HELO] = {"HELO", STEP_HELLO, 300, {session_ready, nonsense, no_service, no_service}},
+    [EXPECT_STARTTLS] = {"STARTTLS",
+                         STEP_STARTTLS,
+                         120,
+                         {tls_begins, nonsense, tls_refused, tls_refused}},
+    [EXPECT_AUTH] = {"AUTH",
+                     STEP_AUTH,
+                     300,
+                     {auth_done, auth_challenged, auth_not_taken, auth_not_taken}},
+    [EXPECT_AUTH_CANCEL] = {"the end of AUTH",
+                            STEP_AUTH,
+                            60,
+                            {auth_cancelled, auth_cancelled, auth_cancelled, auth_cancelled}},
+    [EXPECT_RSET] = {"RSET", STEP_OTHER, 300, {reset_done, nonsense, nonsense, nonsense}},
+    [EXPECT_MAIL] = {"MAIL FROM",
+                     STEP_MAIL,
+                     300,
+                     {sender_ok, nonsense, sender_refused, sender_refused}},
     [EXPECT_RCPT] = {"RCPT TO",
+                     STEP_RCPT,
                      300,
                      {recipient_ok, nonsense, recipient_refused, recipient_refused}},
-    [EXPECT_DATA] = {"DATA", 120, {nonsense, content_begins, data_refused, data_refused}},
-    [EXPECT_DOT] = {"the message", 600, {content_judged, nonsense, content_judged, content_judged}},
+    [EXPECT_DATA] = {"DATA",
+                     STEP_DATA,
+                     120,
+                     {nonsense, content_begins, data_refused, data_refused}},
+    [EXPECT_DOT] = {"the message",
+                    STEP_CONTENT,
+                    600,
+                    {content_judged, nonsense, content_judged, content_judged}},
     [EXPECT_EMPTY_DOT] = {"an empty message",
+                          STEP_CONTENT,
                           600,
                           {content_judged, nonsense, content_judged, content_judged}},
-    [EXPECT_QUIT] = {"QUIT", 10, {quit_done, quit_done, quit_done, quit_done}},
+    [EXPECT_QUIT] = {"QUIT", STEP_QUIT, 10, {quit_done, quit_done, quit_done, quit_done}},
 };
 
 /* ---- saying ---- */
@@ -689,6 +753,20 @@ const char *dialogue_awaits(const struct dialogue *d)
     return awaited_name(d->expected_count > 0 ? d->expected[d->expected_first] : EXPECT_COUNT);
 }
 
+static enum explain_step awaited_step(const struct dialogue *d)
+{
+    if (d->phase == PHASE_CONTENT)
+        return STEP_CONTENT;
+    if (d->phase == PHASE_SECURING)
+        return STEP_TLS;
+    return d->expected_count > 0 ? steps[d->expected[d->expected_first]].step : STEP_OTHER;
+}
+
+enum explain_step dialogue_step(const struct dialogue *d)
+{
+    return d->answering || d->phase == PHASE_OVER ? d->step : awaited_step(d);
+}
+
 uint64_t dialogue_timeout_s(const struct dialogue *d)
 {
     if (d->phase == PHASE_CONTENT)
@@ -711,6 +789,8 @@ void dialogue_init(struct dialogue *d, struct str hostname, enum tls_policy tls,
         .plain_why = buf_init(DIALOGUE_WHY_BYTES_MAX),
         .say_next = SAY_NOTHING,
     };
+    offers_init(&d->offers);
+    auth_init(&d->auth);
     buf_add(&d->hostname, str_sub(hostname, 0, DIALOGUE_HOST_BYTES_MAX));
     expect(d, EXPECT_GREETING);
 }
@@ -718,11 +798,37 @@ void dialogue_init(struct dialogue *d, struct str hostname, enum tls_policy tls,
 void dialogue_free(struct dialogue *d)
 {
     buf_free(&d->hostname);
+    dialogue_out_taken(d);
     buf_free(&d->out);
+    offers_free(&d->offers);
+    auth_free(&d->auth);
     buf_free(&d->greeting);
     buf_free(&d->plain_why);
     free(d->recipient_states);
     d->recipient_states = NULL;
+}
+
+void dialogue_login(struct dialogue *d, const struct sasl_login *login)
+{
+    check(d->phase == PHASE_GREETING);
+    auth_login(&d->auth, login);
+}
+
+void dialogue_tls_first(struct dialogue *d)
+{
+    check(d->phase == PHASE_GREETING && d->expected_count == 1 && d->tls >= TLS_REQUIRED);
+    (void)expected_take(d);
+    d->phase = PHASE_SECURING;
+    d->tls_first = true;
+}
+
+void dialogue_out_taken(struct dialogue *d)
+{
+    if (d->out_is_secret)
+        buf_wipe(&d->out);
+    else
+        buf_reset(&d->out);
+    d->out_is_secret = false;
 }
 
 /* The server speaks out of turn. While we send content a refusal is believed, an acceptance of
@@ -744,6 +850,8 @@ void dialogue_reply(struct dialogue *d, uint16_t code, struct str text)
     check(code >= 200 && code <= 599);
     if (d->phase == PHASE_OVER)
         return;
+    d->step = awaited_step(d);
+    d->answering = true;
     if (d->expected_count > 0)
         a.to = expected_take(d);
     if (a.to == EXPECT_QUIT)
@@ -756,6 +864,7 @@ void dialogue_reply(struct dialogue *d, uint16_t code, struct str text)
         steps[a.to].on[code / 100 - 2](d, &a);
     pump(d);
     message_end_when_answered(d);
+    d->answering = false;
 }
 
 void dialogue_send(struct dialogue *d, const struct dialogue_message *m)
@@ -787,9 +896,14 @@ void dialogue_secured(struct dialogue *d)
 {
     check(d->phase == PHASE_SECURING);
     d->secured = true;
-    d->offers = (struct dialogue_capabilities){0};
+    offers_free(&d->offers);
     buf_reset(&d->plain_why);
-    say_ehlo(d);
+    if (d->tls_first) {
+        d->phase = PHASE_GREETING;
+        expect(d, EXPECT_GREETING);
+    } else {
+        say_ehlo(d);
+    }
 }
 
 void dialogue_again_plain(struct dialogue *d, const char *why)
@@ -797,9 +911,9 @@ void dialogue_again_plain(struct dialogue *d, const char *why)
     check(d->phase == PHASE_SECURING && d->expected_count == 0);
     d->phase = PHASE_GREETING;
     d->tls = TLS_NONE;
-    d->offers = (struct dialogue_capabilities){0};
+    offers_free(&d->offers);
     buf_reset(&d->greeting);
-    buf_reset(&d->out);
+    dialogue_out_taken(d);
     buf_printf(&d->plain_why, "handshake failed: %s", why);
     expect(d, EXPECT_GREETING);
 }
@@ -821,6 +935,10 @@ void dialogue_lost(struct dialogue *d, const struct status *st)
 {
     struct status quit = status_make(0, 2, 0, 0, STR("quit"));
 
+    if (d->phase == PHASE_OVER)
+        return;
+    if (!d->answering)
+        d->step = awaited_step(d);
     over(d, d->phase == PHASE_QUITTING ? &quit : st, dialogue_next_hop_failed(d));
 }
 

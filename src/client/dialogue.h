@@ -10,14 +10,19 @@
  *                                      +--------------------------+-----------------------   DOT
  *   A binary message goes from ENVELOPE to CONTENT without DATA: BDAT says how long it is.
  *   READY --dialogue_quit--> QUITTING;   any of them --421, nonsense, lost--> OVER
+ *   With a login: HELLO --AUTH--> LOGIN --235--> READY (client/auth.h)
  *
  * Where STARTTLS is offered and wanted: HELLO --220--> SECURING --dialogue_secured--> HELLO, where
- * EHLO is said again and nothing counts of what was heard before (RFC 3207 4.2). */
+ * EHLO is said again and nothing counts of what was heard before (RFC 3207 4.2). Where TLS comes
+ * first: SECURING --dialogue_secured--> GREETING. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
 #include "base/buf.h"
+#include "client/auth.h"
+#include "client/offers.h"
 #include "mail/envelope.h"
+#include "mail/explain.h"
 #include "mail/status.h"
 #include "tls/policy.h"
 
@@ -35,6 +40,7 @@ enum dialogue_phase {
     PHASE_GREETING,
     PHASE_HELLO,
     PHASE_SECURING, /* the shell does the handshake */
+    PHASE_LOGIN,
     PHASE_READY,
     PHASE_ENVELOPE, /* RSET, MAIL, RCPT, DATA */
     PHASE_CONTENT,  /* the server waits for the content: the shell sends it and the dot */
@@ -48,6 +54,8 @@ enum dialogue_expect {
     EXPECT_EHLO,
     EXPECT_HELO,
     EXPECT_STARTTLS,
+    EXPECT_AUTH,
+    EXPECT_AUTH_CANCEL,
     EXPECT_RSET,
     EXPECT_MAIL,
     EXPECT_RCPT,
@@ -92,15 +100,15 @@ struct dialogue {
     size_t expected_first, expected_count;
 
     struct buf greeting; /* the text of the 220 */
-    struct dialogue_capabilities {
-        bool pipelining, has_size, has_8bitmime, has_starttls, has_dsn, has_smtputf8;
-        bool has_chunking, has_binarymime;
-        /* 0: no limit was announced. RFC 9422: recipients of a message, messages of a session. */
-        uint64_t size_max, recipients_max, messages_max;
-    } offers;
+    struct client_offers offers;
     enum tls_policy tls;
-    bool secured;
-    struct buf plain_why;             /* why the session is not secret: "not offered" */
+    bool secured, tls_first;
+    struct buf plain_why; /* why the session is not secret: "not offered" */
+    struct client_auth auth;
+    struct status refusal; /* of the last try to log in; class 0: none */
+    bool out_is_secret;
+    enum explain_step step; /* what the reply that is being read answers, or answered last */
+    bool answering;
     size_t message_count, mail_count; /* MAILs may be more: see batch */
 
     /* the message under way; recipient_states is NULL when there is none */
@@ -121,7 +129,13 @@ struct dialogue {
 void dialogue_init(struct dialogue *d, struct str hostname, enum tls_policy tls,
                    const struct dialogue_events *events, void *arg);
 void dialogue_free(struct dialogue *d);
+/* Before the greeting: to log in, and to begin with the handshake. What the connection is like is
+ * said to auth (auth_channel), before the greeting and again before dialogue_secured. */
+void dialogue_login(struct dialogue *d, const struct sasl_login *login);
+void dialogue_tls_first(struct dialogue *d);
 
+/* What was in `out` is on its way. */
+void dialogue_out_taken(struct dialogue *d);
 void dialogue_reply(struct dialogue *d, uint16_t code, struct str text);
 void dialogue_send(struct dialogue *d, const struct dialogue_message *m); /* in PHASE_READY only */
 /* In PHASE_CONTENT: is it sent as it is, behind BDAT, instead of stuffed behind DATA? Or must it be
@@ -142,6 +156,8 @@ void dialogue_stop(struct dialogue *d); /* no more events */
 /* What is awaited, "MAIL FROM", and how long at most, RFC 5321 4.5.3.2. 0: nothing is. */
 uint64_t dialogue_timeout_s(const struct dialogue *d);
 const char *dialogue_awaits(const struct dialogue *d);
+/* Likewise as a step; within an event and once over: the one that it is about. */
+enum explain_step dialogue_step(const struct dialogue *d);
 bool dialogue_takes_more(const struct dialogue *d); /* may there be another message? */
 /* Was a session had, and was it the next hop rather than this message that failed? */
 bool dialogue_next_hop_failed(const struct dialogue *d);

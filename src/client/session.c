@@ -8,6 +8,7 @@
 #include "client/session.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "io/stream.h"
 #include "mail/downgrade.h"
 #include "mail/reply.h"
+#include "tls/policy.h"
 #include "wire/smtp.h"
 
 enum {
@@ -27,6 +29,7 @@ enum {
     IN_BYTES_MAX = 16 * 1024,
     OUT_BYTES_MAX = DIALOGUE_OUT_BYTES_MAX + BLOCK_BYTES + WIRE_BYTES_MAX,
     PEER_BYTES_MAX = 80,
+    TROUBLE_BYTES_MAX = 600,
 };
 static_assert(IN_BYTES_MAX > REPLY_LINE_BYTES_MAX + 2, "a reply line must fit");
 
@@ -38,11 +41,14 @@ struct client {
     struct buf tls_host;
     struct tls *tls; /* while the stream is there and has one */
     struct tls_peer tls_peer;
+    bool has_tls_peer;
     struct client_events events;
     void *arg;
     struct dialogue dialogue;
     struct stream *stream; /* NULL: closed */
     bool connected, freed;
+    int error;        /* of the connection, negative errno */
+    uint64_t step_us; /* monotonic: the last step was over */
     uint64_t timeout_scale_percent;
     struct timer timer;
     struct reply_reader replies;
@@ -63,6 +69,16 @@ static uint64_t scaled_us(const struct client *c, uint64_t s)
     return s * US_PER_S * c->timeout_scale_percent / 100;
 }
 
+/* A step that is over may be told of; the owner does nothing but look. */
+static void tell_step(struct client *c, enum explain_step step)
+{
+    uint64_t now_us = clock_monotonic_us(loop_clock(c->loop));
+
+    if (c->events.on_step && !c->freed)
+        c->events.on_step(c->arg, step, now_us - c->step_us);
+    c->step_us = now_us;
+}
+
 static void lost(struct client *c, const char *what, const char *why)
 {
     struct buf about = buf_init(STATUS_TEXT_BYTES_MAX);
@@ -71,6 +87,7 @@ static void lost(struct client *c, const char *what, const char *why)
     enum reply_name name = c->connected ? REPLY_CONNECTION_LOST : REPLY_NO_CONNECTION;
     struct status st = reply_status(name, buf_str(&about));
     buf_free(&about);
+    tell_step(c, client_step(c));
     dialogue_lost(&c->dialogue, &st);
 }
 
@@ -80,6 +97,7 @@ static void on_timeout(void *arg)
 {
     struct client *c = arg;
 
+    c->error = -ETIMEDOUT;
     if (c->dialogue.phase == PHASE_SECURING)
         tls_failed(c, "no answer in time");
     else
@@ -90,7 +108,7 @@ static void arm(struct client *c)
 {
     uint64_t timeout_s = dialogue_timeout_s(&c->dialogue);
 
-    if (timeout_s > 0 && c->stream)
+    if (timeout_s > 0 && c->stream && c->connected)
         timer_set(c->loop, &c->timer, scaled_us(c, timeout_s), on_timeout, c);
     else
         timer_stop(&c->timer);
@@ -185,6 +203,8 @@ static void write_block(struct client *c, struct str block)
     check(!c->wire.full);
     (void)stream_write(c->stream, buf_str(&c->wire)); /* too much: on_end comes */
     buf_reset(&c->wire);
+    if (c->events.on_sent && block.n > 0)
+        c->events.on_sent(c->arg, c->prefix_sent + c->content_sent);
 }
 
 static void send_content(struct client *c)
@@ -216,7 +236,7 @@ static void advance(struct client *c)
         return;
     if (out->n > 0)
         (void)stream_write(c->stream, buf_str(out)); /* too much: on_end comes */
-    buf_reset(out);
+    dialogue_out_taken(&c->dialogue);
     send_content(c);
     arm(c);
 }
@@ -261,6 +281,7 @@ static void on_bytes(void *arg, struct buf *in)
         if (event != REPLY_READY)
             break;
         tell_line(c);
+        tell_step(c, client_step(c));
         dialogue_reply(&c->dialogue, c->replies.code, buf_str(&c->replies.text));
         reply_reader_next(&c->replies);
         answered = true;
@@ -281,6 +302,7 @@ static void on_stream_end(void *arg, enum stream_end why, int error)
 {
     struct client *c = arg;
 
+    c->error = why == STREAM_ERROR ? -error : 0;
     if (!c->connected)
         lost(c, buf_c(&c->peer), strerror(error));
     else if (c->dialogue.phase == PHASE_SECURING)
@@ -291,11 +313,16 @@ static void on_stream_end(void *arg, enum stream_end why, int error)
         lost(c, "closed by the other side before it answered", dialogue_awaits(&c->dialogue));
 }
 
+static void tell_secure(void *arg);
+
 static void on_connected(void *arg)
 {
     struct client *c = arg;
 
     c->connected = true;
+    tell_step(c, STEP_CONNECT);
+    if (c->dialogue.phase == PHASE_SECURING)
+        tell_secure(c);
     arm(c);
 }
 
@@ -316,13 +343,45 @@ static void disconnect(struct client *c)
 
 /* ---- TLS ---- */
 
+static void describe_channel(struct client *c)
+{
+    char binding[TLS_BINDING_BYTES];
+    struct sasl_channel channel = {
+        .service = "smtp", .host = buf_str(&c->tls_host), .port = sock_address_port(&c->to)};
+
+    if (c->tls) {
+        channel.secured = true;
+        channel.client_certificate = tls_showed_certificate(c->tls);
+        channel.binding = str_n(binding, tls_binding(c->tls, binding));
+    }
+    auth_channel(&c->dialogue.auth, &channel);
+    explicit_bzero(binding, sizeof binding);
+}
+
+static void unverified(struct client *c, struct str trouble)
+{
+    struct status st = reply_status(REPLY_TLS_UNVERIFIED, trouble);
+
+    dialogue_lost(&c->dialogue, &st);
+}
+
 static void on_secured(void *arg)
 {
     struct client *c = arg;
+    struct buf trouble = buf_init(TROUBLE_BYTES_MAX);
 
     tls_peer(c->tls, &c->tls_peer);
-    dialogue_secured(&c->dialogue);
-    advance(c);
+    c->has_tls_peer = true;
+    tell_step(c, STEP_TLS);
+    if (tls_peer_trouble(&c->tls_peer, buf_str(&c->tls_host), &trouble) &&
+        c->dialogue.tls == TLS_VERIFIED) {
+        unverified(c, buf_str(&trouble));
+    } else {
+        describe_channel(c);
+        dialogue_secured(&c->dialogue);
+        advance(c);
+    }
+    buf_free(&trouble);
 }
 
 /* A server may have answered before it was asked: STARTTLS is then still to be said. */
@@ -333,21 +392,24 @@ static void tell_secure(void *arg)
 
     if (out->n > 0)
         (void)stream_write(c->stream, buf_str(out));
-    buf_reset(out);
+    dialogue_out_taken(&c->dialogue);
     c->tls = tls_begin(c->stream, c->tls_context, buf_str(&c->tls_host), on_secured);
 }
 
 static void again_plain(struct client *c, const char *why)
 {
     dialogue_again_plain(&c->dialogue, why);
+    tell_step(c, STEP_TLS);
     disconnect(c);
     timer_stop(&c->timer);
     reply_reader_free(&c->replies);
     reply_reader_init(&c->replies);
     c->connected = false;
     int error = connect_stream(c);
-    if (error < 0)
+    if (error < 0) {
+        c->error = error;
         lost(c, buf_c(&c->peer), strerror(-error));
+    }
 }
 
 /* The connection is of no more use: what either side sent last may be half a handshake. */
@@ -355,13 +417,14 @@ static void tls_failed(struct client *c, const char *why)
 {
     struct buf about = buf_init(STATUS_TEXT_BYTES_MAX);
 
-    if (c->dialogue.tls != TLS_REQUIRED) {
+    if (c->dialogue.tls < TLS_REQUIRED) {
         again_plain(c, why);
         return;
     }
     buf_printf(&about, "handshake failed: %s", why);
     struct status st = reply_status(REPLY_TLS_MISSING, buf_str(&about));
     buf_free(&about);
+    tell_step(c, STEP_TLS);
     dialogue_lost(&c->dialogue, &st);
 }
 
@@ -402,7 +465,7 @@ static void tell_end(void *arg, const struct status *st, bool next_hop_failed)
     if (c->stream && c->connected && out->n > 0 && stream_write(c->stream, buf_str(out)))
         stream_finish(&c->stream);
     disconnect(c);
-    buf_reset(out);
+    dialogue_out_taken(&c->dialogue);
     if (!c->freed)
         c->events.on_end(c->arg, st, next_hop_failed);
 }
@@ -434,13 +497,27 @@ static void free_memory(void *p)
     free(c);
 }
 
+static void begin_dialogue(struct client *c, const struct client_options *o)
+{
+    enum tls_policy tls = o->tls_implicit ? MAX_OF(o->tls, TLS_REQUIRED) : o->tls;
+
+    dialogue_init(&c->dialogue, o->hostname, tls, &dialogue_events, c);
+    c->dialogue.lmtp = o->lmtp;
+    if (o->login)
+        dialogue_login(&c->dialogue, o->login);
+    if (o->login)
+        describe_channel(c);
+    if (o->tls_implicit)
+        dialogue_tls_first(&c->dialogue);
+}
+
 int client_new(struct loop *l, const struct sock_address *to, const struct client_options *o,
                const struct client_events *events, void *arg, struct client **ret)
 {
     struct client *c = mem_new(sizeof *c);
     uint64_t connect_s = o->connect_timeout_s > 0 ? o->connect_timeout_s : CONNECT_TIMEOUT_S;
 
-    check(o->tls == TLS_NONE || o->tls_context);
+    check((o->tls == TLS_NONE && !o->tls_implicit) || o->tls_context);
     *c = (struct client){
         .loop = l,
         .to = *to,
@@ -454,8 +531,8 @@ int client_new(struct loop *l, const struct sock_address *to, const struct clien
     };
     c->connect_timeout_us = scaled_us(c, connect_s);
     buf_add(&c->tls_host, o->tls_host);
-    dialogue_init(&c->dialogue, o->hostname, o->tls, &dialogue_events, c);
-    c->dialogue.lmtp = o->lmtp;
+    c->step_us = clock_monotonic_us(loop_clock(l));
+    begin_dialogue(c, o);
     reply_reader_init(&c->replies);
     sock_address_print(&c->peer, to);
     int error = connect_stream(c);
@@ -533,8 +610,33 @@ void client_print_tls(const struct client *c, struct buf *to)
 {
     if (c->dialogue.secured)
         tls_peer_print(to, &c->tls_peer);
-    else if (c->dialogue.tls != TLS_REQUIRED && c->dialogue.plain_why.n > 0)
+    else if (c->dialogue.tls < TLS_REQUIRED && c->dialogue.plain_why.n > 0)
         buf_printf(to, "plain, %.*s", STR_ARG(buf_str(&c->dialogue.plain_why)));
+}
+
+const struct tls_peer *client_tls_peer(const struct client *c)
+{
+    return c->has_tls_peer ? &c->tls_peer : NULL;
+}
+
+const struct client_offers *client_offers(const struct client *c)
+{
+    return &c->dialogue.offers;
+}
+
+const char *client_mechanism(const struct client *c)
+{
+    return c->dialogue.auth.done ? c->dialogue.auth.mechanism : NULL;
+}
+
+enum explain_step client_step(const struct client *c)
+{
+    return c->connected ? dialogue_step(&c->dialogue) : STEP_CONNECT;
+}
+
+int client_error(const struct client *c)
+{
+    return c->error;
 }
 
 bool client_has_dsn(const struct client *c)

@@ -3,16 +3,22 @@
  * Used by relay, the command line and the public library. Event-driven; every time-out of RFC 5321
  * 4.5.3.2; PIPELINING (RFC 2920), SIZE, 8BITMIME, SMTPUTF8 and LIMITS (RFC 9422) used when
  * offered; BDAT (RFC 3030) for binary messages, which need it; dot-stuffing exact for any
- * bytes. STARTTLS (RFC 3207) by policy; when the handshake fails and TLS is not required, the same
- * address is connected to once more, without it, and the owner sees one session. Each recipient gets exactly one outcome for each message. An outcome after the final dot
- * got lost is "try later": a duplicate is allowed, a loss is not. */
+ * bytes. STARTTLS (RFC 3207) by policy, or TLS from the first byte (RFC 8314); when the handshake
+ * fails and TLS is not required, the same address is connected to once more, without it, and the
+ * owner sees one session. AUTH (RFC 4954) where there is a login: the session is ready when the
+ * server has let us in, and over when it does not. Each recipient gets exactly one outcome for each
+ * message. An outcome after the final dot got lost is "try later": a duplicate is allowed, a loss
+ * is not. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
+#include "client/offers.h"
 #include "io/loop.h"
 #include "io/socket.h"
 #include "mail/envelope.h"
+#include "mail/explain.h"
 #include "mail/status.h"
+#include "sasl/sasl.h"
 #include "tls/policy.h"
 #include "tls/tls.h"
 
@@ -26,6 +32,11 @@ struct client_options {
     enum tls_policy tls;
     struct tls_context *tls_context; /* borrowed while connecting; needed unless TLS_NONE */
     struct str tls_host;             /* the server's name, or its address */
+    bool
+        tls_implicit; /* from the first byte (port 465): tls is then never less than TLS_REQUIRED */
+    /* Logs in before on_ready; NULL: does not. What would show the password is only said over TLS
+     * as strict as `tls` (or where plain_anyway says so). */
+    const struct sasl_login *login;
 };
 
 struct client_message {
@@ -54,7 +65,14 @@ struct client_events {
     /* The session is over: st says why (class 2: we quit). If a message was under way its results
      * were reported before. next_hop_failed: no session could be had at all. The owner frees the client. */
     void (*on_end)(void *arg, const struct status *st, bool next_hop_failed);
-    void (*on_line)(void *arg, bool sent, struct str line); /* the dialogue, for -v; may be NULL */
+    /* The dialogue, for -v; may be NULL. Never a secret: "AUTH PLAIN ***". */
+    void (*on_line)(void *arg, bool sent, struct str line);
+    /* A step is over, well or not: us since the one before it was. RCPT comes for each recipient.
+     * Nothing may be called from within but the questions below; may be NULL. */
+    void (*on_step)(void *arg, enum explain_step step, uint64_t us);
+    /* So much of the message (prefix and content) has been handed over in this transaction; may be
+     * NULL; nothing may be called from within. */
+    void (*on_sent)(void *arg, uint64_t bytes);
 };
 
 /* Connects to the address. Everything in options and to is copied. */
@@ -71,6 +89,16 @@ struct str client_greeting(const struct client *c);      /* the whole first line
 bool client_secured(const struct client *c);
 /* How the session is protected: tls_peer_print, or "plain, not offered". Nothing before on_ready. */
 void client_print_tls(const struct client *c, struct buf *to);
+/* What the other side showed, also when it was not good enough; NULL: there is no TLS. */
+const struct tls_peer *client_tls_peer(const struct client *c);
+/* What EHLO offers, the last one said; before it nothing is. */
+const struct client_offers *client_offers(const struct client *c);
+/* How we logged in, "SCRAM-SHA-256"; NULL: we did not. */
+const char *client_mechanism(const struct client *c);
+/* The step whose answer is awaited; in on_result and on_end: which the outcome is of. */
+enum explain_step client_step(const struct client *c);
+/* Why the connection could not be had or broke: a negative errno; 0: it was something else. */
+int client_error(const struct client *c);
 /* Has the server answered the last message at all (421 is no answer)? If not, an old connection
  * may just have run out, and the message can be sent again over a new one. */
 bool client_message_touched(const struct client *c);

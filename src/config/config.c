@@ -30,6 +30,7 @@
 #include "config/parse.h"
 #include "config/resolvers.h"
 #include "config/snapshot.h"
+#include "provider/load.h"
 
 enum {
     FILE_BYTES_MAX = 4 << 20,
@@ -87,7 +88,7 @@ uint64_t config_fingerprint(const struct config *c)
         h = hash_part(h, c->routes[i].domain);
         h = hash_part(h, c->routes[i].via);
     }
-    return hash_part(h, c->smarthost);
+    return hash_part(h, c->smarthost.via);
 }
 
 bool config_has_system_users(const struct config *c)
@@ -104,6 +105,69 @@ bool config_speaks_lmtp(const struct config *c, struct str via)
         if (str_eq(c->routes[i].via, via) && str_eq_c(c->routes[i].protocol, "lmtp"))
             return true;
     return false;
+}
+
+/* From lax to strict. */
+static size_t strictness(struct str tls)
+{
+    static const char *const words[] = {"off", "opportunistic", "required", "verified"};
+    size_t i = 0;
+    while (i + 1 < countof(words) && !str_eq_c(tls, words[i]))
+        i++;
+    return i;
+}
+
+/* A login is only given to who proves to be the server that was meant. */
+static struct str tls_in_force(const struct config *c, struct str said, struct str login)
+{
+    if (!str_eq_c(said, "default"))
+        return said;
+    return login.n > 0 ? STR("verified") : c->tls.outgoing;
+}
+
+static void hop_add(struct config_hop *hop, struct str tls, struct str login,
+                    struct str password_file)
+{
+    if (hop->tls.n == 0 || strictness(tls) > strictness(hop->tls))
+        hop->tls = tls;
+    if (login.n == 0)
+        return;
+    hop->login = login;
+    hop->password_file = password_file;
+}
+
+static bool port_is_implicit(struct str via)
+{
+    return str_ends(via, STR(":465")); /* RFC 8314 3.3 */
+}
+
+static void hop_add_smarthost(struct config_hop *hop, const struct config *c)
+{
+    const struct config_smarthost *s = &c->smarthost;
+    hop_add(hop, tls_in_force(c, s->tls, s->login), s->login, s->password_file);
+    if (!str_eq_c(s->implicit_tls, "by-port"))
+        hop->implicit_tls = str_eq_c(s->implicit_tls, "yes");
+    hop->limits = s->limits;
+    hop->limit_count = s->limit_count;
+    hop->recipient_limits = s->recipient_limits;
+    hop->recipient_limit_count = s->recipient_limit_count;
+    hop->recipients_max = s->recipients_max;
+}
+
+struct config_hop config_hop(const struct config *c, struct str via)
+{
+    struct config_hop hop = {.implicit_tls = port_is_implicit(via)};
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct config_route *r = &c->routes[i];
+        if (str_eq(r->via, via))
+            hop_add(&hop, tls_in_force(c, r->tls, r->login), r->login, r->password_file);
+    }
+    if (c->smarthost.via.n > 0 && str_eq(c->smarthost.via, via))
+        hop_add_smarthost(&hop, c);
+    if (hop.tls.n == 0)
+        hop.tls = c->tls.outgoing;
+    hop.unprotected = hop.login.n > 0 && str_eq_c(hop.tls, "off");
+    return hop;
 }
 
 bool config_has_certificate(const struct config *c)
@@ -241,6 +305,11 @@ static bool is_remote(const char *path)
     return false;
 }
 
+static bool providers(struct arena *a, struct providers *ret, struct buf *error)
+{
+    return providers_load(a, PROVIDERS_OF_SYSTEM, ret, error);
+}
+
 static bool write_all(int fd, struct str s)
 {
     while (s.n > 0) {
@@ -257,8 +326,10 @@ static enum verdict check_text(struct arena *a, struct str text, struct str path
 {
     char name[256] = "";
     gethostname(name, sizeof name - 1);
-    struct machine machine = {
-        .hostname = str_c(name), .full_name = full_name, .root = geteuid() == 0};
+    struct machine machine = {.hostname = str_c(name),
+                              .full_name = full_name,
+                              .providers = providers,
+                              .root = geteuid() == 0};
     machine_addresses(a, &machine);
     machine_resolvers(a, &machine);
     struct config *c = NULL;

@@ -15,7 +15,7 @@
 
 /* So many in so long. */
 struct rate {
-    uint64_t count, in_us; /* an hour or a day */
+    uint64_t count, in_us; /* an hour or a day; of servers also less than an hour */
 };
 
 struct config_listen {
@@ -54,9 +54,36 @@ struct config_domain {
 struct config_route {
     struct str domain;   /* lower case; ".example.org" matches below it */
     struct str via;      /* "host:port" */
-    struct str tls;      /* "default", or as config_tls.outgoing */
+    struct str tls;      /* "default", or as config_tls.outgoing, or "verified" */
     struct str protocol; /* "smtp", "lmtp" */
+    struct str login;    /* or empty */
+    struct str password_file;
     struct str at;
+};
+
+struct config_smarthost {
+    struct str via; /* "host:port"; empty: there is none */
+    struct str at;
+    struct str tls;          /* as config_route.tls */
+    struct str implicit_tls; /* "by-port", "yes", "no" */
+    struct str login;        /* or empty */
+    struct str password_file;
+    struct rate *limits; /* messages */
+    size_t limit_count;
+    struct rate *recipient_limits;
+    size_t recipient_limit_count;
+    uint64_t recipients_max; /* of one message; 0: as many as there are */
+};
+
+/* What holds for a server that mail is sent to, whichever statements lead there. */
+struct config_hop {
+    struct str tls; /* "off", "opportunistic", "required", "verified": the strictest */
+    bool implicit_tls;
+    struct str login, password_file; /* or empty */
+    bool unprotected;                /* the password may go there without TLS: it says tls = off */
+    const struct rate *limits, *recipient_limits;
+    size_t limit_count, recipient_limit_count;
+    uint64_t recipients_max;
 };
 
 struct config_dns {
@@ -95,9 +122,7 @@ struct config {
     size_t domain_count;
     struct config_route *routes;
     size_t route_count;
-    struct str smarthost; /* "host:port", or empty */
-    struct str smarthost_at;
-    struct str smarthost_tls; /* as config_route.tls */
+    struct config_smarthost smarthost;
     struct config_dns dns;
     struct config_tls tls;
     bool private_next_hops;  /* DNS may lead to loopback and private addresses */
@@ -161,7 +186,8 @@ void config_drop(struct config **c); /* NULL is fine */
 
 bool config_has_system_users(const struct config *c);            /* any domain has */
 bool config_speaks_lmtp(const struct config *c, struct str via); /* a route there says so */
-bool config_has_logins(const struct config *c);                  /* any listener takes them */
+struct config_hop config_hop(const struct config *c, struct str via);
+bool config_has_logins(const struct config *c); /* any listener takes them */
 /* The domain of logins that are said without one; empty: there is none. */
 struct str config_login_domain(const struct config *c);
 

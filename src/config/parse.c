@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "config/presets.h"
 #include "config/verify.h"
 
 struct parse {
@@ -13,7 +14,8 @@ struct parse {
     struct arena arena; /* of the syntax */
     struct problems problems;
     struct syntax syntax;
-    struct str file; /* its last part */
+    struct presets presets; /* of the smarthost */
+    struct str file;        /* its last part */
 };
 
 static struct str base_name(struct str path)
@@ -53,8 +55,9 @@ static void take_sections(struct parse *p, enum scope scope)
         }
         void *section = section_at(p->config, scope, index++);
         struct buf why = buf_init(1 * KIB);
-        if (!value_parse(row->title, NULL, said->title, &p->config->arena,
-                         section_title(scope, section), &why))
+        struct str title = scope == SCOPE_SMARTHOST ? p->presets.via : said->title;
+        if (!value_parse(row->title, NULL, title, &p->config->arena, section_title(scope, section),
+                         &why))
             problem(p, said->line, row->name, &why);
         buf_free(&why);
         *section_place(scope, section) = place(p, said->line);
@@ -109,6 +112,44 @@ static void take_statement(struct parse *p, const struct said *said)
     buf_free(&why);
     if (s->scope == SCOPE_TOP && s->offset == offsetof(struct config, relay_for))
         p->config->relay_for_at = place(p, said->line);
+}
+
+static const struct said_section *smarthost_said(const struct parse *p)
+{
+    for (size_t i = 0; i < p->syntax.section_count; i++)
+        if (p->syntax.sections[i].scope == SCOPE_SMARTHOST)
+            return &p->syntax.sections[i];
+    return NULL;
+}
+
+/* Its title may be the name of a provider. */
+static void find_presets(struct parse *p, const struct machine *machine)
+{
+    const struct said_section *said = smarthost_said(p);
+    struct buf why = buf_init(4 * KIB);
+    if (said && !presets_find(machine, said->title, &p->arena, &p->presets, &why))
+        problem(p, said->line, sections[SCOPE_SMARTHOST].name, &why);
+    if (said && p->presets.unknown && why.n > 0)
+        problem_warn(&p->problems, said->line, str_c(sections[SCOPE_SMARTHOST].name), buf_c(&why));
+    buf_free(&why);
+}
+
+/* What the provider says holds where the file says nothing else. */
+static void take_presets(struct parse *p)
+{
+    for (size_t i = 0; i < p->presets.count; i++) {
+        const struct preset *preset = &p->presets.list[i];
+        bool said = false;
+        for (size_t j = 0; j < p->syntax.statement_count; j++)
+            said = said || p->syntax.statements[j].statement == preset->statement;
+        struct buf why = buf_init(1 * KIB);
+        if (!said)
+            (void)statement_set(preset->statement, preset->values, preset->value_count,
+                                &p->config->arena, &p->config->smarthost, &why);
+        buf_free(&why);
+    }
+    p->config->smarthost.login =
+        presets_login(&p->presets, &p->config->arena, p->config->smarthost.login);
 }
 
 /* Every field has a value before the file is looked at, so that checks may look at all. */
@@ -188,11 +229,13 @@ static void take_all(struct parse *p, struct str text, const struct machine *mac
     /* libconfuse wants it terminated; scan_text changes it. */
     char *copy = arena_c(&p->arena, text);
     syntax_read(copy, text.n, &p->arena, &p->problems, &p->syntax);
+    find_presets(p, machine);
     for (size_t i = SCOPE_TOP + 1; i < SCOPE_COUNT; i++)
         take_sections(p, (enum scope)i);
     take_defaults(p);
     for (size_t i = 0; i < p->syntax.statement_count; i++)
         take_statement(p, &p->syntax.statements[i]);
+    take_presets(p);
     if (!p->syntax.complete)
         return;
     take_hostname(p, machine);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "provider/provider.h"
 
 struct machine {
     struct str hostname; /* of the system, or as much of it as it knows */
@@ -14,6 +15,8 @@ struct machine {
     size_t address_count;
     const struct str *resolvers; /* of its own, as in dns { forward } */
     size_t resolver_count;
+    /* The mail providers that it knows; asked only when the file may name one. NULL: none. */
+    bool (*providers)(struct arena *a, struct providers *ret, struct buf *error);
     bool root; /* it is root who asks */
 };
 

@@ -11,13 +11,51 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "config/parse.h"
+#include "config/value.h"
+
+static bool providers(struct arena *a, struct providers *ret, struct buf *error)
+{
+    static const char text[] = "provider   yandex\n"
+                               "  title    Yandex\n"
+                               "  also     ya\n"
+                               "  domains  yandex.ru ya.ru\n"
+                               "  smtp     smtp.yandex.ru:465 tls\n"
+                               "  login    name\n"
+                               "  limit    6 messages an hour\n"
+                               "  limit    150 messages a day\n"
+                               "  limit    500 recipients a day\n"
+                               "  limit    35 recipients a message\n"
+                               "  source   2026-11-27 texts\n"
+                               "provider   odd\n"
+                               "  title    Odd\n"
+                               "  smtp     192.0.2.9:2465 tls\n"
+                               "  login    word apikey\n"
+                               "  limit    50 messages in 15 minutes\n"
+                               "  source   2026-11-27 texts\n"
+                               "provider   tokens\n"
+                               "  title    Tokens\n"
+                               "  smtp     smtp.tokens.test:587 starttls\n"
+                               "  login    address\n"
+                               "  oauth    only\n"
+                               "  source   2026-11-27 texts\n"
+                               "provider   fetcher\n"
+                               "  title    Fetcher\n"
+                               "  imap     imap.fetcher.test:993 tls\n"
+                               "  login    address\n"
+                               "  source   2026-11-27 texts\n";
+
+    return providers_parse(a, STR(text), "providers.conf", NULL, ret, error);
+}
 
 static bool parse(const char *text, const char *system_name, struct config **ret,
                   struct buf *errors)
 {
     struct sock_address own[2];
     sock_address_parse(STR("192.0.2.7:0"), own);
-    struct machine machine = {.hostname = str_c(system_name), .addresses = own, .address_count = 1};
+    struct machine machine = {.hostname = str_c(system_name),
+                              .addresses = own,
+                              .address_count = 1,
+                              .providers = providers};
     return config_parse(str_c(text), STR("/etc/troika/t.conf"), &machine, ret, errors);
 }
 
@@ -42,8 +80,49 @@ static const struct {
      "t.conf:4: hostname: does not belong in a section; write it outside of listen\n"
      "t.conf:6: address: does not belong here; write it inside of listen\n"
      "t.conf:7: accounts: does not belong here; write it inside of domain\n"},
+    /* logins elsewhere */
     {LISTEN "smarthost \"192.0.2.1:1\" { login = 'me' }\n",
-     "t.conf:2: login: unknown statement in smarthost; troika.conf(5) lists them all\n"},
+     "t.conf:2: smarthost: \"192.0.2.1:1\" has a login but no password-file; write password-file = "
+     "\"/etc/troika/password\", a file with the password in its first line\n"},
+    {LISTEN "route a.test { via = \"192.0.2.1:1\" password-file = \"/p\" }\n",
+     "t.conf:2: route: \"192.0.2.1:1\" has a password-file but no login; write login = "
+     "\"me@example.org\"\n"},
+    {LISTEN "smarthost \"192.0.2.1:465\" { login = 'me@a.test' password-file = \"/p\"\n"
+            "limit = { \"20/hour\", \"150/day\", \"1/minute\", \"50/15m\" } recipient-limit = "
+            "\"5/second\" }\n",
+     ""},
+    {LISTEN "smarthost \"192.0.2.1:1\" { login = 'me' password-file = \"/p\"\n tls = required }\n"
+            "route a.test { via = \"192.0.2.2:1\" login = 'me' password-file = \"/p\"\n"
+            "tls = off }\n",
+     "t.conf:3: warning: tls: DANGER: with tls = required the certificate is not judged, so "
+     "whoever stands in between gets the password; only for a private network\n"
+     "t.conf:5: warning: tls: DANGER: with tls = off the password goes over the network as plain "
+     "text, to whoever listens; only for a private network\n"},
+    {LISTEN "smarthost \"192.0.2.1:1\" { login = 'me' password-file = \"/p\" }\n"
+            "route a.test { via = \"192.0.2.1:1\" login = 'you' password-file = \"/p\" }\n",
+     "t.conf:2: smarthost: the route of line 3 leads to \"192.0.2.1:1\", too, with another login; "
+     "say the same in both\n"},
+    {LISTEN "smarthost \"192.0.2.1:465\" {\n tls = off\n}\n",
+     "t.conf:3: tls: off contradicts implicit-tls, which port 465 means; write another port, or "
+     "implicit-tls = no\n"},
+    {LISTEN "smarthost \"192.0.2.1:1\" {\n login = 'a b'\n limit = { \"5\", \"x/day\" }\n"
+            " recipient-limit = \"5/2h\"\n password-file = password }\n",
+     "t.conf:3: login: \"a b\" is no login; write what you are called there, without blanks\n"
+     "t.conf:4: limit: \"5\" is no rate; write 20/hour, 150/day, 1/minute or 50/15m\n"
+     "t.conf:5: recipient-limit: \"5/2h\" is no rate; write 20/hour, 150/day, 1/minute or 50/15m\n"
+     "t.conf:6: password-file: \"password\" is no absolute path; write one that begins with / and "
+     "has no .. in it\n"},
+    /* providers */
+    {LISTEN "smarthost yandex { login = \"me@ya.ru\" password-file = \"/p\" }\n", ""},
+    {LISTEN "smarthost yandx { }\n",
+     "t.conf:2: warning: smarthost: \"yandx\" is no provider that `troika providers` knows, so it "
+     "is taken for a host of this network, with port 25; for a host write the port as well\n"},
+    {LISTEN "smarthost \"yandex:25\" { }\n", ""},
+    {LISTEN "smarthost tokens { }\n",
+     "t.conf:2: smarthost: \"tokens\" takes no passwords any more, only tokens of OAuth 2, which a "
+     "server cannot renew by itself; send through another one\n"},
+    {LISTEN "smarthost fetcher { }\n",
+     "t.conf:2: smarthost: nothing is known of a server of \"fetcher\"; write host and port\n"},
     /* TLS with other servers */
     {LISTEN
      "tls {\n outgoing = required\n roots = \"/etc/roots.pem\"\n}\nsmarthost \"192.0.2.1:1\" "
@@ -52,7 +131,8 @@ static const struct {
     {LISTEN "tls { outgoing = default }\nsmarthost \"192.0.2.1:1\" { tls = yes }\n"
             "tls { outgoing = off }\n",
      "t.conf:2: outgoing: \"default\" is not known here; write one of: off opportunistic required\n"
-     "t.conf:3: tls: \"yes\" is not known here; write one of: default off opportunistic required\n"
+     "t.conf:3: tls: \"yes\" is not known here; write one of: default off opportunistic required "
+     "verified\n"
      "t.conf:4: tls: there is one already in line 2; there can be only one\n"},
     /* repeated */
     {LISTEN "# a comment\nhold = yes\n/* two\nlines */ hold = no\n",
@@ -336,7 +416,7 @@ static void test_defaults(void **state)
     same(c->domains[0].name, "example.test");
     assert_true(c->domains[0].accounts);
     same(c->domains[0].at, "t.conf:2");
-    assert_int_equal(c->route_count + c->relay_for_count + c->smarthost.n, 0);
+    assert_int_equal(c->route_count + c->relay_for_count + c->smarthost.via.n, 0);
     assert_int_equal(c->message_bytes_max, 50 * MIB);
     assert_int_equal(c->recipients_max, 1000);
     assert_int_equal(c->retry_count, 6);
@@ -375,8 +455,8 @@ static void test_values(void **state)
     same(c->routes[0].at, "t.conf:9");
     same(c->routes[1].domain, ".x");
     same(c->routes[1].via, "[2001:db8::1]:26");
-    same(c->smarthost, "smtp.yandex.ru:465");
-    same(c->smarthost_at, "t.conf:12");
+    same(c->smarthost.via, "smtp.yandex.ru:465");
+    same(c->smarthost.at, "t.conf:12");
     assert_int_equal(c->message_bytes_max, 64 * KIB);
     assert_int_equal(c->free_floor_bytes, 0);
     assert_int_equal(c->relay_for_count, 2);
@@ -390,6 +470,76 @@ static void test_values(void **state)
     same(c->dns.forwards[1], "2001:db8::53@5353");
     same(c->dns.trust_anchor, "/k");
     same(c->dns.at, "t.conf:23");
+    config_drop(&c);
+}
+
+static void same_limits(const struct rate *limits, size_t count, const char *want)
+{
+    struct buf text = buf_init(1 * KIB);
+    for (size_t i = 0; i < count; i++) {
+        value_print(VALUE_LIMITS, &limits[i], &text);
+        buf_add_char(&text, ' ');
+    }
+    same(buf_str(&text), want);
+    buf_free(&text);
+}
+
+/* A provider's name stands for what is known of it; what the file says itself counts more. */
+static void test_providers(void **state)
+{
+    (void)state;
+    struct config *c =
+        must_parse(LISTEN "smarthost Yandex { login = \"me@yandex.ru\" password-file = \"/p\" }\n");
+    struct config_hop hop = config_hop(c, STR("smtp.yandex.ru:465"));
+    same(c->smarthost.via, "smtp.yandex.ru:465");
+    same(hop.login, "me");
+    same(hop.password_file, "/p");
+    same(hop.tls, "verified");
+    assert_true(hop.implicit_tls && !hop.unprotected);
+    same_limits(hop.limits, hop.limit_count, "6/hour 150/day ");
+    same_limits(hop.recipient_limits, hop.recipient_limit_count, "500/day ");
+    assert_int_equal(hop.recipients_max, 35);
+    config_drop(&c);
+
+    c = must_parse(LISTEN
+                   "smarthost ya { limit = \"1/minute\" recipient-limit = \"9/day\" tls = required "
+                   "recipients-per-message = 5 }\n");
+    hop = config_hop(c, STR("smtp.yandex.ru:465"));
+    same(hop.tls, "required");
+    same_limits(hop.limits, hop.limit_count, "1/minute ");
+    same_limits(hop.recipient_limits, hop.recipient_limit_count, "9/day ");
+    assert_int_equal(hop.login.n, 0);
+    assert_int_equal(hop.recipients_max, 5);
+    config_drop(&c);
+
+    c = must_parse(LISTEN "smarthost odd { login = x password-file = \"/p\" }\n");
+    hop = config_hop(c, STR("192.0.2.9:2465"));
+    same(hop.login, "apikey");
+    assert_true(hop.implicit_tls);
+    same_limits(hop.limits, hop.limit_count, "50/15m ");
+    config_drop(&c);
+}
+
+static void test_hops(void **state)
+{
+    (void)state;
+    struct config *c = must_parse(
+        LISTEN "smarthost \"192.0.2.1:587\" { login = me password-file = \"/p\" }\n"
+               "route a.test { via = \"192.0.2.2:587\" login = you password-file = \"/q\""
+               " tls = off }\n"
+               "route b.test { via = \"192.0.2.3:465\" }\n");
+    struct config_hop hop = config_hop(c, STR("192.0.2.1:587"));
+    same(hop.tls, "verified");
+    assert_false(hop.implicit_tls || hop.unprotected);
+    hop = config_hop(c, STR("192.0.2.2:587"));
+    same(hop.login, "you");
+    assert_true(hop.unprotected);
+    hop = config_hop(c, STR("192.0.2.3:465"));
+    same(hop.tls, "opportunistic");
+    assert_true(hop.implicit_tls && hop.login.n == 0);
+    hop = config_hop(c, STR("@example.org"));
+    same(hop.tls, "opportunistic");
+    assert_false(hop.implicit_tls);
     config_drop(&c);
 }
 
@@ -499,7 +649,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_errors),      cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_values),      cmocka_unit_test(test_system_name),
+        cmocka_unit_test(test_values),      cmocka_unit_test(test_providers),
+        cmocka_unit_test(test_hops),        cmocka_unit_test(test_system_name),
         cmocka_unit_test(test_fingerprint), cmocka_unit_test(test_cut),
         cmocka_unit_test(test_many),
     };

@@ -58,7 +58,7 @@ static void test_there_and_back(void **state)
     assert_true(str_eq_c(back->state, "/s \"x\\"));
     assert_true(str_eq_c(back->listens[0].at, "t.conf:3"));
     assert_true(str_eq_c(back->relay_for_at, "t.conf:8"));
-    assert_true(str_eq_c(back->smarthost_at, "t.conf:7"));
+    assert_true(str_eq_c(back->smarthost.at, "t.conf:7"));
     assert_int_equal(back->message_bytes_max, 65537);
     assert_int_equal(back->relay_for_count, 3);
     assert_int_equal(back->relay_for[2].bits, 32);

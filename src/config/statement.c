@@ -16,17 +16,6 @@ struct list_field {
     size_t count;
 };
 
-struct config_smarthost {
-    struct str server;
-    struct str at;
-    struct str tls;
-};
-static_assert(offsetof(struct config, smarthost_at) ==
-                      offsetof(struct config, smarthost) + offsetof(struct config_smarthost, at) &&
-                  offsetof(struct config, smarthost_tls) ==
-                      offsetof(struct config, smarthost) + offsetof(struct config_smarthost, tls),
-              "the smarthost of struct config is a section");
-
 #define LIST_FOLLOWED(type, list, number)                                                          \
     static_assert(offsetof(type, number) ==                                                        \
                       offsetof(type, list) + offsetof(struct list_field, count),                   \
@@ -44,6 +33,8 @@ LIST_FOLLOWED(struct config_listen, addresses, address_count);
 LIST_FOLLOWED(struct config_listen, proxy, proxy_count);
 LIST_FOLLOWED(struct config_listen, xclient, xclient_count);
 LIST_FOLLOWED(struct config_dns, forwards, forward_count);
+LIST_FOLLOWED(struct config_smarthost, limits, limit_count);
+LIST_FOLLOWED(struct config_smarthost, recipient_limits, recipient_limit_count);
 
 #define STRUCT_TOP struct config
 #define STRUCT_LISTEN struct config_listen
@@ -232,7 +223,7 @@ size_t section_count(const struct config *c, enum scope scope)
     const void *field = (const char *)c + sections[scope].offset;
     if (!sections[scope].single)
         return list_get(field).count;
-    return sections[scope].untitled || ((const struct config_smarthost *)field)->server.n > 0;
+    return sections[scope].untitled || ((const struct config_smarthost *)field)->via.n > 0;
 }
 
 void *section_at(const struct config *c, enum scope scope, size_t index)

@@ -14,7 +14,7 @@
 #include "mail/idn.h"
 #include "mail/place.h"
 
-enum { SHOWN_BYTES_MAX = 80, NAME_BYTES_MAX = 32, FOLDER_BYTES_MAX = 900 };
+enum { SHOWN_BYTES_MAX = 80, NAME_BYTES_MAX = 32, FOLDER_BYTES_MAX = 900, LOGIN_BYTES_MAX = 254 };
 
 typedef bool value_parse_fn(const struct value_range *range, struct str text, struct arena *a,
                             void *ret, struct buf *why);
@@ -465,25 +465,60 @@ static void network_value_print(const void *value, struct buf *to)
 static const struct {
     const char *name;
     uint64_t us;
-} rate_units[] = {{"hour", 3600 * US_PER_S}, {"day", 86400 * US_PER_S}};
+} rate_units[] = {{"hour", 3600 * US_PER_S},
+                  {"day", 86400 * US_PER_S},
+                  {"minute", 60 * US_PER_S},
+                  {"second", US_PER_S}};
+enum { LONG_UNITS = 2 }; /* of them */
+
+static uint64_t unit_us(struct str unit, size_t unit_count)
+{
+    for (size_t i = 0; i < unit_count; i++)
+        if (str_eq_nocase(unit, str_c(rate_units[i].name)))
+            return rate_units[i].us;
+    return 0;
+}
+
+static bool rate_read(const struct value_range *range, struct str text, uint64_t in_us,
+                      const char *form, void *ret, struct buf *why)
+{
+    struct str rest = text;
+    struct str count = str_cut(&rest, '/');
+    struct rate rate = {.in_us = in_us};
+
+    if (rate.in_us == 0 || !ranged(range, str_u64, "is no number", count, &rate.count, why)) {
+        if (why->n == 0)
+            wrong(why, text, "is no rate");
+        buf_printf(why, "; write %s", form);
+        return false;
+    }
+    *(struct rate *)ret = rate;
+    return true;
+}
+
+static struct str rate_unit(struct str text)
+{
+    (void)str_cut(&text, '/');
+    return text;
+}
 
 static bool rate_parse(const struct value_range *range, struct str text, struct arena *a, void *ret,
                        struct buf *why)
 {
-    struct str unit = text;
-    struct str count = str_cut(&unit, '/');
-    struct rate rate = {0};
+    return rate_read(range, text, unit_us(rate_unit(text), LONG_UNITS), "500/hour or 2000/day", ret,
+                     why);
+}
 
-    for (size_t i = 0; i < countof(rate_units); i++)
-        if (str_eq_nocase(unit, str_c(rate_units[i].name)))
-            rate.in_us = rate_units[i].us;
-    if (rate.in_us == 0)
-        return wrong(why, text, "is no rate; write 500/hour or 2000/day");
-    if (!ranged(range, str_u64, "is no number; write a rate as in 500/hour or 2000/day", count,
-                &rate.count, why))
-        return false;
-    *(struct rate *)ret = rate;
-    return true;
+/* Beyond an hour only the day has a window of its own (mail/usage.h). */
+static bool limit_parse(const struct value_range *range, struct str text, struct arena *a,
+                        void *ret, struct buf *why)
+{
+    struct str unit = rate_unit(text);
+    uint64_t in_us = unit_us(unit, countof(rate_units));
+
+    if (in_us == 0 && (!duration_read(unit, &in_us) || in_us > 3600 * US_PER_S))
+        in_us = 0;
+    return rate_read(range, text, in_us, "20/hour, 150/day, 1/minute or 50/15m", ret, why);
 }
 
 static void rate_print(const void *value, struct buf *to)
@@ -491,9 +526,25 @@ static void rate_print(const void *value, struct buf *to)
     const struct rate *rate = value;
 
     buf_add_u64(to, rate->count);
+    buf_add_char(to, '/');
     for (size_t i = 0; i < countof(rate_units); i++)
-        if (rate->in_us == rate_units[i].us)
-            buf_printf(to, "/%s", rate_units[i].name);
+        if (rate->in_us == rate_units[i].us) {
+            buf_add_c(to, rate_units[i].name);
+            return;
+        }
+    duration_print(to, rate->in_us);
+}
+
+static bool login_parse(const struct value_range *range, struct str text, struct arena *a,
+                        void *ret, struct buf *why)
+{
+    bool good = text.n <= LOGIN_BYTES_MAX && utf8_valid(text);
+    for (size_t i = 0; i < text.n && good; i++)
+        good = (unsigned char)text.p[i] > ' ' && text.p[i] != 0x7f;
+    if (!good)
+        return wrong(why, text, "is no login; write what you are called there, without blanks");
+    *(struct str *)ret = arena_copy(a, text);
+    return true;
 }
 
 static const struct kind {
@@ -539,6 +590,8 @@ static const struct kind {
                           our_domain_parse,
                           text_print},
     [VALUE_RATES] = {{"number/unit", true, false, sizeof(struct rate)}, rate_parse, rate_print},
+    [VALUE_LIMITS] = {{"number/unit", true, false, sizeof(struct rate)}, limit_parse, rate_print},
+    [VALUE_LOGIN] = {{"login", false, false, sizeof(struct str)}, login_parse, text_print},
     [VALUE_NONE] = {{"", false, false, sizeof(struct str)}, none_parse, text_print},
 };
 

@@ -28,6 +28,8 @@ enum value_kind {
     VALUE_PLACE,        /* struct str: where a user's mail goes: ~/Maildir */
     VALUE_OUR_DOMAIN,   /* as VALUE_MAIL_DOMAIN, or empty: none */
     VALUE_RATES,        /* a list of struct rate: 500/hour, 2000/day */
+    VALUE_LIMITS,       /* a list of struct rate: also 1/minute, 5/second, 50/15m */
+    VALUE_LOGIN,        /* struct str: printable, or empty: none */
     VALUE_NONE,         /* struct str, empty: the title of a section without one */
     VALUE_KIND_COUNT
 };

@@ -203,7 +203,7 @@ static void check_route_protocol(const struct verify *v, size_t index)
     const struct config *c = v->config;
     const struct config_route *route = &c->routes[index];
     unsigned line = statement_line(v, SCOPE_ROUTE, "protocol", index);
-    bool smtp = c->smarthost.n > 0 && str_eq(c->smarthost, route->via);
+    bool smtp = c->smarthost.via.n > 0 && str_eq(c->smarthost.via, route->via);
     struct str host;
     uint64_t port;
     if (!str_eq_c(route->protocol, "lmtp"))
@@ -248,9 +248,101 @@ static void check_routes(const struct verify *v, const struct own_listeners *own
         check_route_protocol(v, i);
     }
     map_free(&local);
-    if (c->smarthost.n > 0)
+    if (c->smarthost.via.n > 0)
         check_next_hop(v, own, verify_section_line(v->syntax, SCOPE_SMARTHOST, 0), "smarthost",
-                       c->smarthost);
+                       c->smarthost.via);
+}
+
+/* ---- logins at other servers ---- */
+
+struct said_login { /* of a route or the smarthost */
+    enum scope scope;
+    size_t index;
+    struct str via, tls, login, password_file;
+};
+
+static const char *section_name(const struct said_login *l)
+{
+    return sections[l->scope].name;
+}
+
+static void check_login_complete(const struct verify *v, const struct said_login *l)
+{
+    unsigned line = verify_section_line(v->syntax, l->scope, l->index);
+    if (l->login.n > 0 && l->password_file.n == 0)
+        problem_printf(v->problems, line, str_c(section_name(l)),
+                       "\"%.*s\" has a login but no password-file; write password-file = "
+                       "\"/etc/troika/password\", a file with the password in its first line",
+                       STR_ARG(l->via));
+    if (l->login.n == 0 && l->password_file.n > 0)
+        problem_printf(v->problems, line, str_c(section_name(l)),
+                       "\"%.*s\" has a password-file but no login; write login = "
+                       "\"me@example.org\"",
+                       STR_ARG(l->via));
+}
+
+/* Relaxing is for private networks, and must not be overlooked. */
+static void check_login_is_safe(const struct verify *v, const struct said_login *l)
+{
+    static const struct {
+        const char *tls, *warning;
+    } rows[] = {
+        {"off", "DANGER: with tls = off the password goes over the network as plain text, to "
+                "whoever listens; only for a private network"},
+        {"opportunistic", "DANGER: with tls = opportunistic whoever stands in between can take TLS "
+                          "away and read all mail; only for a private network"},
+        {"required", "DANGER: with tls = required the certificate is not judged, so whoever stands "
+                     "in between gets the password; only for a private network"},
+    };
+    for (size_t i = 0; i < countof(rows); i++)
+        if (l->login.n > 0 && str_eq_c(l->tls, rows[i].tls))
+            problem_warn(v->problems, statement_line(v, l->scope, "tls", l->index), STR("tls"),
+                         rows[i].warning);
+}
+
+/* Sessions with one server are shared by all that leads there, so there is one login. */
+static void check_login_is_one(const struct verify *v, const struct said_login *a,
+                               const struct said_login *b)
+{
+    bool differ = !str_eq(a->login, b->login) || !str_eq(a->password_file, b->password_file);
+    if (str_eq(a->via, b->via) && differ)
+        problem_printf(
+            v->problems, verify_section_line(v->syntax, b->scope, b->index), str_c(section_name(b)),
+            "the %s of line %u leads to \"%.*s\", too, with another login; say the same "
+            "in both",
+            section_name(a), verify_section_line(v->syntax, a->scope, a->index), STR_ARG(a->via));
+}
+
+static void check_logins_elsewhere(const struct verify *v)
+{
+    const struct config *c = v->config;
+    const struct config_smarthost *s = &c->smarthost;
+    struct said_login *all = arena_alloc(v->problems->arena, (c->route_count + 1) * sizeof *all);
+    size_t count = 0;
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct config_route *r = &c->routes[i];
+        all[count++] =
+            (struct said_login){SCOPE_ROUTE, i, r->via, r->tls, r->login, r->password_file};
+    }
+    if (s->via.n > 0)
+        all[count++] =
+            (struct said_login){SCOPE_SMARTHOST, 0, s->via, s->tls, s->login, s->password_file};
+    for (size_t i = 0; i < count; i++) {
+        check_login_complete(v, &all[i]);
+        check_login_is_safe(v, &all[i]);
+        for (size_t j = 0; j < i; j++)
+            check_login_is_one(v, &all[j], &all[i]);
+    }
+}
+
+static void check_implicit_tls(const struct verify *v)
+{
+    const struct config *c = v->config;
+    const struct config_smarthost *s = &c->smarthost;
+    if (s->via.n > 0 && str_eq_c(s->tls, "off") && config_hop(c, s->via).implicit_tls)
+        problem_printf(v->problems, statement_line(v, SCOPE_SMARTHOST, "tls", 0), STR("tls"),
+                       "off contradicts implicit-tls, which port 465 means; write another port, or "
+                       "implicit-tls = no");
 }
 
 static bool has_prefix(const struct network *n, const char *prefix)
@@ -422,6 +514,8 @@ void verify_config(const struct verify *v)
     check_system_users(v);
     check_tls(v);
     check_login_domain(v);
+    check_logins_elsewhere(v);
+    check_implicit_tls(v);
     if (v->config->listen_count == 0)
         problem_warn(v->problems, 0, STR("listen"),
                      "there is none, so no client can connect; write listen smtp { address = { "

@@ -72,6 +72,8 @@ static void pending_read(const struct dns_pending *p, struct arena *a, struct dn
         to->outcome = outcome_of(k.rcode, k.count);
         to->records = k.records;
         to->count = k.count;
+        to->cname_count = k.cname_count;
+        to->canonical = k.canonical;
     }
     to->why = to->outcome == DNS_LATER ? why_later(p) : "";
 }

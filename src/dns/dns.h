@@ -49,7 +49,9 @@ struct dns_answer { /* lives as long as the call */
     enum dns_security security;
     const struct dns_record *records;
     size_t count;
-    const char *why; /* DNS_LATER: in words */
+    size_t cname_count;   /* the name is an alias, so many links long */
+    struct str canonical; /* what it stands for, or the name itself; empty: there was no answer */
+    const char *why;      /* DNS_LATER: in words */
 };
 
 struct dns_pending;

@@ -37,7 +37,8 @@ struct asked {
     enum dns_outcome outcome;
     enum dns_security security;
     size_t count;
-    char names[200], why[100];
+    size_t cname_count;
+    char names[200], why[100], canonical[100];
     struct dns *again; /* asks once more out of the answer */
 };
 
@@ -51,8 +52,11 @@ static void on_answer(void *arg, const struct dns_answer *answer)
     k->security = answer->security;
     k->count = answer->count;
     for (size_t i = 0; i < answer->count; i++)
-        n += (size_t)snprintf(k->names + n, sizeof k->names - n, "%u %.*s ",
-                              answer->records[i].preference, STR_ARG(answer->records[i].name));
+        n += (size_t)snprintf(k->names + n, sizeof k->names - n, "%u %.*s%.*s ",
+                              answer->records[i].preference, STR_ARG(answer->records[i].name),
+                              STR_ARG(answer->records[i].bytes));
+    k->cname_count = answer->cname_count;
+    snprintf(k->canonical, sizeof k->canonical, "%.*s", STR_ARG(answer->canonical));
     snprintf(k->why, sizeof k->why, "%s", answer->why);
     if (k->again) {
         struct dns *d = k->again;
@@ -62,10 +66,12 @@ static void on_answer(void *arg, const struct dns_answer *answer)
 }
 
 static const struct dns_fake_row rows[] = {
-    {"one.test", DNS_A, "192.0.2.1", true},  {"one.test", DNS_MX, "20 b.test", true},
-    {"one.test", DNS_MX, "10 A.test", true}, {"alias.test", DNS_CNAME, "one.test", false},
-    {"null.test", DNS_MX, "0 .", false},     {"broken.test", DNS_MX, "SERVFAIL", false},
-    {"bogus.test", DNS_MX, "BOGUS", false},  {"mute.test", DNS_MX, "SILENCE", false},
+    {"one.test", DNS_A, "192.0.2.1", true},   {"one.test", DNS_MX, "20 b.test", true},
+    {"one.test", DNS_MX, "10 A.test", true},  {"alias.test", DNS_CNAME, "one.test", false},
+    {"null.test", DNS_MX, "0 .", false},      {"broken.test", DNS_MX, "SERVFAIL", false},
+    {"bogus.test", DNS_MX, "BOGUS", false},   {"mute.test", DNS_MX, "SILENCE", false},
+    {"one.test", DNS_TXT, "v=x y", false},    {"_x._tcp.one.test", DNS_SRV, "1 2 465 b.test", true},
+    {"one.test", DNS_TLSA, "3 1 1 41", true},
 };
 
 static void test_fake(void **state)
@@ -82,6 +88,9 @@ static void test_fake(void **state)
         {"one.test", DNS_MX, DNS_FOUND, DNS_SECURE, 2, "20 b.test 10 a.test "},
         {"ONE.test.", DNS_AAAA, DNS_NO_DATA, DNS_INSECURE, 0, ""},
         {"alias.test", DNS_MX, DNS_FOUND, DNS_INSECURE, 2, "20 b.test 10 a.test "},
+        {"one.test", DNS_TXT, DNS_FOUND, DNS_INSECURE, 1, "0 v=x y "},
+        {"one.test", DNS_TLSA, DNS_FOUND, DNS_SECURE, 1, "0 A "},
+        {"_x._tcp.one.test", DNS_SRV, DNS_FOUND, DNS_SECURE, 1, "1 b.test "},
         {"null.test", DNS_MX, DNS_FOUND, DNS_INSECURE, 1, "0  "},
         {"none.test", DNS_MX, DNS_NO_NAME, DNS_INSECURE, 0, ""},
         {"a..test", DNS_MX, DNS_NO_NAME, DNS_INSECURE, 0, ""},
@@ -104,6 +113,10 @@ static void test_fake(void **state)
             fail_msg("%s: outcome %d, security %d, %zu: %s", cases[i].name, k.outcome, k.security,
                      k.count, k.names);
         assert_true((k.outcome == DNS_LATER) == (k.why[0] != '\0'));
+        bool alias = strcmp(cases[i].name, "alias.test") == 0;
+        assert_int_equal(k.cname_count, alias ? 1 : 0);
+        if (alias)
+            assert_string_equal(k.canonical, "one.test");
     }
     dns_free(&d);
     loop_free(&l);

@@ -35,27 +35,72 @@ static void add_name(struct buf *to, struct str name)
     buf_add_char(to, '\0');
 }
 
-static void add_content(struct buf *to, enum dns_type type, const char *value)
+static unsigned cut_number(struct str *rest)
+{
+    uint64_t v = 0;
+
+    check(str_u64(str_cut_word(rest), &v));
+    return (unsigned)v;
+}
+
+static void add_address(struct buf *to, enum dns_type type, struct str text)
 {
     uint8_t address[16];
+
+    check(inet_pton(type == DNS_A ? AF_INET : AF_INET6, text.p, address) == 1);
+    buf_add(to, str_n((const char *)address, type == DNS_A ? 4 : 16));
+}
+
+static void add_text(struct buf *to, struct str text)
+{
+    do {
+        struct str part = str_sub(text, 0, 255);
+
+        buf_add_char(to, (char)part.n);
+        buf_add(to, part);
+        text = str_skip(text, part.n);
+    } while (text.n > 0);
+}
+
+static unsigned hex_digit(char c)
+{
+    return char_is_digit(c) ? (unsigned)(c - '0') : (unsigned)(char_lower(c) - 'a' + 10);
+}
+
+static void add_hex(struct buf *to, struct str digits)
+{
+    for (size_t i = 0; i + 1 < digits.n; i += 2)
+        buf_add_char(to, (char)(hex_digit(digits.p[i]) << 4 | hex_digit(digits.p[i + 1])));
+}
+
+static void add_tlsa(struct buf *to, struct str rest)
+{
+    for (size_t i = 0; i < 3; i++)
+        buf_add_char(to, (char)cut_number(&rest));
+    add_hex(to, rest);
+}
+
+static void add_content(struct buf *to, enum dns_type type, const char *value)
+{
+    size_t numbers = type == DNS_MX ? 1 : type == DNS_SRV ? 3 : 0;
     struct str rest = str_c(value);
-    uint64_t preference = 0;
 
     if (type == DNS_A || type == DNS_AAAA) {
-        check(inet_pton(type == DNS_A ? AF_INET : AF_INET6, value, address) == 1);
-        buf_add(to, str_n((const char *)address, type == DNS_A ? 4 : 16));
-        return;
+        add_address(to, type, rest);
+    } else if (type == DNS_TXT) {
+        add_text(to, rest);
+    } else if (type == DNS_TLSA) {
+        add_tlsa(to, rest);
+    } else {
+        for (size_t i = 0; i < numbers; i++)
+            add_u16(to, cut_number(&rest));
+        add_name(to, rest);
     }
-    if (type == DNS_MX) {
-        check(str_u64(str_cut_word(&rest), &preference));
-        add_u16(to, (unsigned)preference);
-    }
-    add_name(to, rest);
 }
 
 static void add_record(struct answer *w, const struct dns_fake_row *row)
 {
-    struct buf content = buf_init(512);
+    struct buf content = buf_init(4096);
 
     add_content(&content, row->type, row->value);
     add_name(&w->records, str_c(row->name));

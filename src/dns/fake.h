@@ -8,9 +8,10 @@
 struct dns_fake_row {
     const char *name;
     enum dns_type type;
-    /* "192.0.2.1", "2001:db8::1", "mx.example.org", "10 mx.example.org" ("." is the root); or a
-     * CNAME's target when type is DNS_CNAME. A name with any row exists. "SERVFAIL", "BOGUS",
-     * "SILENCE": that is what becomes of the question. */
+    /* "192.0.2.1", "2001:db8::1", "mx.example.org", "10 mx.example.org" ("." is the root), SRV
+     * "10 1 465 mx.example.org", TXT as it is, TLSA "3 1 1 0a0b"; or a CNAME's target when type is
+     * DNS_CNAME. A name with any row exists. "SERVFAIL", "BOGUS", "SILENCE": that is what becomes
+     * of the question. */
     const char *value;
     bool secure;
 };

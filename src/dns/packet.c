@@ -190,6 +190,53 @@ static bool read_ptr(const struct packet *k, const struct record *r, struct aren
     return read_name(k, r, r->data, a, to);
 }
 
+/* RFC 7208 3.3 and the like: what stands in several strings is one text. */
+static bool read_txt(const struct packet *k, const struct record *r, struct arena *a,
+                     struct dns_record *to)
+{
+    struct packet content = {.p = k->p, .n = r->end, .at = r->data};
+    char *text = arena_alloc(a, r->end - r->data + 1);
+    size_t n = 0;
+
+    while (content.at < r->end && !content.bad) {
+        size_t length = take_u8(&content);
+        const uint8_t *from = content.p + content.at;
+
+        skip(&content, length);
+        if (content.bad)
+            return false;
+        memcpy(text + n, from, length);
+        n += length;
+    }
+    to->bytes = str_n(text, n);
+    return true;
+}
+
+static bool read_srv(const struct packet *k, const struct record *r, struct arena *a,
+                     struct dns_record *to)
+{
+    struct packet content = {.p = k->p, .n = r->end, .at = r->data};
+
+    to->preference = (uint16_t)take_u16(&content);
+    to->weight = (uint16_t)take_u16(&content);
+    to->port = (uint16_t)take_u16(&content);
+    return !content.bad && read_name(k, r, r->data + 6, a, to);
+}
+
+static bool read_tlsa(const struct packet *k, const struct record *r, struct arena *a,
+                      struct dns_record *to)
+{
+    struct packet content = {.p = k->p, .n = r->end, .at = r->data};
+
+    to->usage = (uint8_t)take_u8(&content);
+    to->selector = (uint8_t)take_u8(&content);
+    to->matching = (uint8_t)take_u8(&content);
+    if (content.bad)
+        return false;
+    to->bytes = arena_copy(a, str_n((const char *)k->p + content.at, r->end - content.at));
+    return true;
+}
+
 static bool read_mx(const struct packet *k, const struct record *r, struct arena *a,
                     struct dns_record *to)
 {
@@ -205,10 +252,9 @@ static const struct form {
     bool (*read)(const struct packet *k, const struct record *r, struct arena *a,
                  struct dns_record *to);
 } forms[] = {
-    {DNS_A, 4, read_bytes},
-    {DNS_AAAA, 16, read_bytes},
-    {DNS_PTR, 0, read_ptr},
-    {DNS_MX, 0, read_mx},
+    {DNS_A, 4, read_bytes}, {DNS_AAAA, 16, read_bytes}, {DNS_PTR, 0, read_ptr},
+    {DNS_NS, 0, read_ptr},  {DNS_MX, 0, read_mx},       {DNS_TXT, 0, read_txt},
+    {DNS_SRV, 0, read_srv}, {DNS_TLSA, 0, read_tlsa},
 };
 
 static const struct form *form_of(enum dns_type type)
@@ -283,6 +329,8 @@ bool dns_packet_parse(struct str bytes, enum dns_type type, struct arena *a, str
     found.rcode = flags & 0xf;
     if (!collect(&w, form, a, &found))
         return false;
+    if (!name_text(&w.name, a, &found.canonical))
+        found.canonical = STR_NONE;
     *ret = found;
     return true;
 }

@@ -9,7 +9,17 @@
 
 #include "base/arena.h"
 
-enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_AAAA = 28 };
+enum dns_type {
+    DNS_A = 1,
+    DNS_NS = 2,
+    DNS_CNAME = 5, /* followed, never asked for */
+    DNS_PTR = 12,
+    DNS_MX = 15,
+    DNS_TXT = 16,
+    DNS_AAAA = 28,
+    DNS_SRV = 33,
+    DNS_TLSA = 52,
+};
 enum dns_rcode { DNS_RCODE_OK = 0, DNS_RCODE_SERVFAIL = 2, DNS_RCODE_NO_NAME = 3 };
 
 enum {
@@ -19,17 +29,21 @@ enum {
 };
 
 struct dns_record {
-    uint8_t address[16]; /* A: the first 4; AAAA */
-    uint16_t preference; /* MX */
-    bool is_host;        /* MX, PTR: the name is letters, digits, - and _ ; or the root */
-    struct str name;     /* MX, PTR: lower case, without the last dot; empty: the root */
+    uint8_t address[16];               /* A: the first 4; AAAA */
+    uint16_t preference;               /* MX; SRV: its priority */
+    uint16_t weight, port;             /* SRV, RFC 2782 */
+    uint8_t usage, selector, matching; /* TLSA, RFC 6698 2.1 */
+    bool is_host;     /* MX, PTR, NS, SRV: the name is letters, digits, - and _ ; or the root */
+    struct str name;  /* of these; lower case, without the last dot; empty: the root */
+    struct str bytes; /* TXT: its strings, joined; TLSA: what the certificate is compared with */
 };
 
 struct dns_packet {
     unsigned rcode;
     struct dns_record *records;
     size_t count;
-    size_t cname_count; /* followed */
+    size_t cname_count;   /* followed */
+    struct str canonical; /* the name they led to; empty: not one of letters, digits, - and _ */
 };
 
 /* False: not an answer to a question of this type, or malformed; *ret untouched. */

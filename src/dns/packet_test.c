@@ -48,20 +48,39 @@ static const struct {
          HEAD("\x80", "\1") ASKED("\xf") RR("\xf", "\x8") "\0\0\4a.b\n\0", DNS_MX, "0: 0/!"),
     CASE("PTR", HEAD("\x80", "\1") ASKED("\xc") RR("\xc", "\4") "\1A\xc0\x0c", DNS_PTR,
          "0: /a.example.org"),
+    CASE("NS", HEAD("\x80", "\1") ASKED("\2") RR("\2", "\5") "\2ns\xc0\x0c", DNS_NS,
+         "0: /ns.example.org"),
+    CASE("TXT of two strings", HEAD("\x80", "\1") ASKED("\x10") RR("\x10", "\6") "\3v=x\1;",
+         DNS_TXT, "0: 'v=x;'"),
+    CASE("TXT with nothing in it",
+         HEAD("\x80", "\2") ASKED("\x10") RR("\x10", "\0") RR("\x10", "\1") "\0", DNS_TXT,
+         "0: '' ''"),
+    CASE("TXT whose string is longer than its record",
+         HEAD("\x80", "\1") ASKED("\x10") RR("\x10", "\3") "\3v=x", DNS_TXT, NULL),
+    CASE("SRV", HEAD("\x80", "\1") ASKED("\x21") RR("\x21", "\xb") "\0\1\0\2\1\xd1\2mx\xc0\x0c",
+         DNS_SRV, "0: 1/2/465/mx.example.org"),
+    CASE("SRV without a name", HEAD("\x80", "\1") ASKED("\x21") RR("\x21", "\5") "\0\1\0\2\1",
+         DNS_SRV, NULL),
+    CASE("TLSA", HEAD("\x80", "\1") ASKED("\x34") RR("\x34", "\5") "\3\1\2\xab\xcd", DNS_TLSA,
+         "0: 3/1/2/abcd"),
+    CASE("TLSA without what it compares with",
+         HEAD("\x80", "\1") ASKED("\x34") RR("\x34", "\3") "\3\1\2", DNS_TLSA, "0: 3/1/2/"),
+    CASE("TLSA that is cut", HEAD("\x80", "\1") ASKED("\x34") RR("\x34", "\2") "\3\1", DNS_TLSA,
+         NULL),
     CASE("nothing", HEAD("\x80", "\0") ASKED("\xf"), DNS_MX, "0:"),
     CASE("no such name", HEAD("\x83", "\0") ASKED("\xf"), DNS_MX, "3:"),
     CASE("a CNAME and its target",
          HEAD("\x80", "\2") ASKED("\1") RR("\5", "\4") "\1w\xc0\x14\1w\xc0\x14\0\1\0\1\0\0\0\0\0\4"
                                                        "\xc0\0\2\7",
-         DNS_A, "0: 192.0.2.7 (1)"),
+         DNS_A, "0: 192.0.2.7 (1 w.org)"),
     CASE("the same in the other order",
          HEAD("\x80", "\2")
              ASKED("\1") "\1w\xc0\x14\0\1\0\1\0\0\0\0\0\4\xc0\0\2\7" RR("\5", "\4") "\1W\xc0\x14",
-         DNS_A, "0: 192.0.2.7 (1)"),
+         DNS_A, "0: 192.0.2.7 (1 w.org)"),
     CASE("records of others do not count",
          HEAD("\x80", "\1") ASKED("\1") "\1w\xc0\x14\0\1\0\1\0\0\0\0\0\4\xc0\0\2\7", DNS_A, "0:"),
     CASE("a CNAME to itself ends", HEAD("\x80", "\1") ASKED("\1") RR("\5", "\2") "\xc0\x0c", DNS_A,
-         "0: (12)"),
+         "0: (12 example.org)"),
     CASE("another class", HEAD("\x80", "\1") ASKED("\1") "\xc0\x0c\0\1\0\3\0\0\0\0\0\4\xc0\0\2\7",
          DNS_A, "0:"),
     CASE("a question", "\x12\x34\1\0\0\1\0\0\0\0\0\0" ASKED("\1"), DNS_A, NULL),
@@ -85,27 +104,37 @@ static const struct {
     CASE("an unknown kind of label", HEAD("\x80", "\1") ASKED("\xf") RR("\xf", "\5") "\0\1\x81xx",
          DNS_MX, NULL),
     CASE("nothing at all", "", DNS_A, NULL),
-    CASE("a type that nobody asks for", HEAD("\x80", "\0") ASKED("\x10"), (enum dns_type)16, NULL),
+    CASE("a type that nobody asks for", HEAD("\x80", "\0") ASKED("\x11"), (enum dns_type)17, NULL),
 };
 
-static void print(const struct dns_packet *k, enum dns_type type, struct buf *to)
+static void print_record(const struct dns_record *r, enum dns_type type, struct buf *to)
 {
     char text[INET6_ADDRSTRLEN];
 
-    buf_printf(to, "%u:", k->rcode);
-    for (size_t i = 0; i < k->count; i++) {
-        const struct dns_record *r = &k->records[i];
-        int family = type == DNS_A ? AF_INET : AF_INET6;
+    if (type == DNS_A || type == DNS_AAAA)
+        buf_printf(to, " %s",
+                   inet_ntop(type == DNS_A ? AF_INET : AF_INET6, r->address, text, sizeof text));
+    else if (type == DNS_MX)
+        buf_printf(to, " %u/%.*s%s", r->preference, STR_ARG(r->name), r->is_host ? "" : "!");
+    else if (type == DNS_SRV)
+        buf_printf(to, " %u/%u/%u/%.*s", r->preference, r->weight, r->port, STR_ARG(r->name));
+    else if (type == DNS_TXT)
+        buf_printf(to, " '%.*s'", STR_ARG(r->bytes));
+    else if (type == DNS_TLSA)
+        buf_printf(to, " %u/%u/%u/", r->usage, r->selector, r->matching);
+    else
+        buf_printf(to, " /%.*s", STR_ARG(r->name));
+    for (size_t i = 0; type == DNS_TLSA && i < r->bytes.n; i++)
+        buf_printf(to, "%02x", (uint8_t)r->bytes.p[i]);
+}
 
-        if (type == DNS_A || type == DNS_AAAA)
-            buf_printf(to, " %s", inet_ntop(family, r->address, text, sizeof text));
-        else if (type == DNS_MX)
-            buf_printf(to, " %u/%.*s%s", r->preference, STR_ARG(r->name), r->is_host ? "" : "!");
-        else
-            buf_printf(to, " /%.*s", STR_ARG(r->name));
-    }
+static void print(const struct dns_packet *k, enum dns_type type, struct buf *to)
+{
+    buf_printf(to, "%u:", k->rcode);
+    for (size_t i = 0; i < k->count; i++)
+        print_record(&k->records[i], type, to);
     if (k->cname_count > 0)
-        buf_printf(to, " (%zu)", k->cname_count);
+        buf_printf(to, " (%zu %.*s)", k->cname_count, STR_ARG(k->canonical));
 }
 
 static void test_packets(void **state)

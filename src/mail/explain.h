@@ -10,19 +10,19 @@
 #include "mail/reply.h"
 
 enum explain_step { /* what the reply answers */
-    STEP_ANY,
-    STEP_CONNECT, /* there is no reply: the connection failed */
-    STEP_TLS,     /* likewise the handshake */
-    STEP_GREETING,
-    STEP_HELLO,
-    STEP_STARTTLS,
-    STEP_AUTH,
-    STEP_MAIL,
-    STEP_RCPT,
-    STEP_DATA, /* and BDAT */
-    STEP_CONTENT, /* the verdict about the message */
-    STEP_OTHER,
-    STEP_QUIT,
+                    STEP_ANY,
+                    STEP_CONNECT, /* there is no reply: the connection failed */
+                    STEP_TLS,     /* likewise the handshake */
+                    STEP_GREETING,
+                    STEP_HELLO,
+                    STEP_STARTTLS,
+                    STEP_AUTH,
+                    STEP_MAIL,
+                    STEP_RCPT,
+                    STEP_DATA,    /* and BDAT */
+                    STEP_CONTENT, /* the verdict about the message */
+                    STEP_OTHER,
+                    STEP_QUIT,
 };
 
 struct explanation {
@@ -34,5 +34,11 @@ struct explanation {
 /* st: as status_from_reply makes it. Always gives at least a meaning. */
 struct explanation explain_reply(enum explain_step step, const struct status *st);
 /* Where no reply came: error is a negative errno of the connection (-ECONNREFUSED: service down,
- * firewall, wrong port…). */
+ * firewall, wrong port…; -EPROTO: the handshake of TLS; -ENOENT: no such host; -EAGAIN: its name
+ * cannot be looked up now). */
 struct explanation explain_connection(int error, uint16_t port);
+/* +OK and -ERR of POP3; code is the one in brackets (RFC 2449, RFC 3206), or empty. */
+struct explanation explain_pop3(enum explain_step step, bool positive, struct str code,
+                                struct str text);
+/* What a command line of SMTP, LMTP or POP3 asks for, by its first word in any case. */
+enum explain_step explain_step_of(struct str line);

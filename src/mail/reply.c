@@ -2,6 +2,7 @@
 #include "mail/reply.h"
 
 #include "base/check.h"
+#include "base/translate.h"
 #include "base/utf8.h"
 
 #include <string.h>

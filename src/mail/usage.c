@@ -51,6 +51,23 @@ void usage_add(struct usage *u, uint64_t now_us, const uint32_t amount[USAGE_WHA
     }
 }
 
+void usage_take_back(struct usage *u, uint64_t at_us, uint64_t now_us,
+                     const uint32_t amount[USAGE_WHAT_COUNT])
+{
+    for (size_t i = 0; i < USAGE_SPAN_COUNT; i++) {
+        struct usage_window *w = &u->windows[i];
+        uint64_t slot = at_us / spans[i].slot_us;
+
+        advance(w, &spans[i], now_us);
+        if (slot > w->last || slot + spans[i].slot_count <= w->last)
+            continue; /* it has been forgotten */
+        for (size_t what = 0; what < USAGE_WHAT_COUNT; what++) {
+            uint32_t *n = &w->slots[what][slot % spans[i].slot_count];
+            *n -= amount[what] < *n ? amount[what] : *n;
+        }
+    }
+}
+
 static uint64_t sum(const struct usage_window *w, const struct span *s, enum usage_what what)
 {
     uint64_t all = 0;

@@ -23,6 +23,9 @@ struct usage {
 };
 
 void usage_add(struct usage *u, uint64_t now_us, const uint32_t amount[USAGE_WHAT_COUNT]);
+/* What was added at that time does not count any more. */
+void usage_take_back(struct usage *u, uint64_t at_us, uint64_t now_us,
+                     const uint32_t amount[USAGE_WHAT_COUNT]);
 uint64_t usage_sum(const struct usage *u, enum usage_span span, enum usage_what what,
                    uint64_t now_us);
 /* When `wanted` more will stay within the limit: 0 is now, else in so long. Never if limit is less

@@ -66,6 +66,25 @@ static void it_says_when(void **state)
                      0);
 }
 
+static void what_is_taken_back_counts_no_more(void **state)
+{
+    struct usage u = {0};
+    const uint32_t amount[USAGE_WHAT_COUNT] = {1, 3};
+
+    send_one(&u, NOON_US, 3);
+    send_one(&u, NOON_US + 10 * MINUTE_US, 3);
+    usage_take_back(&u, NOON_US, NOON_US + 20 * MINUTE_US, amount);
+    assert_int_equal(usage_sum(&u, USAGE_HOUR, USAGE_RECIPIENTS, NOON_US + 20 * MINUTE_US), 3);
+    assert_int_equal(usage_sum(&u, USAGE_DAY, USAGE_MESSAGES, NOON_US + 20 * MINUTE_US), 1);
+    /* Twice, or what was never there: nothing becomes less than nothing. */
+    usage_take_back(&u, NOON_US, NOON_US + 20 * MINUTE_US, amount);
+    assert_int_equal(usage_sum(&u, USAGE_HOUR, USAGE_MESSAGES, NOON_US + 20 * MINUTE_US), 1);
+    /* The hour has forgotten it, the day has not. */
+    usage_take_back(&u, NOON_US + 10 * MINUTE_US, NOON_US + 3 * HOUR_US, amount);
+    assert_int_equal(usage_sum(&u, USAGE_DAY, USAGE_MESSAGES, NOON_US + 3 * HOUR_US), 0);
+    usage_take_back(&u, NOON_US + 99 * HOUR_US, NOON_US + 3 * HOUR_US, amount);
+}
+
 /* Against a list of all that was sent: never less than the window, never more than a slot more. */
 static void never_too_few(void **state)
 {
@@ -128,8 +147,11 @@ static void it_survives_as_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(windows_slide),        cmocka_unit_test(it_says_when),
-        cmocka_unit_test(never_too_few),        cmocka_unit_test(clocks_that_leap),
+        cmocka_unit_test(windows_slide),
+        cmocka_unit_test(it_says_when),
+        cmocka_unit_test(what_is_taken_back_counts_no_more),
+        cmocka_unit_test(never_too_few),
+        cmocka_unit_test(clocks_that_leap),
         cmocka_unit_test(it_survives_as_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

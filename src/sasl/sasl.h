@@ -17,12 +17,12 @@ enum {
 
 /* What somebody logs in with. Everything is borrowed; empty: not known. */
 struct sasl_login {
-    struct str user;     /* UTF-8, as the server wants it: mostly the full address */
-    struct str authzid;  /* to act as somebody else; mostly empty */
+    struct str user;    /* UTF-8, as the server wants it: mostly the full address */
+    struct str authzid; /* to act as somebody else; mostly empty */
     struct str password;
-    struct str token;    /* of OAuth 2: then only OAUTHBEARER and XOAUTH2 are tried */
+    struct str token;     /* of OAuth 2: then only OAUTHBEARER and XOAUTH2 are tried */
     struct str mechanism; /* "SCRAM-SHA-256": this one or none; empty: the best that is offered */
-    bool plain_anyway;   /* a password may go over a connection without TLS (asked for by name) */
+    bool plain_anyway;    /* a password may go over a connection without TLS (asked for by name) */
 };
 
 /* What the connection is like. */

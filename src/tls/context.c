@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 
 #include "base/check.h"
+#include "tls/certificate.h"
 #include "tls/internal.h"
 
 /* A peer may end without saying so: SMTP says itself where it ends. It may not negotiate anew. What
@@ -44,6 +45,28 @@ int tls_trust_before_jail(struct tls_context *c, const char *path)
     ERR_clear_error();
     STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(store);
     return loaded ? sk_X509_OBJECT_num(all) : -EBADMSG;
+}
+
+bool tls_show_certificate(struct tls_context *c, struct str chain_pem, struct str key_pem,
+                          struct buf *why)
+{
+    struct chain chain = {.count = 0};
+    EVP_PKEY *key = NULL;
+    bool good = chain_parse(chain_pem, &chain, why);
+
+    if (good)
+        key = private_key_parse(key_pem, why);
+    good = key && chain_key_fit(&chain, key, why);
+    if (good)
+        good = SSL_CTX_use_cert_and_key(c->ssl, chain.list[0], key, NULL, 1) == 1;
+    for (size_t i = 1; good && i < chain.count; i++)
+        good = SSL_CTX_add1_chain_cert(c->ssl, chain.list[i]) == 1;
+    if (!good && why->n == 0)
+        buf_add_c(why, "OpenSSL does not take it");
+    EVP_PKEY_free(key);
+    chain_free(&chain);
+    ERR_clear_error();
+    return good;
 }
 
 void tls_context_free(struct tls_context **c)

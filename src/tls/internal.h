@@ -16,6 +16,7 @@ struct tls {
     bool eof;
     char host[TLS_HOST_BYTES_MAX + 1];
     bool host_is_address;
+    bool showed_certificate;   /* of ours, for the peer asked */
     const char *failure;       /* of OpenSSL's constant words, or NULL */
     struct tls_server *server; /* of an accepted connection, held; else NULL */
 };

@@ -10,7 +10,10 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "tls/certificate.h"
 #include "tls/internal.h"
+
+enum { NAMES_BYTES_MAX = 4096 };
 
 static void take_name(const X509_NAME *name, char ret[TLS_NAME_BYTES_MAX])
 {
@@ -36,6 +39,33 @@ static uint64_t time_us(const ASN1_TIME *when)
     return s > 0 ? (uint64_t)s * US_PER_S : 0;
 }
 
+static void take_names(X509 *certificate, char ret[TLS_NAME_BYTES_MAX])
+{
+    struct chain one = {.list = {certificate}, .count = 1};
+    struct buf names = buf_init(NAMES_BYTES_MAX);
+
+    chain_print_names(&one, &names);
+    struct str cut = str_sub(buf_str(&names), 0, TLS_NAME_BYTES_MAX - 1);
+    memcpy(ret, cut.p ? cut.p : "", cut.n);
+    ret[cut.n] = '\0';
+    buf_free(&names);
+}
+
+/* Nobody we trust has signed it, or nobody we know has. */
+static bool is_of_unknown_issuer(long chain)
+{
+    static const long errors[] = {
+        X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,     X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
+        X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,       X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+        X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_CERT_UNTRUSTED};
+
+    for (size_t i = 0; i < countof(errors); i++) {
+        if (chain == errors[i])
+            return true;
+    }
+    return false;
+}
+
 static bool name_matches(const struct tls *t, X509 *certificate)
 {
     if (t->host_is_address)
@@ -51,7 +81,12 @@ static void take_certificate(const struct tls *t, X509 *certificate, struct tls_
     take_name(X509_get_subject_name(certificate), ret->subject);
     take_name(X509_get_issuer_name(certificate), ret->issuer);
     (void)X509_digest(certificate, EVP_sha256(), ret->sha256, NULL);
+    take_names(certificate, ret->names);
+    ret->not_before_us = time_us(X509_get0_notBefore(certificate));
     ret->not_after_us = time_us(X509_get0_notAfter(certificate));
+    ret->expired = X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0;
+    ret->not_yet_valid = X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0;
+    ret->unknown_issuer = is_of_unknown_issuer(chain);
     ret->chain_trouble = chain == X509_V_OK ? NULL : X509_verify_cert_error_string(chain);
     ret->name_matches = name_matches(t, certificate);
 }
@@ -66,6 +101,23 @@ void tls_peer(const struct tls *t, struct tls_peer *ret)
         take_certificate(t, certificate, ret);
     X509_free(certificate);
     ERR_clear_error();
+}
+
+size_t tls_binding(const struct tls *t, char ret[TLS_BINDING_BYTES])
+{
+    static const char label[] = "EXPORTER-Channel-Binding";
+    bool unique = SSL_version(t->ssl) >= TLS1_3_VERSION || SSL_get_extms_support(t->ssl) == 1;
+
+    return unique && SSL_export_keying_material(t->ssl, (unsigned char *)ret, TLS_BINDING_BYTES,
+                                                label, sizeof label - 1, (const unsigned char *)"",
+                                                0, 1) == 1
+               ? TLS_BINDING_BYTES
+               : 0;
+}
+
+bool tls_showed_certificate(const struct tls *t)
+{
+    return t->showed_certificate;
 }
 
 /* ---- words ---- */
@@ -89,6 +141,50 @@ static void print_verdict(struct buf *to, const struct tls_peer *p)
     }
     buf_printf(to, ", verified no (%s%s%s)", p->chain_trouble ? p->chain_trouble : "",
                both ? "; " : "", p->name_matches ? "" : "not for this name");
+}
+
+static void say_trouble(struct buf *to, const char *what)
+{
+    if (to->n > 0)
+        buf_add_c(to, "; ");
+    buf_add_c(to, what);
+}
+
+static void say_day(struct buf *to, const char *what, uint64_t us)
+{
+    say_trouble(to, what);
+    print_day(to, us);
+}
+
+static void say_chain_trouble(struct buf *to, const struct tls_peer *p)
+{
+    bool self_signed = strcmp(p->subject, p->issuer) == 0;
+
+    if (p->unknown_issuer && self_signed)
+        say_trouble(to, "self-signed, so anybody can have made it");
+    else if (p->unknown_issuer)
+        say_trouble(to, "from an issuer that is not trusted here: ");
+    else if (p->chain_trouble && !p->expired && !p->not_yet_valid)
+        say_trouble(to, p->chain_trouble);
+    if (p->unknown_issuer && !self_signed)
+        buf_add_c(to, p->issuer[0] ? p->issuer : "nobody");
+}
+
+bool tls_peer_trouble(const struct tls_peer *p, struct str host, struct buf *to)
+{
+    buf_reset(to);
+    if (!p->has_certificate)
+        say_trouble(to, "it showed none");
+    if (p->expired)
+        say_day(to, "expired on ", p->not_after_us);
+    if (p->not_yet_valid)
+        say_day(to, "not valid before ", p->not_before_us);
+    say_chain_trouble(to, p);
+    if (p->has_certificate && !p->name_matches) {
+        say_trouble(to, "for ");
+        buf_printf(to, "%s, not for %.*s", p->names, STR_ARG(host));
+    }
+    return to->n > 0;
 }
 
 void tls_peer_print(struct buf *to, const struct tls_peer *p)

@@ -4,7 +4,11 @@
 #include "base/check.h"
 
 static const char *const words[] = {
-    [TLS_NONE] = "off", [TLS_OPPORTUNISTIC] = "opportunistic", [TLS_REQUIRED] = "required"};
+    [TLS_NONE] = "off",
+    [TLS_OPPORTUNISTIC] = "opportunistic",
+    [TLS_REQUIRED] = "required",
+    [TLS_VERIFIED] = "verified",
+};
 
 bool tls_policy_parse(struct str word, enum tls_policy *ret)
 {

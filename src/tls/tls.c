@@ -217,6 +217,15 @@ void tls_layer(struct stream *s, struct tls *t, void (*on_secured)(void *arg))
     stream_secure(s, &layer, t, on_secured);
 }
 
+/* Called when the server asks for one. */
+static int certificate_asked_for(SSL *ssl, void *arg)
+{
+    struct tls *t = arg;
+
+    t->showed_certificate = SSL_get_certificate(ssl) != NULL;
+    return 1;
+}
+
 struct tls *tls_begin(struct stream *s, struct tls_context *c, struct str host,
                       void (*on_secured)(void *arg))
 {
@@ -225,6 +234,7 @@ struct tls *tls_begin(struct stream *s, struct tls_context *c, struct str host,
     take_host(t, host);
     if (t->host[0] && !t->host_is_address)
         (void)SSL_set_tlsext_host_name(t->ssl, t->host); /* without it the peer may guess */
+    SSL_set_cert_cb(t->ssl, certificate_asked_for, t);
     SSL_set_connect_state(t->ssl);
     ERR_clear_error();
     tls_layer(s, t, on_secured);

@@ -407,19 +407,29 @@ static const struct {
     int days;
     bool trusted;
     const char *verdict; /* the end of the words */
+    const char *trouble; /* a part of it; NULL: none */
 } shown[] = {
-    {"mx.test", "DNS:mx.test", "mx.test", 30, true, ", verified yes"},
-    {"mx.test", "DNS:mx.test", "MX.test.", 30, true, ", verified yes"},
-    {"mx.test", "DNS:*.mail.test", "mx.mail.test", 30, true, ", verified yes"},
-    {"x", "IP:192.0.2.1", "192.0.2.1", 30, true, ", verified yes"},
-    {"x", "IP:2001:db8::1", "2001:db8::1", 30, true, ", verified yes"},
-    {"x", "IP:192.0.2.1", "192.0.2.2", 30, true, ", verified no (not for this name)"},
-    {"mx.test", "DNS:mx.test", "other.test", 30, true, ", verified no (not for this name)"},
-    {"mx.test", "DNS:mx.test", "", 30, true, ", verified no (not for this name)"},
-    {"mx.test", "DNS:mx.test", "mx.test", 30, false, ", verified no (self-signed certificate)"},
-    {"mx.test", "DNS:mx.test", "mx.test", -3, true, ", verified no (certificate has expired)"},
+    {"mx.test", "DNS:mx.test", "mx.test", 30, true, ", verified yes", NULL},
+    {"mx.test", "DNS:mx.test", "MX.test.", 30, true, ", verified yes", NULL},
+    {"mx.test", "DNS:*.mail.test", "mx.mail.test", 30, true, ", verified yes", NULL},
+    {"x", "IP:192.0.2.1", "192.0.2.1", 30, true, ", verified yes", NULL},
+    {"x", "IP:2001:db8::1", "2001:db8::1", 30, true, ", verified yes", NULL},
+    {"x", "IP:192.0.2.1", "192.0.2.2", 30, true, ", verified no (not for this name)",
+     "for address 192.0.2.1, not for 192.0.2.2"},
+    {"mx.test", "DNS:mx.test", "other.test", 30, true, ", verified no (not for this name)",
+     "for mx.test, not for other.test"},
+    {"mx.test", "DNS:mx.test", "", 30, true, ", verified no (not for this name)",
+     "for mx.test, not for "},
+    {"mx.test", "DNS:mx.test", "mx.test", 30, false, ", verified no (self-signed certificate)",
+     "self-signed, so anybody can have made it"},
+    {"mx.test", "DNS:mx.test", "mx.test", -3, true, ", verified no (certificate has expired)",
+     "expired on 20"},
     {"mx.test", NULL, "other.test", 30, false,
-     ", verified no (self-signed certificate; not for this name)"},
+     ", verified no (self-signed certificate; not for this name)",
+     "self-signed, so anybody can have made it; for CN=mx.test, not for other.test"},
+    {"mx.test", "DNS:mx.test", "a.test", -3, false,
+     ", verified no (self-signed certificate; not for this name)",
+     "; self-signed, so anybody can have made it; for mx.test, not for a.test"},
 };
 
 static void certificates_are_judged_and_not_enforced(void **state)
@@ -450,8 +460,99 @@ static void certificates_are_judged_and_not_enforced(void **state)
         tls_peer_print(&text, &peer);
         if (!str_ends_nocase(buf_str(&text), str_c(shown[i].verdict)))
             fail_msg("%zu: %.*s", i, STR_ARG(buf_str(&text)));
+        assert_int_equal(tls_peer_trouble(&peer, str_c(shown[i].host), &text),
+                         shown[i].trouble != NULL);
+        if (!strstr(buf_c(&text), shown[i].trouble ? shown[i].trouble : ""))
+            fail_msg("%zu: %s", i, buf_c(&text));
     }
     buf_free(&text);
+}
+
+/* ---- what we show ---- */
+
+static int any_certificate(int good, X509_STORE_CTX *store)
+{
+    return 1;
+}
+
+static void pem_of(const struct test_certificate *c, struct buf *chain, struct buf *key)
+{
+    BIO *b = BIO_new(BIO_s_mem());
+    char *text = NULL;
+
+    PEM_write_bio_X509(b, c->x509);
+    long n = BIO_get_mem_data(b, &text);
+    buf_add(chain, str_n(text, (size_t)n));
+    (void)BIO_reset(b);
+    PEM_write_bio_PrivateKey(b, c->key, NULL, NULL, 0, NULL, NULL);
+    n = BIO_get_mem_data(b, &text);
+    buf_add(key, str_n(text, (size_t)n));
+    BIO_free(b);
+}
+
+static void a_certificate_is_shown_to_who_asks(void **state)
+{
+    for (size_t asks = 0; asks < 2; asks++) {
+        struct fixture *f = *state;
+        struct buf chain = buf_init(10000), key = buf_init(10000), why = buf_init(200);
+        struct test_certificate mine = test_certificate_make("me", "email:me@example.org", 30);
+
+        if (asks > 0) {
+            (void)teardown(state);
+            (void)setup(state);
+            f = *state;
+        }
+        pem_of(&mine, &chain, &key);
+        assert_true(tls_show_certificate(f->context, buf_str(&chain), buf_str(&key), &why));
+        SSL_set_verify(f->server, asks ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, any_certificate);
+        shake(f, "mx.test");
+        assert_true(f->secured);
+        assert_int_equal(tls_showed_certificate(f->tls), asks);
+        X509 *seen = SSL_get0_peer_certificate(f->server);
+        assert_true((seen != NULL) == (asks == 1));
+        test_certificate_free(&mine);
+        buf_free(&chain);
+        buf_free(&key);
+        buf_free(&why);
+    }
+}
+
+static void a_key_of_another_certificate_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct buf chain = buf_init(10000), key = buf_init(10000), why = buf_init(200);
+    struct test_certificate mine = test_certificate_make("me", NULL, 30);
+
+    pem_of(&mine, &chain, &key);
+    buf_reset(&key);
+    struct buf none = buf_init(10000);
+    pem_of(&f->certificate, &none, &key);
+    assert_false(tls_show_certificate(f->context, buf_str(&chain), buf_str(&key), &why));
+    assert_true(why.n > 0);
+    buf_reset(&why);
+    assert_false(tls_show_certificate(f->context, STR("nothing"), buf_str(&key), &why));
+    assert_true(why.n > 0);
+    test_certificate_free(&mine);
+    buf_free(&chain);
+    buf_free(&none);
+    buf_free(&key);
+    buf_free(&why);
+}
+
+/* RFC 9266: the same at both ends, and none where it would not be unique. */
+static void both_ends_know_the_binding(void **state)
+{
+    struct fixture *f = *state;
+    char ours[TLS_BINDING_BYTES];
+    unsigned char theirs[TLS_BINDING_BYTES];
+
+    shake(f, "mx.test");
+    assert_int_equal(tls_binding(f->tls, ours), TLS_BINDING_BYTES);
+    assert_int_equal(SSL_export_keying_material(f->server, theirs, sizeof theirs,
+                                                "EXPORTER-Channel-Binding", 24,
+                                                (const unsigned char *)"", 0, 1),
+                     1);
+    assert_memory_equal(ours, theirs, sizeof theirs);
 }
 
 static void all_that_was_shown(void **state)
@@ -507,7 +608,7 @@ static void no_roots_no_trust(void **state)
 
 static void policies_by_word(void **state)
 {
-    static const char *const words[] = {"off", "opportunistic", "required"};
+    static const char *const words[] = {"off", "opportunistic", "required", "verified"};
     enum tls_policy got;
 
     for (size_t i = 0; i < countof(words); i++) {
@@ -536,6 +637,9 @@ int main(void)
         STORY(old_versions_are_refused),
         STORY(tls_1_2_is_enough),
         STORY(certificates_are_judged_and_not_enforced),
+        STORY(a_certificate_is_shown_to_who_asks),
+        STORY(a_key_of_another_certificate_is_refused),
+        STORY(both_ends_know_the_binding),
         STORY(all_that_was_shown),
         STORY(names_of_strangers_are_harmless),
         STORY(no_roots_no_trust),

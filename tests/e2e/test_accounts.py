@@ -6,14 +6,13 @@ import hashlib
 import hmac
 import json
 import os
-import pty
-import select
 import signal
 import sqlite3
 import subprocess
 import termios
 
 import pytest
+import terminal
 from troika import Dialogue, Troika, wait_for
 
 PASSWORD = "a very tasty soup"
@@ -162,48 +161,12 @@ def test_wrong_arguments(quiet, arguments, code, word):
 
 # ---- a terminal ----
 
-class Terminal:
-    """A command whose terminal we are."""
-
-    def __init__(self, t, *arguments):
-        self.shown = b""
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # of a shell's background it would be ignored
-            os.execvp(t.command("user", *arguments)[0], t.command("user", *arguments))
-
-    def read(self):
-        """One more piece of what it shows; False: it has ended."""
-        if not select.select([self.fd], [], [], 60)[0]:
-            raise AssertionError(f"nothing more than {self.shown!r}")
-        try:
-            piece = os.read(self.fd, 4096)
-        except OSError:
-            return False
-        self.shown += piece
-        return bool(piece)
-
-    def wait(self, words):
-        while words not in self.shown:
-            assert self.read(), self.shown
-
-    def type(self, prompt, text):
-        """Types only when nothing is echoed any more."""
-        self.wait(prompt)
-        wait_for(lambda: not termios.tcgetattr(self.fd)[3] & termios.ECHO, 30, "a terminal without echo")
-        self.shown = self.shown.split(prompt, 1)[1]
-        os.write(self.fd, text)
-
-    def end(self):
-        while self.read():
-            pass
-        status = os.waitpid(self.pid, 0)[1]
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(status)
+def user_terminal(t, *arguments):
+    return terminal.Terminal(t.command("user", *arguments))
 
 
 def test_it_asks_twice_without_echo(quiet):
-    t = Terminal(quiet, "add", "typed@example.test")
+    t = user_terminal(quiet, "add", "typed@example.test")
     t.type(b"empty: it cannot log in): ", PASSWORD.encode() + b"\n")
     t.type(b"The same again: ", PASSWORD.encode() + b"\n")
     t.wait(b"login: yes")
@@ -214,25 +177,25 @@ def test_it_asks_twice_without_echo(quiet):
 
 def test_two_different_ones_change_nothing(quiet):
     user(quiet, "add", "twice@example.test")
-    t = Terminal(quiet, "passwd", "twice@example.test")
+    t = user_terminal(quiet, "passwd", "twice@example.test")
     t.type(b"New password for twice@example.test: ", PASSWORD.encode() + b"\n")
     t.type(b"The same again: ", b"a very tasty soap\n")
     assert t.end() == 65 and b"different" in t.shown
-    t = Terminal(quiet, "passwd", "twice@example.test")
+    t = user_terminal(quiet, "passwd", "twice@example.test")
     t.type(b"New password for twice@example.test: ", b"short\n")
     assert t.end() == 65 and b"shorter than 8" in t.shown
     assert listed(quiet)["twice@example.test"]["login"] == "no"
 
 
 def test_an_empty_line_is_a_mailbox(quiet):
-    t = Terminal(quiet, "add", "empty@example.test")
+    t = user_terminal(quiet, "add", "empty@example.test")
     t.type(b"empty: it cannot log in): ", b"\n")
     assert t.end() == 0 and listed(quiet)["empty@example.test"]["login"] == "no"
 
 
 def test_control_c_gives_the_terminal_back(quiet):
     user(quiet, "add", "away@example.test")
-    t = Terminal(quiet, "passwd", "away@example.test")
+    t = user_terminal(quiet, "passwd", "away@example.test")
     t.type(b"New password for away@example.test: ", b"half of it\x03")
     wait_for(lambda: termios.tcgetattr(t.fd)[3] & termios.ECHO, 30, "the echo")
     assert t.end() == -signal.SIGINT
@@ -350,7 +313,7 @@ def test_import_all_or_nothing(quiet):
 
 def test_a_long_import_shows_how_far_it_is_and_can_be_broken_off(quiet):
     many = "".join(f"long{i}@example.test:{{PLAIN}}{PASSWORD} {i}\n" for i in range(20000))
-    t = Terminal(quiet, "import", file_of(quiet, "passwd", many.encode()))
+    t = user_terminal(quiet, "import", file_of(quiet, "passwd", many.encode()))
     t.wait(b" of 20000")
     assert b"\r[" in t.shown
     os.write(t.fd, b"\x03")
@@ -358,7 +321,7 @@ def test_a_long_import_shows_how_far_it_is_and_can_be_broken_off(quiet):
     assert not [address for address in listed(quiet) if address.startswith("long")]
     user(quiet, "add", "after@example.test")
     few = "".join(f"few{i}@example.test:{{PLAIN}}{PASSWORD} {i}\n" for i in range(60))
-    t = Terminal(quiet, "import", "--json", file_of(quiet, "passwd", few.encode()))
+    t = user_terminal(quiet, "import", "--json", file_of(quiet, "passwd", few.encode()))
     assert t.end() == 0 and b'"accounts":60' in t.shown
     assert len([address for address in listed(quiet) if address.startswith("few")]) == 60
 

@@ -2,8 +2,9 @@
  * gets exactly one outcome, and nothing is said beyond what its limits allow.
  *
  * The first byte chooses the message, each line of the rest is a reply: a digit for its class and
- * the text, in which | separates lines. */
-// links: base io mail wire tls client
+ * the text, in which | separates lines. With the highest bit set the client logs in: then it is
+ * ready only once it was let in, and nothing it shows has the password in it. */
+// links: base io mail wire tls sasl client
 // SPDX-License-Identifier: ISC
 #include <stdint.h>
 
@@ -48,6 +49,8 @@ static void on_said(void *arg, struct str line)
         o->rcpt_count = 0;
     }
     o->rcpt_count += str_starts(line, STR("RCPT"));
+    check(str_find_str(line, STR("c2VjcmV0")) == line.n &&
+          str_find_str(line, STR("AHMA")) == line.n);
 }
 
 static void on_secure(void *arg) {}
@@ -60,7 +63,7 @@ static void within_limits(const struct dialogue *d, const struct owner *o)
 
 static void reply_once(struct dialogue *d, struct str line)
 {
-    static const uint16_t codes[] = {250, 354, 220, 421, 450, 550, 552, 221};
+    static const uint16_t codes[] = {250, 354, 220, 421, 450, 550, 552, 221, 334, 235, 535, 504};
     uint16_t code = line.n > 0 ? codes[(unsigned char)line.p[0] % countof(codes)] : 250;
     struct buf text = buf_init(line.n + 1);
 
@@ -83,6 +86,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct str to[RECIPIENTS] = {
         {"a@e", 3}, {"b@e", 3}, {"c\n@e", 4}, {"d@e", 3}, {"я@e", 4}};
     struct str in = str_n((const char *)data, size);
+    static const struct sasl_login login = {.user = {"s", 1}, .password = {"secret", 6}};
+    static const struct sasl_channel channel = {.service = "smtp", .secured = true};
     struct owner owner = {0};
     struct dialogue d;
     bool sent = false;
@@ -93,8 +98,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     dialogue_init(&d, STR("me.example"), data[0] & 8 ? TLS_NONE : TLS_OPPORTUNISTIC, &events,
                   &owner);
     d.lmtp = data[0] & 16;
+    if (data[0] & 128) {
+        auth_channel(&d.auth, &channel);
+        dialogue_login(&d, &login);
+    }
     for (size_t i = 0; i < REPLIES_MAX && d.phase != PHASE_OVER; i++) {
         reply_once(&d, str_cut(&in, '\n'));
+        check(d.phase < PHASE_READY || d.phase == PHASE_OVER || d.auth.done == d.auth.wanted);
         if (d.phase == PHASE_READY && !sent && dialogue_takes_more(&d)) {
             struct dialogue_message m = {.sender = STR("s@e"),
                                          .recipients = to,

@@ -10,9 +10,13 @@
 
 static void check_record(const struct dns_record *r, enum dns_type type)
 {
-    bool named = type == DNS_MX || type == DNS_PTR;
+    bool named = type == DNS_MX || type == DNS_PTR || type == DNS_NS || type == DNS_SRV;
 
-    check(type == DNS_MX || r->preference == 0);
+    check(type == DNS_MX || type == DNS_SRV || r->preference == 0);
+    check(type == DNS_SRV || (r->weight == 0 && r->port == 0));
+    check(type == DNS_TLSA || (r->usage == 0 && r->selector == 0 && r->matching == 0));
+    check(type == DNS_TXT || type == DNS_TLSA || r->bytes.n == 0);
+    check(r->bytes.n <= UINT16_MAX);
     check(!named || r->is_host || r->name.n == 0);
     check(named || r->name.n == 0);
     check(r->name.n < DNS_NAME_BYTES_MAX && dns_name_valid(r->name));
@@ -22,7 +26,8 @@ static void check_record(const struct dns_record *r, enum dns_type type)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const enum dns_type types[] = {DNS_A, DNS_AAAA, DNS_MX, DNS_PTR};
+    static const enum dns_type types[] = {DNS_A,  DNS_AAAA, DNS_MX,  DNS_PTR,
+                                          DNS_NS, DNS_TXT,  DNS_SRV, DNS_TLSA};
     struct dns_packet k = {0};
     struct dns_packet again = {0};
     struct arena a = ARENA_INIT;

@@ -81,7 +81,8 @@ def programs():
     if not os.path.exists(copy):
         os.makedirs(copy)
         shutil.copy(build + "/troika", copy)
-        shutil.copytree(build + "/libexec", copy + "/libexec")
+        for folder in ("libexec", "share", "locale"):
+            shutil.copytree(f"{build}/{folder}", f"{copy}/{folder}")
         import atexit
         atexit.register(shutil.rmtree, copy, True)
     return copy

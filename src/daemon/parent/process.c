@@ -209,7 +209,7 @@ static void hand_over(struct process *p)
     process_give_listeners(p);
     give_channels(p);
     give_start(p);
-    tls_files_give(p);
+    files_give(p);
 }
 
 /* ---- watching ---- */

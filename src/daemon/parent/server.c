@@ -93,7 +93,7 @@ void server_stop(struct server *s)
     for (struct process *p = s->processes; p < s->processes + PROCESSES_MAX; p++)
         timer_stop(&p->again);
     alias_watches_stop(s);
-    tls_files_stop(s);
+    files_stop(s);
     stop_all(s, true, STOP_OUTSIDE_US);
     stop_further(s);
 }
@@ -169,7 +169,7 @@ static void tell_everyone(struct server *s)
         process_give_log(p);
         process_give_config(p);
         process_give_listeners(p);
-        tls_files_give(p);
+        files_give(p);
     }
 }
 
@@ -229,7 +229,7 @@ void server_reload(struct server *s)
     }
     if (error == 0 && replace_configuration(s, c, snapshot_fd, &why)) {
         alias_watches_reload(s);
-        tls_files_reload(s);
+        files_reload(s);
         s->generation++;
         s->reloading = true;
         tell_everyone(s);
@@ -303,7 +303,7 @@ void server_start(struct server *s)
 {
     s->board_bytes = server_board_bytes(s->config);
     alias_watches_start(s);
-    tls_files_reload(s);
+    files_reload(s);
     for (uint32_t i = 0; i < PROCESSES_MAX; i++)
         process_init(&s->processes[i], s, &worker_rows[i / WORKERS_MAX], i % WORKERS_MAX + 1);
     watch_signal(s->loop, &s->on_child, SIGCHLD, on_child, s);

@@ -14,12 +14,12 @@
 #include "base/log.h"
 #include "daemon/parent/aliases.h"
 #include "daemon/parent/deliveries.h"
+#include "daemon/parent/files.h"
 #include "daemon/parent/listeners.h"
 #include "daemon/parent/local.h"
 #include "daemon/parent/log_target.h"
 #include "daemon/parent/pickup.h"
 #include "daemon/parent/state.h"
-#include "daemon/parent/tls_files.h"
 #include "daemon/parent/worker_row.h"
 
 struct server;
@@ -70,7 +70,7 @@ struct server {
     enum phase phase;
     int exit_status;
     struct process processes[PROCESSES_MAX]; /* row by row */
-    struct tls_files tls_files;
+    struct files files;
     struct alias_watches aliases;
     struct watch on_term, on_int, on_hup, on_child;
     struct timer watchdog;

@@ -160,7 +160,8 @@ static const struct hop *hop_of(struct asker *k, uint64_t id)
     *hop = (struct hop){.id = id};
     int r = spool_destination(k->peer->queue->spool, id, &k->page, &d);
     queue_must(k->peer->queue, r);
-    if (r == 0 && d.failures > 0) {
+    bool waits = r == 0 && d.back_off_until_us > clock_now_us(k->peer->queue->clock);
+    if (r == 0 && (d.failures > 0 || waits)) { /* without failures: for a limit */
         hop->back_off_until_us = d.back_off_until_us;
         hop->last = d.last;
     }

@@ -153,6 +153,8 @@ bool destination_backs_off(const struct destination *d, uint64_t now_us)
 
 bool destination_has_room(const struct queue *q, const struct destination *d)
 {
+    if (!send_limit_has_room(q, d))
+        return false;
     if (d->transport == TRANSPORT_LOCAL && d->failures == 0)
         return true;
     return d->job_count < MIN_OF(d->window, q->config->destination_concurrency_max);

@@ -165,6 +165,7 @@ void job_start(struct queue *q, struct peer *peer, struct destination *d,
     peer->slots--;
     d->job_count++;
     d->last_peer = peer;
+    send_limit_started(q, j);
     send_job(j, m);
 }
 
@@ -221,6 +222,7 @@ void job_end(struct peer *peer, uint64_t number)
         j->destination->cursor = (struct spool_cursor){0};
     if (j->destination != NULL && j->answered && !j->next_hop_failed)
         destination_succeeded(q, j->destination);
+    send_limit_ended(q, j);
     want_taken(peer, number);
     job_free(j);
 }

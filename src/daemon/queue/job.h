@@ -50,6 +50,8 @@ struct job {
     struct job_recipient_state *recipients;
     size_t recipient_count;
     bool next_hop_failed, answered;
+    uint64_t counted_at_us; /* against a limit of its next hop; 0: it has none */
+    uint32_t counted;       /* recipients */
 };
 
 struct taken; /* a RESULTS_TAKEN to be said after the commit */

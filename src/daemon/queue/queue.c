@@ -58,6 +58,7 @@ static void queue_turn(void *arg)
     q->answered_count = intake_answer(q, true);
     jobs_taken(q);
     events_committed(q);
+    send_limit_committed(q);
     schedule_run(q);
     reroute_step(q);
     intake_forget(q);
@@ -252,6 +253,7 @@ struct queue *queue_new(struct worker *w)
     bounces_init(&q->bounces);
     limit_init(&q->limit);
     login_limits_init(&q->login_limits);
+    send_limit_init(&q->send_limit);
     notice_init(q);
     schedule_init(q);
     return q;
@@ -275,6 +277,7 @@ void queue_run(struct queue *q)
     q->running = true;
     q->accepts = spool_accepts(q->spool);
     schedule_begin(q);
+    send_limit_config(q);
     reroute_check(q);
     timer_set(q->loop, &q->tick, US_PER_S, tick_fired, q);
     queue_touch(q);
@@ -284,8 +287,10 @@ void queue_config(struct queue *q, struct config *config)
 {
     config_drop(&q->config);
     q->config = config;
-    if (q->running)
-        reroute_check(q);
+    if (!q->running)
+        return;
+    send_limit_config(q);
+    reroute_check(q);
 }
 
 static void stop_fired(void *arg)
@@ -334,6 +339,7 @@ void queue_free(struct queue **at)
     bounces_done(q);
     limit_done(&q->limit);
     login_limits_done(q);
+    send_limit_done(&q->send_limit);
     schedule_done(q);
     destinations_done(&q->destinations);
     jobs_done(q);

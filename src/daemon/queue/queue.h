@@ -28,6 +28,7 @@
 #include "daemon/queue/outcome.h"
 #include "daemon/queue/reroute.h"
 #include "daemon/queue/schedule.h"
+#include "daemon/queue/send_limit.h"
 #include "ipc/worker.h"
 #include "spool/spool.h"
 
@@ -79,6 +80,7 @@ struct queue {
     struct bounces bounces;
     struct limit limit;
     struct login_limits login_limits;
+    struct send_limit send_limit;
     struct notice notice;
     struct reroute reroute;
 };

@@ -159,15 +159,15 @@ static struct spool_cursor cursor_at(const struct spool_recipient *r)
     return (struct spool_cursor){.due_us = r->due_us, .key = r->key, .number = r->number};
 }
 
-/* The rows from page[i] on that are of one message, as many as one job takes; those that are not
+/* The rows from page[i] on that are of one message, as many as one job takes (most); those that are not
  * active yet are moved together to page[i]. Returns the row after them. */
 static size_t gather(const struct queue *q, struct spool_recipient *page, size_t i, size_t n,
-                     size_t *ret_count, struct spool_cursor *ret_end)
+                     size_t most, size_t *ret_count, struct spool_cursor *ret_end)
 {
     uint64_t key = page[i].key;
     size_t count = 0;
     size_t j = i;
-    for (; j < n && page[j].key == key && count < JOB_RECIPIENTS_MAX; j++) {
+    for (; j < n && page[j].key == key && count < most; j++) {
         *ret_end = cursor_at(&page[j]);
         if (active_has(q, key, page[j].number))
             continue;
@@ -184,23 +184,28 @@ static size_t serve_page(struct queue *q, struct destination *d, struct spool_re
                          size_t n, size_t *rows, size_t jobs_max)
 {
     bool last = n < *rows;
+    size_t most = send_limit_recipients(q, d);
     size_t started = 0;
     size_t i = 0;
     while (i < n && started < jobs_max && destination_has_room(q, d)) {
         size_t count;
         struct spool_cursor end;
-        size_t next = gather(q, page, i, n, &count, &end);
-        if (next == n && !last && count < JOB_RECIPIENTS_MAX && i > 0)
+        size_t next = gather(q, page, i, n, most, &count, &end);
+        if (next == n && !last && count < most && i > 0)
             break; /* its message may go on: the next page starts with it */
-        if (next == n && !last && i == 0 && *rows < PAGE_ROWS_MAX) {
+        if (next == n && !last && count < most && i == 0 && *rows < PAGE_ROWS_MAX) {
             *rows = PAGE_ROWS_MAX;
             return started;
         }
         struct peer *peer = choose_peer(q, d);
         if (peer == NULL)
             break;
+        if (count > 0 && !send_limit_take(q, d, count))
+            return started;
         if (count > 0 && start_one(q, d, peer, &page[i], count))
             started++;
+        else
+            send_limit_not_started(q, d);
         d->cursor = end;
         i = next;
     }
@@ -216,7 +221,8 @@ static size_t serve(struct queue *q, struct destination *d, size_t jobs_max)
     size_t started = 0;
 
     while (d->more && started < jobs_max && !destination_backs_off(d, now) &&
-           destination_has_room(q, d) && choose_peer(q, d) != NULL && q->broken == 0) {
+           destination_has_room(q, d) && choose_peer(q, d) != NULL && q->broken == 0 &&
+           !send_limit_asks(q, d)) {
         struct arena a = ARENA_INIT;
         struct spool_cursor at = d->cursor;
         int n = spool_due_recipients(q->spool, d->id, now, &at, &a, q->schedule.page, rows);
@@ -263,6 +269,7 @@ static void start_fresh(struct queue *q, const struct accepted *a, struct destin
 {
     struct peer *peer = choose_peer(q, d);
     if (peer == NULL || !a->has_content || d->more || !destination_has_room(q, d) ||
+        send_limited(q, d) || count > send_limit_recipients(q, d) ||
         q->schedule.ring_count[d->transport] > 0 ||
         destination_backs_off(d, clock_now_us(q->clock))) {
         d->more = true;

@@ -155,16 +155,25 @@ static void on_name_ask(struct worker *w, struct channel *from, union message *m
     client_names_ask(&names, from, &m->name_ask);
 }
 
+static void on_secret(struct worker *w, struct channel *from, union message *m)
+{
+    pool_secret(relay.pool, m->secret.path, m->secret.file, STR_NONE);
+    (void)close(m->secret.file); /* only read */
+}
+
+static void on_secret_missing(struct worker *w, struct channel *from, union message *m)
+{
+    pool_secret(relay.pool, m->secret_missing.path, -1, m->secret_missing.why);
+}
+
 static void stop(struct worker *w)
 {
     relay_stop(&relay);
 }
 
 static const struct role_handler handlers[] = {
-    {MSG_JOB, on_job},
-    {MSG_JOB_FILE, on_job},
-    {MSG_RESULTS_TAKEN, on_results_taken},
-    {MSG_NAME_ASK, on_name_ask},
+    {MSG_JOB, on_job},           {MSG_JOB_FILE, on_job},  {MSG_RESULTS_TAKEN, on_results_taken},
+    {MSG_NAME_ASK, on_name_ask}, {MSG_SECRET, on_secret}, {MSG_SECRET_MISSING, on_secret_missing},
 };
 
 static const struct role_spec spec = {

@@ -7,9 +7,9 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "daemon/relay/lookup.h"
 #include "daemon/relay/security.h"
 #include "mail/reply.h"
+#include "nexthop/lookup.h"
 
 enum {
     HOST_BYTES_MAX = 400,
@@ -34,6 +34,7 @@ struct session {
     struct sock_address address;
     struct buf host; /* "mx.example.org (192.0.2.1:25)", or only the address */
     bool secure;
+    bool outdated;   /* what it began under does not hold any more */
     struct job *job; /* under way, or NULL */
     bool reused;     /* the job is not the first one of this session */
     bool quitting;
@@ -46,6 +47,7 @@ struct attempt { /* to find a server for a job that answers; ends with the job *
     struct hop *hop;
     struct job *job;
     struct lookup *lookup;
+    bool waits;         /* for the password */
     struct buf tried;   /* what became of each, for people */
     struct status last; /* of the servers that failed; class 0: none did */
     bool next_hop_failed;
@@ -58,6 +60,7 @@ struct pool {
     struct pool_events events;
     void *arg;
     struct config *config;
+    struct secrets secrets;
     struct tls_context *tls;
     struct map *hops;
     struct list sessions, attempts;
@@ -132,6 +135,8 @@ static void note_detail(struct pool *p, struct job *j, const struct session *s)
         j->held.host = arena_copy(&j->held.arena, buf_str(&s->host));
         note_tls(j, s);
         line_u64(&detail, "reused", s->reused);
+        if (client_mechanism(s->client))
+            line_c(&detail, "auth", client_mechanism(s->client));
     }
     line_u64(&detail, "ms", us / 1000);
     line_u64(&detail, "size", j->message.size);
@@ -179,7 +184,7 @@ static void session_quit(void *arg)
 
 static void session_rest(struct session *s)
 {
-    if (s->pool->stopping || client_message_count(s->client) >= POOL_MESSAGES_MAX ||
+    if (s->pool->stopping || s->outdated || client_message_count(s->client) >= POOL_MESSAGES_MAX ||
         !client_takes_more(s->client)) {
         session_quit(s);
         return;
@@ -282,6 +287,58 @@ static void job_after_end(struct pool *p, struct hop *h, struct job *j, const st
     }
 }
 
+/* The server has looked at the login and said no. */
+static bool login_was_refused(const struct session *s, const struct status *st)
+{
+    return client_step(s->client) == STEP_AUTH && st->code >= 500;
+}
+
+static struct status refused_status(const struct status *st)
+{
+    struct buf words = buf_init(STATUS_TEXT_BYTES_MAX);
+
+    buf_printf(&words, "%u %s", st->code, st->text);
+    struct status ret = reply_status(REPLY_LOGIN_NOT_TAKEN, buf_str(&words));
+    buf_free(&words);
+    return ret;
+}
+
+static void log_refused(const struct session *s, const struct config_hop *hop,
+                        const struct status *st)
+{
+    struct buf line = buf_init(LINE_BYTES_MAX);
+
+    line_c(&line, "event", "login-refused");
+    line_str(&line, "next-hop", s->hop->name);
+    line_str(&line, "host", buf_str(&s->host));
+    line_str(&line, "login", hop->login);
+    line_u64(&line, "code", st->code);
+    line_c(&line, "reply", st->text);
+    line_c(&line, "then", "its mail waits; mend login or password-file");
+    log_line(LEVEL_WARNING, buf_str(&line));
+    buf_free(&line);
+}
+
+/* Its other servers would say the same, and count it against the account. */
+static void login_refused(struct session *s, const struct status *st)
+{
+    struct pool *p = s->pool;
+    struct hop *h = s->hop;
+    struct job *j = s->job;
+    struct config_hop hop = config_hop(p->config, h->name);
+    struct status why = refused_status(st);
+
+    log_refused(s, &hop, st);
+    h->use_count++;
+    session_free(s);
+    if (j) {
+        job_fail(j, &why, true);
+        job_done(p, j);
+    }
+    hop_release(p, h);
+    check_stopped(p);
+}
+
 static void on_end(void *arg, const struct status *st, bool next_hop_failed)
 {
     struct session *s = arg;
@@ -293,6 +350,10 @@ static void on_end(void *arg, const struct status *st, bool next_hop_failed)
 
     if (j)
         note_detail(p, j, s);
+    if (login_was_refused(s, st)) {
+        login_refused(s, st);
+        return;
+    }
     h->use_count++; /* while the job may go on */
     session_free(s);
     if (j)
@@ -315,17 +376,30 @@ static void name_server(struct buf *to, const struct lookup_server *server)
         buf_add_char(to, ')');
 }
 
+static struct sasl_login login_at(const struct pool *p, const struct config_hop *hop)
+{
+    const struct secret *secret = secret_find(&p->secrets, hop->password_file);
+
+    return (struct sasl_login){.user = hop->login,
+                               .password = secret ? secret->password : STR_NONE,
+                               .plain_anyway = hop->unprotected};
+}
+
 static int session_connect(struct pool *p, struct hop *h, struct job *j,
                            const struct lookup_server *server)
 {
     struct buf ip = buf_init(HOST_BYTES_MAX);
     sock_address_print_ip(&ip, &server->address);
+    struct config_hop hop = config_hop(p->config, h->name);
+    struct sasl_login login = login_at(p, &hop);
     struct client_options options = {.hostname = p->config->hostname,
                                      .lmtp = config_speaks_lmtp(p->config, h->name),
                                      .timeout_scale_percent = 100,
                                      .connect_timeout_s = server->last ? 0 : POOL_CONNECT_S,
-                                     .tls = security_policy(p->config, h->name),
+                                     .tls = security_policy(hop),
                                      .tls_context = p->tls,
+                                     .tls_implicit = hop.implicit_tls,
+                                     .login = hop.login.n > 0 ? &login : NULL,
                                      .tls_host = server->host.n > 0 ? server->host : buf_str(&ip)};
     struct session *s = mem_new(sizeof *s);
     int error = client_new(p->loop, &server->address, &options, &client_events, s, &s->client);
@@ -356,18 +430,10 @@ static void session_use(struct session *s, struct job *j)
     client_send(s->client, &j->message);
 }
 
-/* The last one used that is as secret as the configuration wants it now. */
-static struct session *idle_session(const struct pool *p, const struct hop *h)
+/* The last one used. */
+static struct session *idle_session(const struct hop *h)
 {
-    bool needs_tls = security_policy(p->config, h->name) == TLS_REQUIRED;
-
-    for (struct list *at = h->idle.prev; at != &h->idle; at = at->prev) {
-        struct session *s = list_of(at, struct session, idle);
-
-        if (!needs_tls || client_secured(s->client))
-            return s;
-    }
-    return NULL;
+    return list_empty(&h->idle) ? NULL : list_of(h->idle.prev, struct session, idle);
 }
 
 /* ---- attempts ---- */
@@ -421,9 +487,42 @@ static void on_server(void *arg, const struct lookup_server *server, const struc
     buf_free(&host);
 }
 
+/* False: there is no password. *wait: nothing is known of it yet. */
+static bool has_password(const struct attempt *a, bool *wait, struct str *why)
+{
+    struct config_hop hop = config_hop(a->pool->config, a->hop->name);
+    const struct secret *secret = secret_find(&a->pool->secrets, hop.password_file);
+
+    *wait = hop.login.n > 0 && !secret;
+    if (hop.login.n == 0 || !secret || secret->password.n > 0)
+        return true;
+    *why = secret->why;
+    return false;
+}
+
+static void attempt_go(struct attempt *a)
+{
+    struct str why = STR_NONE;
+    bool good = has_password(a, &a->waits, &why);
+
+    if (good && !a->waits)
+        lookup_next(a->lookup);
+    if (good)
+        return;
+    struct buf about = buf_init(STATUS_TEXT_BYTES_MAX);
+    buf_printf(&about, "password-file: %.*s", STR_ARG(why));
+    struct status st = reply_status(REPLY_LOGIN_IMPOSSIBLE, buf_str(&about));
+    buf_free(&about);
+    attempt_over(a, &st, true);
+}
+
 static void attempt_begin(struct pool *p, struct hop *h, struct job *j)
 {
-    struct lookup_world world = {.dns = p->dns, .own = p->own, .config = p->config};
+    struct lookup_world world = {.dns = p->dns,
+                                 .own = p->own,
+                                 .config = p->config,
+                                 .private_too = p->config->private_next_hops,
+                                 .smtp_port = (uint16_t)p->config->dns.smtp_port};
     struct attempt *a = mem_new(sizeof *a);
 
     *a = (struct attempt){.pool = p, .hop = h, .job = j, .tried = buf_init(TRIED_BYTES_MAX)};
@@ -431,7 +530,7 @@ static void attempt_begin(struct pool *p, struct hop *h, struct job *j)
     list_add(&p->attempts, &a->link);
     h->use_count++;
     j->attempt = a;
-    lookup_next(a->lookup);
+    attempt_go(a);
 }
 
 /* ---- the doors ---- */
@@ -444,7 +543,7 @@ void pool_deliver(struct pool *p, struct job *j)
     j->started_us = clock_monotonic_us(loop_clock(p->loop));
     p->job_count++;
     h->use_count++; /* while we are in here */
-    struct session *idle = idle_session(p, h);
+    struct session *idle = idle_session(h);
     if (idle)
         session_use(idle, j);
     else
@@ -461,6 +560,7 @@ struct pool *pool_new(struct loop *l, struct dns *dns, const struct own *own,
         .loop = l, .dns = dns, .own = own, .events = *events, .arg = arg, .hops = map_new()};
     list_init(&p->sessions);
     list_init(&p->attempts);
+    secrets_init(&p->secrets);
     return p;
 }
 
@@ -477,9 +577,30 @@ void pool_free(struct pool **p)
     list_each (at, &gone->attempts)
         attempt_free(list_of(at, struct attempt, link));
     map_free(&gone->hops);
+    secrets_done(&gone->secrets);
     tls_context_free(&gone->tls);
     config_drop(&gone->config);
     free(gone);
+}
+
+/* How much TLS is wanted, and who logs in, may be another thing now. */
+static void sessions_outdate(struct pool *p)
+{
+    list_each (at, &p->sessions) {
+        struct session *s = list_of(at, struct session, link);
+        s->outdated = true;
+        if (!s->job && !s->quitting)
+            session_quit(s);
+    }
+}
+
+static void attempts_resume(struct pool *p)
+{
+    list_each (at, &p->attempts) {
+        struct attempt *a = list_of(at, struct attempt, link);
+        if (a->waits)
+            attempt_go(a);
+    }
 }
 
 void pool_config(struct pool *p, struct config *c)
@@ -489,7 +610,21 @@ void pool_config(struct pool *p, struct config *c)
     p->config = config_hold(c);
     if (old && !str_eq(old->tls.roots, c->tls.roots))
         log_event(LEVEL_WARNING, "restart-needed", "statement", "roots", NULL);
+    secrets_keep(&p->secrets, c);
+    if (old) {
+        sessions_outdate(p);
+        attempts_resume(p);
+    }
     config_drop(&old);
+}
+
+void pool_secret(struct pool *p, struct str path, int fd, struct str why)
+{
+    if (fd >= 0)
+        secrets_take(&p->secrets, path, fd);
+    else
+        secrets_missing(&p->secrets, path, why);
+    attempts_resume(p);
 }
 
 void pool_tls(struct pool *p, struct tls_context *c)

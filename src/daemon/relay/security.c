@@ -3,25 +3,7 @@
 
 #include <string.h>
 
-#include "base/check.h"
 #include "base/log.h"
-
-/* Where systems keep them; the first one that is there. */
-static const char *const system_roots[] = {
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-};
-
-static int trust_system(struct tls_context *t)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < countof(system_roots) && r <= 0; i++)
-        r = tls_trust_before_jail(t, system_roots[i]);
-    return r;
-}
 
 struct tls_context *security_before_jail(const struct config *c)
 {
@@ -32,37 +14,19 @@ struct tls_context *security_before_jail(const struct config *c)
     if (t && c->tls.roots.n > 0)
         r = tls_trust_before_jail(t, arena_c(&a, c->tls.roots));
     else if (t)
-        r = trust_system(t);
+        r = tls_trust_system_before_jail(t);
     if (r <= 0)
         log_event(LEVEL_WARNING, t ? "tls-without-roots" : "tls-broken", "file",
-                  c->tls.roots.n > 0 ? arena_c(&a, c->tls.roots) : system_roots[0], "reason",
+                  c->tls.roots.n > 0 ? arena_c(&a, c->tls.roots) : "those of the system", "reason",
                   strerror(-r), NULL);
     arena_free(&a);
     return t;
 }
 
-static enum tls_policy policy_of(const struct config *c, struct str word)
+enum tls_policy security_policy(struct config_hop hop)
 {
     enum tls_policy policy = TLS_NONE;
 
-    (void)tls_policy_parse(str_eq_c(word, "default") ? c->tls.outgoing : word, &policy);
+    (void)tls_policy_parse(hop.tls, &policy);
     return policy;
-}
-
-enum tls_policy security_policy(const struct config *c, struct str next_hop)
-{
-    enum tls_policy policy = TLS_NONE;
-    bool said = false;
-
-    for (size_t i = 0; i < c->route_count; i++) {
-        if (!str_eq(c->routes[i].via, next_hop))
-            continue;
-        policy = MAX_OF(policy, policy_of(c, c->routes[i].tls));
-        said = true;
-    }
-    if (c->smarthost.n > 0 && str_eq(c->smarthost, next_hop)) {
-        policy = MAX_OF(policy, policy_of(c, c->smarthost_tls));
-        said = true;
-    }
-    return said ? policy : policy_of(c, STR("default"));
 }

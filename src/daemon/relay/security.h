@@ -9,5 +9,4 @@
 /* The context of all connections, with the roots of `tls { roots }` or those of the system;
  * without any nothing is verified, and the log says so. NULL: TLS cannot work here. */
 struct tls_context *security_before_jail(const struct config *c);
-/* For a next hop as routes say it: the strictest of the routes that lead there. */
-enum tls_policy security_policy(const struct config *c, struct str next_hop);
+enum tls_policy security_policy(struct config_hop hop);

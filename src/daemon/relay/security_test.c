@@ -17,6 +17,9 @@ static void the_strictest_route_to_a_server_holds(void **state)
         {.via = {"10.0.0.2:25", 11}, .tls = {"off", 3}},
         {.via = {"10.0.0.3:25", 11}, .tls = {"default", 7}},
         {.via = {"10.0.0.4:25", 11}, .tls = {"off", 3}},
+        {.via = {"10.0.0.5:465", 12}, .tls = {"default", 7}},
+        {.via = {"10.0.0.6:25", 11}, .tls = {"default", 7}, .login = {"me", 2}},
+        {.via = {"10.0.0.7:25", 11}, .tls = {"required", 8}, .login = {"me", 2}},
     };
     static const struct {
         const char *outgoing, *next_hop;
@@ -28,6 +31,9 @@ static void the_strictest_route_to_a_server_holds(void **state)
         {"required", "10.0.0.3:25", TLS_REQUIRED},
         {"required", "10.0.0.4:25", TLS_REQUIRED}, /* as the smarthost */
         {"opportunistic", "@example.org", TLS_OPPORTUNISTIC},
+        {"off", "10.0.0.6:25", TLS_VERIFIED},
+        {"off", "10.0.0.7:25", TLS_REQUIRED},
+        {"opportunistic", "10.0.0.5:465", TLS_OPPORTUNISTIC}, /* which the client makes required */
         {"required", "@example.org", TLS_REQUIRED},
         {"off", "@example.org", TLS_NONE},
         {"opportunistic", "10.0.0.1:2525", TLS_OPPORTUNISTIC},
@@ -36,10 +42,9 @@ static void the_strictest_route_to_a_server_holds(void **state)
     for (size_t i = 0; i < countof(rows); i++) {
         struct config c = {.routes = routes,
                            .route_count = countof(routes),
-                           .smarthost = STR("10.0.0.4:25"),
-                           .smarthost_tls = STR("default"),
+                           .smarthost = {.via = STR("10.0.0.4:25"), .tls = STR("default")},
                            .tls.outgoing = str_c(rows[i].outgoing)};
-        assert_int_equal(security_policy(&c, str_c(rows[i].next_hop)), rows[i].expect);
+        assert_int_equal(security_policy(config_hop(&c, str_c(rows[i].next_hop))), rows[i].expect);
     }
 }
 

@@ -125,8 +125,8 @@ void table_load(struct table *t, struct config **c)
     t->arena = ARENA_INIT;
     t->routes = (struct route_table){
         .hostname = config->hostname,
-        .smarthost = config->smarthost,
-        .smarthost_at = config->smarthost_at,
+        .smarthost = config->smarthost.via,
+        .smarthost_at = config->smarthost.at,
         .config_name = base_name(config->file),
         .account = ask_account,
         .login = ask_login,
