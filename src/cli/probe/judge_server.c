@@ -111,7 +111,7 @@ static bool judge_greeting(const struct fact_server *s, struct findings *to)
         find(to, FINDING_SERVER_SILENT, s->name, words, fact_step_word(TALK_GREETING));
     else if (r->code / 100 == 4)
         find_reply(to, FINDING_SERVER_LATER, s->name, r, TALK_GREETING);
-    else if (r->tried)
+    else if (r->code > 0 || r->error < 0)
         find_reply(to, FINDING_SERVER_REFUSES, s->name, r, TALK_GREETING);
     return r->code / 100 == 2;
 }
