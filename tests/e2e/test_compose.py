@@ -309,6 +309,7 @@ def test_what_does_not_fit_is_named(build):
         ({"text": "x\n", "subject": "漢字", "charset": "koi8-r"}, ["漢 U+6F22", "utf-8 has every character"]),
         ({"text": "x\n", "to": ["José <a@b.example>"], "charset": "windows-1251"}, ["To, character 4", "é U+00E9"]),
         ({"html": "<p>\n\u200b", "charset": "koi8-r", "text": "x"}, ["the HTML, line 2, column 1", "koi8-r has no U+200B"]),
+        ({"html": "<p>Раз<p>5 &euro;", "charset": "koi8-r"}, ["the text made of the HTML, line 3, column 3", "€ U+20AC"]),
         ({"text": "x\n", "headers": ["X-Mood: 😀"], "charset": "iso-8859-1", "subject": "", "from": "a@b.example"}, ["X-Mood, character 1", "U+1F600"]),
         ({"text": "x\n", "attachments": [("№1.txt", "x")], "charset": "koi8-r"}, ["№1.txt, character 1", "№ U+2116"]),
     ]

@@ -96,8 +96,10 @@ static void turn(struct talk *t, struct str arguments, bool *what, const char *n
         *what = !*what;
     else if (str_eq_nocase(word, STR("on")) || str_eq_nocase(word, STR("off")))
         *what = str_eq_nocase(word, STR("on"));
-    else
+    else {
         show_words(&t->show, SHOW_BAD, _("%.*s: say on or off"), STR_ARG(word));
+        return;
+    }
     show_words(&t->show, SHOW_DIM, *what ? _("%s: on") : _("%s: off"), name);
 }
 
@@ -136,7 +138,8 @@ static void explain_code(struct talk *t, struct str arguments)
 
 static void do_explain(struct talk *t, struct str arguments)
 {
-    if (arguments.n > 0 && char_is_digit(arguments.p[0]))
+    if (arguments.n > 0 && !str_eq_nocase(arguments, STR("on")) &&
+        !str_eq_nocase(arguments, STR("off")))
         explain_code(t, arguments);
     else
         turn(t, arguments, &t->show.explains, "explain");
