@@ -175,6 +175,15 @@ def test_judged(name):
     assert s.code == (65 if s.findings("error") else 0)
 
 
+def test_who_says_nothing_is_told_to_go():
+    with Listen("--timeout", "1") as s, Dialogue(s.port) as d:
+        d.reply()
+        d.say("EHLO mx.sender.test")
+        assert d.reply()[0] == 421 and d.ended()
+        s.wait("disconnected")
+        assert s.findings("bad") == ["silent"]
+
+
 def test_the_name_is_looked_up():
     with NameServer({"test": "mx.right A 127.0.0.1\nmx.other A 192.0.2.7\n"}) as names, Listen("--resolver", f"127.0.0.1@{names.port}") as s:
         for number, (name, finding) in enumerate((("mx.right.test", "name-confirmed"), ("mx.other.test", "name-elsewhere"), ("mx.nowhere.test", "name-unresolved")), 1):
@@ -305,6 +314,7 @@ def test_a_large_message_takes_no_memory():
     (("--listen", "--misbehave", "tls=450 x"), 64, "cannot be done at this step"),
     (("--listen", "--offer", "SIZE 10,!"), 64, "keywords of EHLO"),
     (("--listen", "--count", "many"), 64, "a number is wanted"),
+    (("--listen", "--timeout", "long"), 64, "a number is wanted"),
     (("--listen", "--seed", "x", "--misbehave", "random"), 64, "a number is wanted"),
     (("--listen", "--certificate", "/nowhere.pem"), 66, "/nowhere.pem"),
     (("--listen", "--key", "/nowhere.pem"), 64, "--key without --certificate"),

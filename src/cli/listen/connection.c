@@ -158,7 +158,7 @@ static void on_reverse(void *arg, enum reverse_verdict v, struct str name)
     struct connection *c = arg;
 
     c->looks = false;
-    show_peer_name(&c->of->show, moment(c), v == REVERSE_FOUND ? name : STR_NONE, reverse_why(v));
+    show_peer_name(&c->of->show, moment(c), v == REVERSE_FOUND ? name : STR_NONE);
     if (v == REVERSE_NONE || v == REVERSE_MISMATCH)
         sink_tell(c->sink, FOUND_PEER_NAMELESS, str_c(c->ip));
     connection_settle(c);

@@ -15,9 +15,12 @@
 #include "io/disk.h"
 #include "wire/smtp.h"
 
-enum { PASSWORD_BYTES_MAX = 1024 };
+enum {
+    PASSWORD_BYTES_MAX = 1024,
+    TIMEOUT_S = 300, /* RFC 5321 4.5.3.2.7 */
+    TIMEOUT_S_MAX = 86400,
+};
 #define LAST_WAIT_US (10 * US_PER_S)
-#define TIMEOUT_US (300 * US_PER_S) /* RFC 5321 4.5.3.2.7 */
 
 /* ---- the end ---- */
 
@@ -147,6 +150,15 @@ static int read_number(const struct command_line *l, const char *option, const c
     return EX_OK;
 }
 
+static int read_timeout(struct listening *l)
+{
+    uint64_t seconds = TIMEOUT_S;
+    int code = read_number(l->line, "timeout", l->line->timeout, &seconds);
+
+    l->timeout_us = MIN_OF(MAX_OF(seconds, (uint64_t)1), (uint64_t)TIMEOUT_S_MAX) * US_PER_S;
+    return code;
+}
+
 static int read_misbehaviour(struct listening *l, struct arena *a)
 {
     const struct option_list *rules = &l->line->misbehave;
@@ -271,6 +283,8 @@ static int read_orders(struct listening *l, struct arena *a, struct buf *passwor
     if (code == EX_OK)
         code = read_number(l->line, "count", l->line->count, &l->messages_wanted);
     if (code == EX_OK)
+        code = read_timeout(l);
+    if (code == EX_OK)
         code = read_identity(l);
     if (code == EX_OK && l->line->save) {
         int error = save_open(&l->save, l->line->save);
@@ -340,7 +354,6 @@ int run_probe_listen(const struct command_line *line)
     }
     l->line = line;
     l->save.dir_fd = -1;
-    l->timeout_us = TIMEOUT_US;
     list_init(&l->connections);
     show_start(&l->show, line->json, line->quiet);
     code = read_orders(l, &a, &password);

@@ -230,7 +230,7 @@ void show_line(struct show *s, const struct moment *m, bool sent, struct str lin
     done();
 }
 
-void show_peer_name(struct show *s, const struct moment *m, struct str name, const char *why)
+void show_peer_name(struct show *s, const struct moment *m, struct str name)
 {
     if (s->json) {
         json_t *o = event("peer-name", m);

@@ -23,7 +23,7 @@ void show_listening(struct show *s, struct str address, const char *protocol, bo
 void show_ready(struct show *s, struct str hostname, bool own, uint64_t seed, bool misbehaves);
 void show_connected(struct show *s, const struct moment *m, struct str peer, struct str local);
 void show_line(struct show *s, const struct moment *m, bool sent, struct str line);
-void show_peer_name(struct show *s, const struct moment *m, struct str name, const char *why);
+void show_peer_name(struct show *s, const struct moment *m, struct str name);
 void show_secured(struct show *s, const struct moment *m, struct str words, struct str name);
 void show_login(struct show *s, const struct moment *m, const char *mechanism, struct str user,
                 bool accepted);

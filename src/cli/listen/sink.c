@@ -109,11 +109,6 @@ void transaction_end(struct sink *s)
         transaction_free(s);
 }
 
-size_t sink_message_count(const struct sink *s)
-{
-    return s->message_count;
-}
-
 bool sink_quit(const struct sink *s)
 {
     return s->quit;

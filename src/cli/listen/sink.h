@@ -97,5 +97,4 @@ enum sink_end { SINK_END_CLIENT, SINK_END_LOST, SINK_END_SILENT, SINK_END_OURS }
 void sink_over(struct sink *s, enum sink_end why, uint64_t waited_us);
 /* Of other judges of the same session: names, certificates. */
 void sink_tell(struct sink *s, enum finding what, struct str detail);
-size_t sink_message_count(const struct sink *s); /* accepted */
-bool sink_quit(const struct sink *s);            /* it has said QUIT */
+bool sink_quit(const struct sink *s); /* it has said QUIT */

@@ -60,7 +60,6 @@ static void message_over(struct sink *s, bool whole)
     static const char *const bodies[] = {NULL, "7BIT", "8BITMIME", "BINARYMIME"};
     struct transaction *t = s->transaction;
 
-    s->message_count += t->accepted;
     s->events->on_message(s->arg, &(struct sink_message){.sender = t->sender,
                                                          .recipients = t->recipients,
                                                          .recipient_count = t->recipient_count,

@@ -77,7 +77,6 @@ struct sink {
     bool says, waits; /* something is to be said; in an odd way */
     bool answered;    /* in this step */
     uint16_t code;    /* told last */
-    size_t message_count;
     char offered[SINK_OFFERS_MAX][KEYWORD_BYTES_MAX + 1]; /* keywords of the last EHLO */
     size_t offered_count;
 };
