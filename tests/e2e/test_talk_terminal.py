@@ -192,7 +192,7 @@ def test_a_server_that_hangs_up_while_a_message_is_written(tmp_path):
 
     with ScriptedSmtp({"RCPT": rcpt}) as s, Talk(tmp_path, s.port, VISUAL=str(script)) as t:
         t.keys("MAIL FROM:<a@b.test>\rRCPT TO:<c@d.test>\r/data\r")
-        t.wait(b"what you wrote is in ")
+        t.wait(b"what you wrote is in")
         t.wait(b"(closed)> ")
         name = re.search(r"what you wrote is in\s+(\S+):", t.plain()).group(1)
         assert "hung up" in t.plain() and open(name).read().endswith("hello\n")
