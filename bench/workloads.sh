@@ -44,8 +44,6 @@ ceiling() {
     sink_start
     rec w1 reused "$(at_least "$SECONDS_MIN" reused_rate 5000)"
     rec w1 single "$(at_least "$SECONDS_MIN" single_rate 3000)"
-    rec w2-100k e2e "$(timed 3000 -d -s 100 -l 102400 -t rcpt@dst.test)"
-    rec w2-5m e2e "$(timed 100 -d -s 25 -l 5242880 -t rcpt@dst.test)"
     sink_stop
 }
 
@@ -64,6 +62,16 @@ relayed() {
     sleep 1.5
     e2e=$(calc "$n/($t2-$t0)") accept=$(calc "$n/($t1-$t0)")
     cpu=$(calc "($(cg_cpu mta)+$(cg_cpu log)-$c0)/1e9/$n*1000" 3)
+}
+
+# What large messages can reach, measured right before they are relayed.
+ceiling_large() {
+    local PEER=ceiling SMTPPORT=$SINKPORT
+    sync
+    sink_start
+    rec w2-100k e2e "$(timed 3000 -d -s 100 -l 102400 -t rcpt@dst.test)"
+    rec w2-5m e2e "$(timed 100 -d -s 25 -l 5242880 -t rcpt@dst.test)"
+    sink_stop
 }
 
 # W2 and W7: relayed end to end
@@ -123,6 +131,10 @@ w5() { # PEER
 w6() { # PEER MESSAGES
     local n=$2 t0
     peer_load "$1"
+    fresh
+    peer_start hold
+    reused_rate 1000 >/dev/null
+    rec "w6-$n" w1_empty "$(at_least "$SECONDS_MIN" reused_rate 3000)"
     fresh
     peer_start relay
     LOAD send -s 100 -m "$n" -d -t rcpt@dead.test >"$RAM/load.out" 2>&1
@@ -234,10 +246,11 @@ bench_certificate() {
     chmod 644 "$RAM/bench.pem"
 }
 
-# TLS: handshakes a second (all, and those that go on with a session), W1 over reused TLS
-# connections, and the memory of 10,000 idle sessions. TLS_PORT is Troika's implicit listener.
+# TLS: handshakes a second (all, and those that go on with a session) and the CPU seconds of the
+# server for 1,000 of them, W1 over reused TLS connections, and the memory of 10,000 idle sessions.
+# TLS_PORT is Troika's implicit listener.
 tls() { # PEER: troika or postfix
-    local TLS_PEM=$RAM/bench.pem TLS_PORT=$((SMTPPORT + 40)) mode
+    local TLS_PEM=$RAM/bench.pem TLS_PORT=$((SMTPPORT + 40)) mode c0 rate count
     export TLS_PEM TLS_PORT
     bench_certificate
     peer_load "$1"
@@ -246,7 +259,10 @@ tls() { # PEER: troika or postfix
     [ "$1" != postfix ] || postfix_with_tls
     cc -O2 -std=gnu17 -D_GNU_SOURCE -o build/bench/tls_load bench/tls_load.c -lssl -lcrypto
     for mode in new again mail; do
-        rec tls "$mode" "$(build/bench/tls_load "$mode" "$SMTPPORT" "$SECONDS_MIN" 100)"
+        c0=$(cg_cpu mta)
+        read -r rate count <<<"$(build/bench/tls_load "$mode" "$SMTPPORT" "$SECONDS_MIN" 100)"
+        rec tls "$mode" "$rate"
+        rec tls "$mode-cpu" "$(calc "($(cg_cpu mta)-$c0)/1e9/${count:-0}*1000" 3)"
     done
     [ "$1" != troika ] || rec tls idle-10000-mib "$(python3 bench/tls_idle.py "$TLS_PORT" "$(calc "10000*$SCALE" 0)" "$(pgrep -f "parent -c $ROOT/troika.conf" | head -1)")"
     fresh

@@ -66,6 +66,9 @@ int load_providers(const struct command_line *l, struct arena *a, struct provide
 struct loop;
 struct dns;
 int command_dns(const struct command_line *l, struct loop *loop, struct dns **ret);
+/* The same, and answers are validated from these trust anchors on (dns/dns.h). */
+int command_dns_anchored(const struct command_line *l, struct loop *loop, struct str anchors,
+                         struct dns **ret);
 void language_start(void); /* the locale of the environment, and its translations */
 
 /* STATE and STATE/accounts (folder), for the first account or alias of all; EX_OK, or the error was
@@ -79,6 +82,9 @@ int check_aliases(const struct config *c, struct buf *errors);
 
 /* Everything that is wrong with the certificates and their keys, a line each: likewise. */
 int check_certificates(const struct config *c, struct buf *errors);
+
+/* troika probe --listen: the whole of it, see listen/listen.c */
+int run_probe_listen(const struct command_line *line);
 
 /* ---- asking a role: the running server's, or one started just for the question ---- */
 struct asked;

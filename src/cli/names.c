@@ -38,9 +38,16 @@ static size_t resolvers_of_system(struct arena *a, struct str *list)
 
 int command_dns(const struct command_line *l, struct loop *loop, struct dns **ret)
 {
+    return command_dns_anchored(l, loop, STR_NONE, ret);
+}
+
+int command_dns_anchored(const struct command_line *l, struct loop *loop, struct str anchors,
+                         struct dns **ret)
+{
     struct arena a = ARENA_INIT;
     struct str *list = arena_alloc(&a, (l->resolver.count + RESOLVERS_MAX) * sizeof *list);
-    struct dns_options options = {.forwards = list, .forward_count = l->resolver.count};
+    struct dns_options options = {
+        .forwards = list, .forward_count = l->resolver.count, .anchors = anchors};
     int code = resolvers_said(l, &a, list);
 
     if (code == EX_OK && options.forward_count == 0)

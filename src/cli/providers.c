@@ -113,6 +113,8 @@ static int tell_one(struct asking *k, const char *argument)
 
     const struct provider *p = provider_find(k->known, k->text);
 
+    if (!p) /* or the name of one of its servers */
+        p = provider_of_host(k->known, k->text);
     if (p) {
         show(k->line, &(struct provider_view){.provider = p, .asked = k->text, .how = "file"});
         return EX_OK;

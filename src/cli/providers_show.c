@@ -332,10 +332,10 @@ static void warn_of_strangers(const struct provider *p)
         }
 }
 
-static void print_steps(const struct provider_view *v, const char *label)
+static void print_steps(const struct provider_view *v, int indent)
 {
     for (size_t i = 0; i < v->step_count; i++) {
-        print_label(&label);
+        printf("%*s", indent, "");
         print_text(v->steps[i].what);
         printf(": ");
         print_text(str_c(v->steps[i].came_of.n > 0 ? _(v->steps[i].came_of.p) : ""));
@@ -356,7 +356,7 @@ static void print_how(const struct provider_view *v)
     for (size_t i = 0; i < countof(ways); i++)
         if (strcmp(v->how, ways[i].how) == 0) {
             print_wrapped(_("Found"), str_c(_(ways[i].words)));
-            print_steps(v, "");
+            print_steps(v, LABEL_COLUMNS);
         }
     if (strcmp(v->how, "SRV") == 0)
         warn_of_strangers(v->provider);
@@ -400,7 +400,7 @@ void provider_show(const struct provider_view *v)
 
 void provider_show_steps(const struct provider_view *v)
 {
-    print_steps(v, "");
+    print_steps(v, 2);
 }
 
 /* ---- the list ---- */

@@ -339,11 +339,24 @@ static void print_message_id(struct compose *c)
     (void)buf_printf(&c->header, "Message-ID: <%s@%.*s>\r\n", letters, STR_ARG(c->host));
 }
 
+enum { SLACK_COLUMNS = 3 };
+
+/* Like fold_field, for lines with encoded words in them: these have at most 76 characters (RFC 2047
+ * 2) instead of 78, and a comma may follow the last one. Further lines start with a tab, which
+ * counts for eight. */
+static struct fold begin_field(struct buf *to, const char *name)
+{
+    struct fold f = fold_field(to, name);
+
+    f.column += SLACK_COLUMNS;
+    return f;
+}
+
 static bool print_list(struct compose *c, const char *name, const struct mailboxes *m)
 {
     if (m->count == 0)
         return true;
-    struct fold f = fold_field(&c->header, name);
+    struct fold f = begin_field(&c->header, name);
     bool good = mailboxes_print(&f, m, c->coder);
 
     fold_end(&f);

@@ -234,7 +234,7 @@ static int check_name(struct str name, const char *path, struct buf *error)
     struct str rest = name;
     uint32_t c;
 
-    while (utf8_cut(&rest, &c) && c >= ' ' && c != 0x7f)
+    while (utf8_cut(&rest, &c) && c >= ' ' && (c < 0x7f || c >= 0xa0))
         ;
     if (rest.n > 0)
         return report(error, EX_DATAERR,

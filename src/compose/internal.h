@@ -19,6 +19,7 @@ struct text_part {
     struct buf coded;    /* the same in another set; unused when that is UTF-8 */
     struct content_facts facts;
     bool there;
+    bool made; /* of the HTML, by us */
 };
 
 struct field { /* a further one */

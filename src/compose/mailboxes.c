@@ -322,6 +322,17 @@ static void attach(struct fold *f, char c)
     f->column++;
 }
 
+/* RFC 2047 5 (3): behind an encoded word there is a blank. */
+static bool print_group(struct fold *f, struct str name, struct coder *coder)
+{
+    bool good = words_phrase(f, name, coder);
+
+    if (str_ends(buf_str(f->to), STR("?=")))
+        attach(f, ' ');
+    attach(f, ':');
+    return good;
+}
+
 static bool print_mailbox(struct fold *f, const struct mailbox *m, struct coder *coder)
 {
     struct buf bracketed = buf_init(2 * ADDRESS_BYTES_MAX);
@@ -341,13 +352,11 @@ bool mailboxes_print(struct fold *f, const struct mailboxes *m, struct coder *co
 
         if (item->kind == MAILBOX && !print_mailbox(f, item, coder))
             return false;
-        if (item->kind == GROUP_BEGINS && !words_phrase(f, item->name, coder))
+        if (item->kind == GROUP_BEGINS && !print_group(f, item->name, coder))
             return false;
         if (item->kind == GROUP_ENDS)
             attach(f, ';');
-        if (item->kind == GROUP_BEGINS)
-            attach(f, ':');
-        else if (more)
+        if (item->kind != GROUP_BEGINS && more)
             attach(f, ',');
     }
     return !f->to->full;

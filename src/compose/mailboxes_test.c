@@ -72,6 +72,7 @@ static void lists(void **state)
          "a@xn--e1afmkfd.xn--p1ai", 1},
         {"Bill@Example.ORG", "Bill@example.org", 1},
         {"friends: a@b.c, Bill <d@e.f>; , g@h.i", "friends: a@b.c, Bill <d@e.f>;, g@h.i", 3},
+        {IVAN ": a@b.c;", "=?utf-8?B?0JjQstCw0L0=?= : a@b.c;", 1},
         {"undisclosed-recipients:;", "undisclosed-recipients:;", 0},
         {"\"my: friends\": a@b.c;", "\"my: friends\": a@b.c;", 1},
         {"bill@example.org <bill@example.org>", "\"bill@example.org\" <bill@example.org>", 1},

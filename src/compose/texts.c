@@ -124,7 +124,7 @@ static int make_text(struct compose *c, struct buf *error)
 
     c->text.lines = buf_init(LINES_BYTES_MAX);
     good = good && content_lines(buf_str(&text), &c->text.lines);
-    c->text.there = c->text.lines.n > 0;
+    c->text.there = c->text.made = c->text.lines.n > 0;
     buf_free(&text);
     return good ? 0 : report(error, EX_DATAERR, _("the HTML is too large"));
 }
@@ -189,7 +189,8 @@ static struct texts all_texts(struct compose *c)
         add(&t, c->fields[i].name.p, c->fields[i].value, NULL);
     for (size_t i = 0; i < c->file_count; i++)
         add(&t, c->files[i].path, c->files[i].name, NULL);
-    add(&t, _("the text"), buf_str(&c->text.lines), &c->text);
+    add(&t, c->text.made ? _("the text made of the HTML") : _("the text"), buf_str(&c->text.lines),
+        &c->text);
     add(&t, _("the HTML"), buf_str(&c->html.lines), &c->html);
     return t;
 }

@@ -211,13 +211,33 @@ static bool put_quoted(struct fold *f, struct str name)
     return !f->to->full;
 }
 
+/* A name that has room in one word is not cut: some readers see a blank at the cut. */
+static void start_line_for(struct fold *f, struct str name, struct coder *coder)
+{
+    struct word w = {
+        .charset = coder_charset(coder)->name,
+        .bytes = buf_init(KIB),
+        .text = buf_init(4 * KIB),
+        .coder = coder,
+    };
+    bool whole = choose_kind(&w, name) && make_word(&w, name);
+
+    if (whole && w.text.n + f->indent_width <= LINE_WIDTH_MAX &&
+        w.text.n + f->column + !f->at_start > LINE_WIDTH_MAX)
+        fold_line(f);
+    buf_free(&w.bytes);
+    buf_free(&w.text);
+}
+
 enum { QUOTED_NAME_BYTES_MAX = 200 }; /* one word for the folding, so it should not be longer */
 
 bool words_phrase(struct fold *f, struct str name, struct coder *coder)
 {
     if (!is_printable(name) || is_like_encoded(name) ||
-        (name.n > QUOTED_NAME_BYTES_MAX && !is_atoms(name)) || has_long_word(name))
+        (name.n > QUOTED_NAME_BYTES_MAX && !is_atoms(name)) || has_long_word(name)) {
+        start_line_for(f, name, coder);
         return put_encoded(f, name, coder);
+    }
     if (!is_atoms(name) || !blanks_survive(name))
         return put_quoted(f, name);
     put_plain(f, name);

@@ -1,7 +1,8 @@
 /* compose/write.c - the message as a tree of GMime, made for what a server takes and written out.
  *
  * Texts are encoded before GMime sees them: its quoted-printable can make lines of 77 characters,
- * and leaves "From " in front of one. Files go through its base64 while they are read. */
+ * and leaves "From " in front of one. Names of files, too (parameter.h). Files go through its
+ * base64 while they are read. */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "base/translate.h"
 #include "base/utf8.h"
 #include "compose/internal.h"
+#include "compose/parameter.h"
 #include "compose/report.h"
 #include "compose/stream.h"
 
@@ -80,23 +82,22 @@ static GMimeObject *text_leaf(struct tree *t, const struct text_part *text, stru
     return GMIME_OBJECT(part);
 }
 
-/* RFC 2231 in the character set of the message, not in the one GMime would guess. */
-static void set_name(GMimePart *part, const struct compose *c, const struct file *f)
+/* The value of a field of MIME as we write it, not as GMime would. */
+static void set_field(GMimeObject *object, const char *name, const char *value, const char *charset,
+                      const char *parameter, struct str text, struct coder *coder)
 {
-    GMimeObject *object = GMIME_OBJECT(part);
-    GMimeParamList *lists[2];
-    static const char *const names[] = {"filename", "name"};
+    struct buf raw = buf_init(MIME_HEADER_BYTES_MAX);
+    struct fold f = fold_field(&raw, name);
 
-    g_mime_part_set_filename(part, f->name.p);
-    lists[0] =
-        g_mime_content_disposition_get_parameters(g_mime_object_get_content_disposition(object));
-    lists[1] = g_mime_content_type_get_parameters(g_mime_object_get_content_type(object));
-    for (size_t i = 0; i < countof(lists); i++) {
-        GMimeParam *param = g_mime_param_list_get_parameter(lists[i], names[i]);
-
-        g_mime_param_set_charset(param, c->charset->name);
-        g_mime_param_set_encoding_method(param, GMIME_PARAM_ENCODING_METHOD_RFC2231);
-    }
+    fold_word(&f, str_c(value));
+    if (charset)
+        check(parameter_print(&f, "charset", str_c(charset), coder));
+    check(parameter_print(&f, parameter, text, coder)); /* known to fit */
+    fold_end(&f);
+    g_mime_header_set_raw_value(
+        g_mime_header_list_get_header(g_mime_object_get_header_list(object), name),
+        buf_c(&raw) + strlen(name) + 1);
+    buf_free(&raw);
 }
 
 /* A message is never base64 (RFC 2046 5.2.1): where it cannot go as it is, it is only a file. */
@@ -122,18 +123,18 @@ static GMimeObject *file_leaf(struct tree *t, const struct file *f)
 {
     const char *type;
     enum content_encoding encoding = file_encoding(t, f, &type);
+    const char *charset = strcmp(type, f->type) == 0 ? f->charset : NULL;
+    const char *disposition = f->id ? GMIME_DISPOSITION_INLINE : GMIME_DISPOSITION_ATTACHMENT;
     struct str subtype = str_c(type), main_type = str_cut(&subtype, '/');
     GMimePart *part = g_mime_part_new_with_type(arena_c(&t->c->arena, main_type), subtype.p);
     GMimeObject *object = GMIME_OBJECT(part);
 
-    if (f->charset && strcmp(type, f->type) == 0)
-        g_mime_object_set_content_type_parameter(object, "charset", f->charset);
-    g_mime_object_set_disposition(object,
-                                  f->id ? GMIME_DISPOSITION_INLINE : GMIME_DISPOSITION_ATTACHMENT);
-    set_name(part, t->c, f);
+    g_mime_object_set_disposition(object, disposition);
     if (f->id)
         g_mime_object_set_content_id(object, f->id);
     set_content(t, part, source_file(f, &t->error), encoding, encoding != CONTENT_BASE64);
+    set_field(object, "Content-Type", type, charset, "name", f->name, t->c->coder);
+    set_field(object, "Content-Disposition", disposition, NULL, "filename", f->name, t->c->coder);
     t->bytes +=
         (encoding == CONTENT_BASE64 ? base64_bytes(f->bytes) : f->bytes) + PART_HEADER_BYTES;
     return object;

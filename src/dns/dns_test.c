@@ -66,11 +66,11 @@ static void on_answer(void *arg, const struct dns_answer *answer)
 }
 
 static const struct dns_fake_row rows[] = {
-    {"one.test", DNS_A, "192.0.2.1", true},  {"one.test", DNS_MX, "20 b.test", true},
-    {"one.test", DNS_MX, "10 A.test", true}, {"alias.test", DNS_CNAME, "one.test", false},
-    {"null.test", DNS_MX, "0 .", false},     {"broken.test", DNS_MX, "SERVFAIL", false},
-    {"bogus.test", DNS_MX, "BOGUS", false},  {"mute.test", DNS_MX, "SILENCE", false},
-    {"one.test", DNS_TXT, "v=x y", false},   {"_x._tcp.one.test", DNS_SRV, "1 2 465 b.test", true},
+    {"one.test", DNS_A, "192.0.2.1", true},   {"one.test", DNS_MX, "20 b.test", true},
+    {"one.test", DNS_MX, "10 A.test", true},  {"alias.test", DNS_CNAME, "one.test", false},
+    {"null.test", DNS_MX, "0 .", false},      {"broken.test", DNS_MX, "SERVFAIL", false},
+    {"bogus.test", DNS_MX, "BOGUS", false},   {"mute.test", DNS_MX, "SILENCE", false},
+    {"one.test", DNS_TXT, "v=x y", false},    {"_x._tcp.one.test", DNS_SRV, "1 2 465 b.test", true},
     {"one.test", DNS_TLSA, "3 1 1 41", true},
 };
 

@@ -233,8 +233,7 @@ static bool read_tlsa(const struct packet *k, const struct record *r, struct are
     to->matching = (uint8_t)take_u8(&content);
     if (content.bad)
         return false;
-    to->bytes =
-        arena_copy(a, str_n((const char *)k->p + content.at, r->end - content.at));
+    to->bytes = arena_copy(a, str_n((const char *)k->p + content.at, r->end - content.at));
     return true;
 }
 

@@ -29,12 +29,12 @@ enum {
 };
 
 struct dns_record {
-    uint8_t address[16]; /* A: the first 4; AAAA */
-    uint16_t preference; /* MX; SRV: its priority */
+    uint8_t address[16];               /* A: the first 4; AAAA */
+    uint16_t preference;               /* MX; SRV: its priority */
     uint16_t weight, port;             /* SRV, RFC 2782 */
     uint8_t usage, selector, matching; /* TLSA, RFC 6698 2.1 */
-    bool is_host;    /* MX, PTR, NS, SRV: the name is letters, digits, - and _ ; or the root */
-    struct str name; /* of these; lower case, without the last dot; empty: the root */
+    bool is_host;     /* MX, PTR, NS, SRV: the name is letters, digits, - and _ ; or the root */
+    struct str name;  /* of these; lower case, without the last dot; empty: the root */
     struct str bytes; /* TXT: its strings, joined; TLSA: what the certificate is compared with */
 };
 

@@ -20,6 +20,9 @@
 #include "base/check.h"
 #include "base/list.h"
 
+/* So long the addresses of the other family are waited for once there are some (RFC 8305 3). */
+#define PATIENCE_US (US_PER_S / 2)
+
 enum { ADDRESSES_MAX = 8, HOST_BYTES_MAX = 256, WHY_BYTES_MAX = CURL_ERROR_SIZE + 400 };
 
 struct wire { /* a descriptor that libcurl waits for */
@@ -36,7 +39,7 @@ struct http_request {
     char *roots;
     void (*fn)(void *arg, const struct http_answer *answer);
     void *arg;
-    struct timer start, deadline, tick;
+    struct timer start, deadline, tick, patience;
     unsigned redirect_count;
 
     CURLU *url; /* of this hop */
@@ -84,13 +87,19 @@ static void transfer_end(struct http_request *r)
     }
 }
 
+static void names_forget(struct http_request *r)
+{
+    timer_stop(&r->patience);
+    for (size_t i = 0; i < countof(r->questions); i++)
+        dns_cancel(&r->questions[i]);
+}
+
 /* After it nothing happens any more. */
 static void stop(struct http_request *r)
 {
     timer_stop(&r->start);
     timer_stop(&r->deadline);
-    for (size_t i = 0; i < countof(r->questions); i++)
-        dns_cancel(&r->questions[i]);
+    names_forget(r);
     transfer_end(r);
 }
 
@@ -327,20 +336,29 @@ static void add_address(struct http_request *r, const struct dns_record *record,
     r->address_count++;
 }
 
-static void take_addresses(struct http_request *r, const struct dns_answer *answer, int family)
+static void names_known(void *arg)
 {
-    if (answer->outcome == DNS_LATER)
-        snprintf(r->no_address, sizeof r->no_address, "%s", answer->why);
-    for (size_t i = 0; i < answer->count; i++)
-        add_address(r, &answer->records[i], family);
-    if (--r->open_count > 0)
-        return;
+    struct http_request *r = arg;
+
+    names_forget(r);
     if (r->address_count > 0)
         transfer_begin(r);
     else if (r->no_address[0])
         fail(r, "%s cannot be looked up: %s", r->host, r->no_address);
     else
         fail(r, "%s has no address", r->host);
+}
+
+static void take_addresses(struct http_request *r, const struct dns_answer *answer, int family)
+{
+    if (answer->outcome == DNS_LATER)
+        snprintf(r->no_address, sizeof r->no_address, "%s", answer->why);
+    for (size_t i = 0; i < answer->count; i++)
+        add_address(r, &answer->records[i], family);
+    if (--r->open_count == 0)
+        names_known(r);
+    else if (r->address_count > 0)
+        timer_set(r->loop, &r->patience, PATIENCE_US, names_known, r);
 }
 
 static void on_a(void *arg, const struct dns_answer *answer)

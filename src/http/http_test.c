@@ -179,7 +179,8 @@ static const struct dns_fake_row rows[] = {
     {"web.test", DNS_A, "127.0.0.1", false},     {"other.test", DNS_A, "127.0.0.1", false},
     {"late.test", DNS_A, "SERVFAIL", false},     {"mute.test", DNS_A, "SILENCE", false},
     {"text.test", DNS_MX, "10 web.test", false}, {"both.test", DNS_AAAA, "2001:db8::1", false},
-    {"both.test", DNS_A, "127.0.0.1", false},
+    {"both.test", DNS_A, "127.0.0.1", false},    {"half.test", DNS_A, "127.0.0.1", false},
+    {"half.test", DNS_AAAA, "SILENCE", false},
 };
 
 struct fetched {
@@ -243,6 +244,7 @@ static void gets_documents(void **state)
         {"http://web.test/plain", &usual, 200, "text/xml; charset=utf-8", "hello"},
         {"http://WEB.test/plain", &usual, 200, "text/xml; charset=utf-8", "hello"},
         {"http://both.test/close", &usual, 200, "", "until the end"},
+        {"http://half.test/close", &usual, 200, "", "until the end"}, /* no answer for AAAA */
         {"http://127.0.0.1/chunks", &usual, 200, "", "abcdef"},
         {"http://web.test/none", &usual, 404, "", "gone"},
         {"http://web.test/empty", &usual, 204, "", ""},

@@ -2,6 +2,7 @@
 #include "mail/address.h"
 
 #include "base/check.h"
+#include "base/translate.h"
 #include "base/utf8.h"
 #include "mail/idn.h"
 
@@ -81,10 +82,10 @@ static bool is_label_char(char c, bool lenient)
 static const char *foreign_byte_text(char c)
 {
     if ((uint8_t)c < ' ' || c == 0x7f)
-        return "an address has no control characters in it";
+        return N_("an address has no control characters in it");
     if (c == ' ')
-        return "a blank before the @ goes in quotes, as in \"bill smith\"@example.org";
-    return "this character before the @ goes in quotes, as in \"a,b\"@example.org";
+        return N_("a blank before the @ goes in quotes, as in \"bill smith\"@example.org");
+    return N_("this character before the @ goes in quotes, as in \"a,b\"@example.org");
 }
 
 static bool parse_dot_string(struct parser *p, struct str *ret)
@@ -95,14 +96,15 @@ static bool parse_dot_string(struct parser *p, struct str *ret)
     for (; p->at < p->s.n; p->at++) {
         char c = peek(p);
         if (c == '.' && after_dot)
-            return fail(p, p->at == start ? "an address does not start with a dot"
-                                          : "two dots do not follow each other, except in quotes");
+            return fail(p, p->at == start
+                               ? N_("an address does not start with a dot")
+                               : N_("two dots do not follow each other, except in quotes"));
         if (c != '.' && !is_atext(c))
             break;
         after_dot = c == '.';
     }
     if (p->at > start && after_dot)
-        return fail(p, "there is no dot right before the @, except in quotes");
+        return fail(p, N_("there is no dot right before the @, except in quotes"));
     *ret = str_sub(p->s, start, p->at);
     return true;
 }
@@ -116,15 +118,15 @@ static bool parse_quoted(struct parser *p, struct str *ret)
 
     for (;; p->at++) {
         if (p->at == p->s.n)
-            return fail_at(p, start, "the quote that opens here is not closed");
+            return fail_at(p, start, N_("the quote that opens here is not closed"));
         if (peek(p) == '"')
             break;
         if (peek(p) == '\\')
             p->at++;
         if (!is_printable(peek(p)))
-            return fail(p, "in quotes, too, there are only printable characters");
+            return fail(p, N_("in quotes, too, there are only printable characters"));
         if (n == sizeof(text))
-            return fail_at(p, start, "the part before the @ may be 64 bytes");
+            return fail_at(p, start, N_("the part before the @ may be 64 bytes"));
         text[n++] = peek(p);
     }
     p->at++;
@@ -140,16 +142,19 @@ static bool parse_local(struct parser *p, struct str *ret)
     if (quoted ? !parse_quoted(p, ret) : !parse_dot_string(p, ret))
         return false;
     if (p->at == start && (peek(p) == '@' || p->at == p->s.n || peek(p) == '>'))
-        return fail(p, "an address looks like bill@example.org: the name before the @ is missing");
+        return fail(p,
+                    N_("an address looks like bill@example.org: the name before the @ is missing"));
     if (!utf8_visible(*ret))
-        return fail_at(p, start,
-                       "letters outside ASCII are written in UTF-8, without invisible characters");
+        return fail_at(
+            p, start,
+            N_("letters outside ASCII are written in UTF-8, without invisible characters"));
     if (ret->n > LOCAL_PART_BYTES_MAX)
-        return fail_at(p, start, "the part before the @ may be 64 bytes");
+        return fail_at(p, start, N_("the part before the @ may be 64 bytes"));
     if (p->at == p->s.n || peek(p) == '>')
-        return fail(p, "an address looks like bill@example.org: the @ and a domain are missing");
+        return fail(p,
+                    N_("an address looks like bill@example.org: the @ and a domain are missing"));
     if (quoted && peek(p) != '@')
-        return fail(p, "after a closing quote comes the @");
+        return fail(p, N_("after a closing quote comes the @"));
     if (peek(p) != '@')
         return fail(p, foreign_byte_text(peek(p)));
     return true;
@@ -188,7 +193,7 @@ static bool parse_literal(struct parser *p, struct str *ret)
     struct str literal = str_sub(p->s, start, start + close + 1);
 
     if (close == p->s.n - start || !literal_valid(literal))
-        return fail(p, "in brackets stands an IP address: [192.0.2.1] or [IPv6:2001:db8::1]");
+        return fail(p, N_("in brackets stands an IP address: [192.0.2.1] or [IPv6:2001:db8::1]"));
     p->at += literal.n;
     *ret = literal;
     return true;
@@ -203,9 +208,9 @@ static bool parse_label(struct parser *p)
     if (p->at == start)
         return false;
     if (p->s.p[start] == '-' || p->s.p[p->at - 1] == '-')
-        return fail_at(p, start, "a part of a domain does not start or end with a hyphen");
+        return fail_at(p, start, N_("a part of a domain does not start or end with a hyphen"));
     if (p->at - start > LABEL_BYTES_MAX)
-        return fail_at(p, start, "each part of a domain may be 63 bytes");
+        return fail_at(p, start, N_("each part of a domain may be 63 bytes"));
     return true;
 }
 
@@ -214,12 +219,12 @@ static const char *domain_text(const struct parser *p)
     char c = peek(p);
 
     if (c == '_')
-        return "a domain has letters, digits, hyphens and dots, no underscore";
+        return N_("a domain has letters, digits, hyphens and dots, no underscore");
     if (c == '.')
-        return "a domain has a name before each dot, as in example.org";
+        return N_("a domain has a name before each dot, as in example.org");
     if (c == '@')
-        return "an address has one @; a name with @ in it goes in quotes";
-    return "after the @ comes a domain, as in example.org";
+        return N_("an address has one @; a name with @ in it goes in quotes");
+    return N_("after the @ comes a domain, as in example.org");
 }
 
 static bool parse_domain_name(struct parser *p, struct str *ret);
@@ -241,11 +246,11 @@ static bool parse_utf8_domain(struct parser *p, struct str span, struct str *ret
     struct parser again = {.lenient = p->lenient, .arena = p->arena, .error = &inner};
 
     if (!idn_to_ascii(span, p->arena, &again.s))
-        return fail(p, "this is no domain name in any language; try its xn-- form");
+        return fail(p, N_("this is no domain name in any language; try its xn-- form"));
     if (!parse_domain_name(&again, ret))
         return fail(p, inner.text);
     if (again.at < again.s.n)
-        return fail(p, "this is no domain name in any language; try its xn-- form");
+        return fail(p, N_("this is no domain name in any language; try its xn-- form"));
     p->at += span.n;
     return true;
 }
@@ -276,10 +281,10 @@ static bool parse_domain_name(struct parser *p, struct str *ret)
     if (str_ends(*ret, STR(".")))
         ret->n--;
     if (ret->n > DOMAIN_BYTES_MAX)
-        return fail_at(p, start, "a domain may be 255 bytes");
+        return fail_at(p, start, N_("a domain may be 255 bytes"));
     if (is_ip(*ret, AF_INET))
         return fail_at(p, start,
-                       "an IP address in place of a domain goes in brackets: [192.0.2.1]");
+                       N_("an IP address in place of a domain goes in brackets: [192.0.2.1]"));
     return true;
 }
 
@@ -306,13 +311,13 @@ static bool parse_mailbox(struct parser *p, struct address *ret)
         return false;
     if (!nfc_make(address.local, p->arena, &address.local) ||
         address.local.n > LOCAL_PART_BYTES_MAX)
-        return fail_at(p, start, "the part before the @ may be 64 bytes");
+        return fail_at(p, start, N_("the part before the @ may be 64 bytes"));
     p->at++; /* the @ */
     if (!parse_domain(p, &address.domain))
         return false;
     if (p->at - start > MAILBOX_BYTES_MAX ||
         address.local.n + 1 + address.domain.n > MAILBOX_BYTES_MAX)
-        return fail_at(p, start, "an address may be 254 bytes");
+        return fail_at(p, start, N_("an address may be 254 bytes"));
     ret->local = arena_copy(p->arena, address.local);
     ret->domain = copy_lower(p->arena, address.domain);
     return true;
@@ -340,11 +345,11 @@ static bool skip_source_route(struct parser *p)
         return true;
     do {
         if (!take_char(p, '@') || !parse_domain(p, &domain))
-            return fail(p,
-                        "a source route looks like <@one.example,@two.example:bill@example.org>");
+            return fail(
+                p, N_("a source route looks like <@one.example,@two.example:bill@example.org>"));
     } while (take_char(p, ','));
     if (!take_char(p, ':'))
-        return fail(p, "a source route ends with a colon; or leave it out");
+        return fail(p, N_("a source route ends with a colon; or leave it out"));
     return true;
 }
 
@@ -367,7 +372,7 @@ static bool parse_inside(struct parser *p, unsigned flags, struct address *ret)
 {
     if (peek(p) == '>') {
         if (!(flags & PATH_MAY_BE_EMPTY))
-            return fail(p, "a recipient is needed, as in <bill@example.org>");
+            return fail(p, N_("a recipient is needed, as in <bill@example.org>"));
         *ret = (struct address){.local = STR(""), .domain = STR("")};
         return true;
     }
@@ -387,19 +392,19 @@ static bool parse_bracketed(struct parser *p, unsigned flags, struct address *re
     if (p->lenient)
         skip_blanks(p);
     if (!take_char(p, '>'))
-        return fail(p, p->at == p->s.n ? "the > after the address is missing" : domain_text(p));
+        return fail(p, p->at == p->s.n ? N_("the > after the address is missing") : domain_text(p));
     if (p->at - start > PATH_BYTES_MAX)
-        return fail_at(p, start, "an address may be 256 bytes with its < and >");
+        return fail_at(p, start, N_("an address may be 256 bytes with its < and >"));
     return true;
 }
 
 static bool parse_bare(struct parser *p, unsigned flags, struct address *ret)
 {
     if (p->at == p->s.n)
-        return fail(p, "an address is missing here, as in <bill@example.org>");
+        return fail(p, N_("an address is missing here, as in <bill@example.org>"));
     if (!p->lenient)
-        return fail(p, "the address stands between < and >, as in <bill@example.org>, "
-                       "right after the colon");
+        return fail(p, N_("the address stands between < and >, as in <bill@example.org>, "
+                          "right after the colon"));
     if (flags & PATH_MAY_BE_POSTMASTER && take_postmaster(p, ret))
         return true;
     return skip_source_route(p) && parse_mailbox(p, ret);
@@ -416,7 +421,7 @@ bool path_parse(struct str *s, unsigned flags, struct arena *a, struct address *
     if (peek(&p) == '<' ? !parse_bracketed(&p, flags, &address) : !parse_bare(&p, flags, &address))
         return false;
     if (p.at < s->n && !char_is_blank(peek(&p)))
-        return fail(&p, "after the address comes nothing, or a blank and parameters");
+        return fail(&p, N_("after the address comes nothing, or a blank and parameters"));
     *s = str_skip(*s, p.at);
     *ret = address;
     return true;

@@ -20,7 +20,7 @@ struct address {
 };
 
 struct parse_error {
-    const char *text; /* what is wrong and what would be right, a constant */
+    const char *text; /* what is wrong and what would be right, a constant: for _() */
     size_t at;        /* offset in the input */
 };
 

@@ -571,22 +571,12 @@ static void end_provider(struct reading *r)
         r->now->unsourced = !r->sourced;
 }
 
-static bool is_text(struct str line)
-{
-    uint32_t c;
-
-    while (line.n > 0)
-        if (!utf8_cut(&line, &c) || (c != '\t' && !utf8_is_visible(c)))
-            return false;
-    return true;
-}
-
 static bool read_line(struct reading *r, struct str line)
 {
     line = str_trim(line);
     if (line.n == 0 || line.p[0] == '#')
         return true;
-    if (!is_text(line))
+    if (!utf8_visible(line))
         return wrong(r, "this line has characters that cannot be shown; write UTF-8");
 
     struct str word = str_cut_word(&line);
@@ -636,6 +626,17 @@ static bool merge(struct reading *r, const struct providers *base, struct provid
     return true;
 }
 
+/* A copy in which tabs are blanks: they are the same in this form, and a title is shown. */
+static struct str with_blanks(struct arena *a, struct str text)
+{
+    char *p = arena_c(a, text);
+
+    for (size_t i = 0; i < text.n; i++)
+        if (p[i] == '\t')
+            p[i] = ' ';
+    return str_n(p, text.n);
+}
+
 static void read_lines(struct reading *r, struct str text)
 {
     while (text.n > 0) {
@@ -660,7 +661,7 @@ bool providers_parse(struct arena *a, struct str text, const char *file,
     r.names = map_new();
     r.domains = map_new();
     r.mx = map_new();
-    read_lines(&r, arena_copy(a, text));
+    read_lines(&r, with_blanks(a, text));
     bool good = r.mistakes == 0 && merge(&r, base, ret);
     map_free(&r.names);
     map_free(&r.domains);

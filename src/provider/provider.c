@@ -85,10 +85,11 @@ const struct provider *provider_find(const struct providers *p, struct str name_
     return found;
 }
 
+/* Of two that share a server the first counts: with us that is the one for everybody. */
 const struct provider *provider_of_host(const struct providers *p, struct str host)
 {
     host = without_dot(host);
-    for (size_t i = p->count; i-- > 0;)
+    for (size_t i = 0; i < p->count; i++)
         for (size_t j = 0; j < p->list[i].endpoint_count; j++)
             if (str_eq_nocase(p->list[i].endpoints[j].host, host))
                 return &p->list[i];

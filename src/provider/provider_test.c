@@ -69,6 +69,21 @@ static void assert_str(struct str s, const char *expect)
         fail_msg("'%.*s' is not '%s'", STR_ARG(s), expect);
 }
 
+/* The file that we give away. */
+static struct providers ours(void)
+{
+    const char *source = getenv("TROIKA_SOURCE");
+    struct buf text = buf_init(PROVIDER_FILE_BYTES_MAX);
+    char path[4096];
+
+    assert_non_null(source);
+    snprintf(path, sizeof path, "%s/share/providers.conf", source);
+    assert_int_equal(file_read(AT_FDCWD, path, PROVIDER_FILE_BYTES_MAX, &text), 0);
+    struct providers p = parse(buf_c(&text), NULL);
+    buf_free(&text);
+    return p;
+}
+
 static void reads_all_statements(void **state)
 {
     struct providers all = parse(example, NULL);
@@ -340,6 +355,9 @@ static void finds_by_servers(void **state)
     assert_null(provider_of_mx(&all, STR("")));
     assert_str(provider_of_host(&all, STR("S.A.test"))->name, "a");
     assert_null(provider_of_host(&all, STR("a.test")));
+    all = ours();
+    assert_str(provider_of_host(&all, STR("smtp.gmail.com"))->name, "gmail");
+    assert_str(provider_of_host(&all, STR("outlook.office365.com"))->name, "outlook");
 }
 
 static void gives_endpoints_and_logins(void **state)
@@ -359,20 +377,6 @@ static void gives_endpoints_and_logins(void **state)
 }
 
 /* ---- the file that we give away ---- */
-
-static struct providers ours(void)
-{
-    const char *source = getenv("TROIKA_SOURCE");
-    struct buf text = buf_init(PROVIDER_FILE_BYTES_MAX);
-    char path[4096];
-
-    assert_non_null(source);
-    snprintf(path, sizeof path, "%s/share/providers.conf", source);
-    assert_int_equal(file_read(AT_FDCWD, path, PROVIDER_FILE_BYTES_MAX, &text), 0);
-    struct providers p = parse(buf_c(&text), NULL);
-    buf_free(&text);
-    return p;
-}
 
 /* Ports at which each kind of TLS is heard of. */
 static bool plausible(const struct provider_endpoint *e)

@@ -38,7 +38,7 @@ struct certificate {
 
 struct tls_server {
     unsigned references;
-    bool modern;
+    bool modern, ancient;
     X509_STORE *roots; /* of clients; NULL: none */
     struct certificate *list;
     size_t count;
@@ -199,23 +199,33 @@ static bool set_rules(SSL_CTX *ssl, bool modern)
            SSL_CTX_set_tlsext_servername_callback(ssl, on_name) == 1;
 }
 
-static bool set_chain(SSL_CTX *ssl, const struct chain *c)
+/* Their signatures are made with SHA-1 and MD5, which OpenSSL only does at level 0. */
+static bool set_ancient_rules(SSL_CTX *ssl)
 {
-    EVP_PKEY *key = remote_key_new(c->list[0], remote_key_number(c->list[0]));
+    SSL_CTX_set_security_level(ssl, 0);
+    return SSL_CTX_set_min_proto_version(ssl, TLS1_VERSION) == 1 &&
+           SSL_CTX_set_max_proto_version(ssl, TLS1_1_VERSION) == 1 &&
+           SSL_CTX_set_cipher_list(ssl, "ALL:@SECLEVEL=0") == 1 &&
+           SSL_CTX_set1_sigalgs_list(ssl, "ECDSA+SHA1:RSA+SHA1") == 1;
+}
+
+static bool set_chain(SSL_CTX *ssl, const struct chain *c, EVP_PKEY *key)
+{
     bool done = key && SSL_CTX_use_certificate(ssl, c->list[0]) == 1 &&
                 SSL_CTX_use_PrivateKey(ssl, key) == 1;
 
     for (size_t i = 1; i < c->count && done; i++)
         done = SSL_CTX_add1_chain_cert(ssl, c->list[i]) == 1;
-    EVP_PKEY_free(key);
     return done;
 }
 
-static SSL_CTX *context_of(const struct tls_server *s, const struct chain *c, struct buf *why)
+static SSL_CTX *context_of(const struct tls_server *s, const struct chain *c, EVP_PKEY *key,
+                           struct buf *why)
 {
     SSL_CTX *ssl = SSL_CTX_new(TLS_server_method());
 
-    if (ssl && set_rules(ssl, s->modern) && set_chain(ssl, c)) {
+    if (ssl && set_rules(ssl, s->modern) && (!s->ancient || set_ancient_rules(ssl)) &&
+        set_chain(ssl, c, key)) {
         if (s->roots)
             SSL_CTX_set1_cert_store(ssl, s->roots);
         return ssl;
@@ -227,7 +237,9 @@ static SSL_CTX *context_of(const struct tls_server *s, const struct chain *c, st
     return NULL;
 }
 
-bool tls_server_add(struct tls_server *s, struct str name, struct str chain_pem, struct buf *why)
+/* key: NULL: it is somewhere else. */
+static bool add(struct tls_server *s, struct str name, struct str chain_pem, EVP_PKEY *key,
+                struct buf *why)
 {
     struct certificate c = {0};
 
@@ -237,7 +249,12 @@ bool tls_server_add(struct tls_server *s, struct str name, struct str chain_pem,
     }
     if (!chain_parse(chain_pem, &c.chain, why))
         return false;
-    c.ssl = context_of(s, &c.chain, why);
+
+    EVP_PKEY *remote =
+        key ? NULL : remote_key_new(c.chain.list[0], remote_key_number(c.chain.list[0]));
+
+    c.ssl = context_of(s, &c.chain, key ? key : remote, why);
+    EVP_PKEY_free(remote);
     if (!c.ssl) {
         certificate_free(&c);
         return false;
@@ -246,6 +263,21 @@ bool tls_server_add(struct tls_server *s, struct str name, struct str chain_pem,
     s->list = mem_resize(s->list, (s->count + 1) * sizeof *s->list);
     s->list[s->count++] = c;
     return true;
+}
+
+bool tls_server_add(struct tls_server *s, struct str name, struct str chain_pem, struct buf *why)
+{
+    return add(s, name, chain_pem, NULL, why);
+}
+
+bool tls_server_add_key(struct tls_server *s, struct str chain_pem, EVP_PKEY *key, struct buf *why)
+{
+    return add(s, STR_NONE, chain_pem, key, why);
+}
+
+void tls_server_ancient(struct tls_server *s)
+{
+    s->ancient = true;
 }
 
 /* ---- connections ---- */
@@ -272,6 +304,11 @@ struct tls *tls_accept(struct stream *s, struct tls_server *server, bool ask_cer
     ERR_clear_error();
     tls_layer(s, t, on_secured);
     return t;
+}
+
+struct str tls_asked_name(const struct tls *t)
+{
+    return str_c(SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name));
 }
 
 void tls_words(const struct tls *t, struct buf *to)

@@ -9,6 +9,8 @@
 // SPDX-License-Identifier: ISC
 #pragma once
 
+#include <openssl/types.h>
+
 #include "tls/tls.h"
 
 struct tls_server;
@@ -26,6 +28,10 @@ void tls_server_drop(struct tls_server **s); /* NULL is fine */
 size_t tls_server_trust(struct tls_server *s, struct str pem);
 /* name: who asks for it gets this certificate, before those that only contain it; or empty. */
 bool tls_server_add(struct tls_server *s, struct str name, struct str chain_pem, struct buf *why);
+/* For who holds the private key in the same process and is nobody's worker: the command line. */
+bool tls_server_add_key(struct tls_server *s, struct str chain_pem, EVP_PKEY *key, struct buf *why);
+/* TLS 1.0 and 1.1 only, as servers of long ago speak, to try clients; before the first certificate. */
+void tls_server_ancient(struct tls_server *s);
 bool tls_server_works(const struct tls_server *s); /* has a certificate; NULL does not */
 /* Which certificate a client gets who asks for this name; for tests. */
 size_t tls_server_choose(const struct tls_server *s, const char *name);
@@ -39,5 +45,6 @@ struct tls *tls_accept(struct stream *s, struct tls_server *server, bool ask_cer
                        void (*on_secured)(void *arg));
 /* The mail address in the client's certificate, if it is verified; else nothing. */
 void tls_peer_mail(const struct tls *t, struct buf *to);
+struct str tls_asked_name(const struct tls *t); /* which server the client wants (SNI), or empty */
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", with the client's certificate behind it if there is one. */
 void tls_words(const struct tls *t, struct buf *to);

@@ -107,6 +107,20 @@ static bool say_progress(void *arg, uint64_t done, uint64_t all)
     return getenv("GIVE_UP") == NULL;
 }
 
+/* The most memory it ever had: what fork and exec had before does not count, as in getrusage. */
+static json_int_t peak_kib(void)
+{
+    FILE *status = fopen("/proc/self/status", "r");
+    char line[256];
+    long kib = -1;
+
+    while (status && fgets(line, sizeof line, status))
+        (void)sscanf(line, "VmHWM: %ld", &kib);
+    if (status)
+        fclose(status);
+    return kib;
+}
+
 static void print_facts(const struct compose *c, enum body body, uint64_t bytes,
                         const uint64_t *progress)
 {
@@ -118,11 +132,11 @@ static void print_facts(const struct compose *c, enum body body, uint64_t bytes,
 
     for (size_t i = 0; i < count; i++)
         json_array_append_new(to, json_stringn(recipients[i].p, recipients[i].n));
-    json_t *facts = json_pack("{s:s, s:I, s:o, s:s%, s:b, s:[I,I,I]}", "body", bodies[body],
-                              "bytes", (json_int_t)bytes, "recipients", to, "sender", sender.p,
-                              sender.n, "utf8", compose_needs_utf8(c), "progress",
-                              (json_int_t)progress[0], (json_int_t)progress[1],
-                              (json_int_t)progress[2]);
+    json_t *facts =
+        json_pack("{s:s, s:I, s:I, s:o, s:s%, s:b, s:[I,I,I]}", "body", bodies[body], "peak_kib",
+                  peak_kib(), "bytes", (json_int_t)bytes, "recipients", to, "sender", sender.p,
+                  sender.n, "utf8", compose_needs_utf8(c), "progress", (json_int_t)progress[0],
+                  (json_int_t)progress[1], (json_int_t)progress[2]);
     json_dumpf(facts, stderr, 0);
     json_decref(facts);
 }
@@ -150,7 +164,7 @@ static int write_it(const struct compose_options *options, struct str encoding, 
 
 int main(void)
 {
-    json_t *o = json_loadf(stdin, 0, NULL);
+    json_t *o = json_loadf(stdin, JSON_ALLOW_NUL, NULL);
     struct arena a = ARENA_INIT;
     struct buf text = buf_init(128 * MIB), html = buf_init(128 * MIB), error = buf_init(8 * KIB);
     struct compose_options options = {
@@ -163,8 +177,7 @@ int main(void)
         .hostname = option(o, "hostname"),
         .text = file_text(o, "text_file", &text),
         .html = file_text(o, "html_file", &html),
-        .limits.part_bytes_max =
-            (uint64_t)json_integer_value(json_object_get(o, "part_bytes_max")),
+        .limits.part_bytes_max = (uint64_t)json_integer_value(json_object_get(o, "part_bytes_max")),
         .limits.all_bytes_max = (uint64_t)json_integer_value(json_object_get(o, "all_bytes_max")),
         .clock = &clock_system,
     };

@@ -201,7 +201,7 @@ def test_list():
             assert 1 <= figure["source"] <= len(p["sources"]), p["name"]
 
 
-@pytest.mark.parametrize("what", ["yandex", "YANDEX", "ya.ru", "me@ya.ru", "me@Yandex.COM", "yandex360"])
+@pytest.mark.parametrize("what", ["yandex", "YANDEX", "ya.ru", "me@ya.ru", "me@Yandex.COM", "yandex360", "smtp.yandex.ru"])
 def test_one_by_any_of_its_names(what):
     text = providers(what).stdout
     for words in ("Yandex Mail (yandex, ya, yandex360)", "smtp.yandex.ru", "port 465", "imap.yandex.ru", "port 993", "500 recipients a day",

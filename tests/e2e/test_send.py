@@ -306,6 +306,13 @@ def test_russian():
     assert row["step"] == "connecting" and not re.search("[а-я]", row["text"])
 
 
+def test_a_server_that_says_nothing(tmp_path):
+    with ScriptedSmtp({"greeting": lambda session, line: session.line()}) as sink:
+        running = Running(tmp_path, *via(sink), *FROM_TO, "x")
+        wait_for(lambda: "smtps://" in running.err.read_text(), 30, "a hint")
+        assert running.interrupt()[0] == 130
+
+
 # ---- large ones, and Ctrl-C ----
 
 def test_large_attachments_cost_no_memory(tmp_path):
@@ -595,6 +602,19 @@ def test_direct_to_where_nothing_is(internet):
     assert "<b@one.test> 250" in result.stdout and "<a@null.test>" in result.stderr and "sent to 1 of 2" in result.stderr
     private = direct("a@one.test", more=())
     assert private.returncode != 0 and len(first.messages) == 1, private
+
+
+def test_the_server_of_an_address_is_found(ca):
+    """By SRV, RFC 6186; its name is in the certificate."""
+    port = free_port()
+    zone = f"ns A 127.0.0.1\nmx A 127.0.1.5\n_submission._tcp.corp SRV 0 0 {port} mx.test.\ncorp A 127.0.1.5\nempty A 127.0.1.6\n"
+    with NameServer({"test": zone}) as ns, Sink(host="127.0.1.5", port=port, tls=ca.context("mx.test")) as sink:
+        resolver = ("--resolver", re.search('"(.*)"', ns.dns).group(1), "--roots", ca.roots, "-v")
+        result = send("--via", "me@corp.test", "--to", "bob@example.test", *resolver, "--insecure", "x", environment={"TROIKA_PASSWORD": PASSWORD})
+        assert "found by SRV: mx.test" in result.stderr and result.returncode == 77, result  # it offers no login
+        nowhere = send("--via", "me@empty.test", "--to", "bob@example.test", *resolver, "x", environment={"TROIKA_PASSWORD": PASSWORD})
+        assert nowhere.returncode == 68 and "smtp://USER@HOST" in nowhere.stderr, nowhere
+        assert sink.messages == []
 
 
 # ---- our own server ----

@@ -1,6 +1,5 @@
 """troika send to servers that others wrote: aiosmtpd, Postfix with SASL, Dovecot's POP3."""
 # SPDX-License-Identifier: ISC
-import asyncio
 import email
 import email.policy
 import os
@@ -35,7 +34,7 @@ class LoginSink(Sink):
     def _factory(self):
         def check(server, session, envelope, mechanism, data):
             assert isinstance(data, LoginPassword)
-            return AuthResult(success=data == LoginPassword(b"me", PASSWORD.encode()))
+            return AuthResult(success=data == LoginPassword(b"me", PASSWORD.encode()), handled=False)
 
         self.sessions += 1
         return SMTP(self, hostname="sink.test", data_size_limit=None, tls_context=self.tls, auth_required=True, authenticator=check)

@@ -27,7 +27,7 @@ static void check_record(const struct dns_record *r, enum dns_type type)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const enum dns_type types[] = {DNS_A,  DNS_AAAA, DNS_MX,  DNS_PTR,
-                                           DNS_NS, DNS_TXT,  DNS_SRV, DNS_TLSA};
+                                          DNS_NS, DNS_TXT,  DNS_SRV, DNS_TLSA};
     struct dns_packet k = {0};
     struct dns_packet again = {0};
     struct arena a = ARENA_INIT;

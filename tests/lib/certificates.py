@@ -22,11 +22,12 @@ class Authority:
     def _openssl(self, *arguments):
         subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
 
-    def make(self, name, san=None, signed=True, expired=False):
-        """san: "DNS:x,IP:y"; not signed: by itself; expired: two years ago."""
-        path = f"{self.folder}/{name}-{signed}-{expired}"
+    def make(self, name, san=None, signed=True, expired=False, rsa=False):
+        """san: "DNS:x,IP:y"; not signed: by itself; expired: two years ago; rsa: for who knows nothing else."""
+        path = f"{self.folder}/{name}-{signed}-{expired}-{rsa}"
         san = san or f"DNS:{name}"
-        self._openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", path + ".key", "-out", path + ".csr",
+        kind = ["rsa:2048"] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        self._openssl("req", "-new", "-newkey", *kind, "-nodes", "-keyout", path + ".key", "-out", path + ".csr",
                       "-subj", f"/CN={name}")
         with open(path + ".ext", "w") as f:
             f.write(f"subjectAltName={san}\n")

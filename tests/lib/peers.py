@@ -247,10 +247,11 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 class Postfix(Peer):
     name, packages, log_file = "postfix", ("postfix", "libsasl2-modules"), "/var/log/postfix.log"
 
-    def __init__(self, relay_port, certificate=None, transport="smtp", login=None, smtputf8=True, outgoing_tls="none"):
+    def __init__(self, relay_port, certificate=None, transport="smtp", login=None, smtputf8=True, outgoing_tls="none", settings={}):
         """certificate: a file with key and certificate; STARTTLS is offered then. transport: of what goes to relay_port.
-        login: NAME:PASSWORD for where it relays to. outgoing_tls: its smtp_tls_security_level."""
+        login: NAME:PASSWORD for where it relays to. outgoing_tls: its smtp_tls_security_level. settings: more of main.cf."""
         super().__init__(relay_port)
+        self.settings = settings
         self.certificate, self.transport, self.login, self.smtputf8 = certificate, transport, login, smtputf8
         self.outgoing_tls = outgoing_tls
 
@@ -277,6 +278,7 @@ class Postfix(Peer):
                          "smtp_sasl_tls_security_options": "noanonymous"}
         else:
             settings |= {"smtp_sasl_auth_enable": "no"}
+        settings |= self.settings
         script = "postconf -e " + " ".join(f'"{k}={v}"' for k, v in settings.items()) + "\n"
         script += "".join(f"find /var/spool/postfix/{q} -type f -delete\n" for q in ("incoming", "active", "deferred", "defer"))
         script += f"postconf -F \"*/*/chroot=n\"\npostconf -MX smtp/inet 2>/dev/null || true\n"
@@ -471,3 +473,89 @@ service pop3-login {{
 
     def script(self):
         return "rm -rf /run/dovecot; exec dovecot -F -c /etc/dovecot/troika.conf"
+
+
+# ---- servers that want a login, with STARTTLS on .port and TLS from the first byte on .tls_port ----
+
+class PostfixLogins(PostfixSasl):
+    """With Cyrus SASL. Logins only over TLS."""
+
+    name = "postfix-sasl"
+    mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256")
+
+    def __init__(self, certificate, user, password):
+        super().__init__(certificate, user, password)
+        self.tls_port = free_port()
+
+    def script(self):
+        service = f"127.0.0.1:{self.tls_port}/inet"
+        return super().script().replace("exec postfix start-fg", f"""postconf -M "{service}=127.0.0.1:{self.tls_port} inet n - n - - smtpd"
+postconf -P "{service}/smtpd_tls_wrappermode=yes"
+exec postfix start-fg""")
+
+
+class EximLogins(Exim):
+    name, packages = "exim-logins", ("exim4-daemon-light",)
+    mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5")
+
+    def __init__(self, certificate, user, password):
+        super().__init__(relay_port=1)
+        self.domain, self.certificate, self.user, self.password, self.tls_port = "exim.test", certificate, user, password, free_port()
+
+    def files(self):
+        with open(self.certificate) as f:
+            pem = f.read()
+        text = super().files()["/etc/exim4/exim4.conf"]
+        text = text.replace("tls_advertise_hosts =\n", "tls_advertise_hosts = *\ntls_certificate = /etc/exim4/tls.pem\ntls_privatekey = /etc/exim4/tls.pem\n"
+                            f"tls_on_connect_ports = {self.tls_port}\nauth_advertise_hosts = ${{if eq{{$tls_in_cipher}}{{}}{{}}{{*}}}}\n")
+        text = text.replace(f"local_interfaces = 127.0.0.1.{self.port}\ndaemon_smtp_ports = {self.port}\n",
+                            f"local_interfaces = <; 127.0.0.1.{self.port} ; 127.0.0.1.{self.tls_port}\n")
+        text = text.replace("acl_smtp_rcpt = accept\n", "acl_smtp_rcpt = check_rcpt\n").replace(
+            "begin acl\n", "begin acl\ncheck_rcpt:\n  accept authenticated = *\n  deny message = log in first\n", 1)
+        return {"/etc/exim4/tls.pem": pem, "/etc/exim4/exim4.conf": text + f"""begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${{if and{{{{eq{{$auth2}}{{{self.user}}}}}{{eq{{$auth3}}{{{self.password}}}}}}}}}
+  server_set_id = $auth2
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = Username:: : Password::
+  server_condition = ${{if and{{{{eq{{$auth1}}{{{self.user}}}}}{{eq{{$auth2}}{{{self.password}}}}}}}}}
+  server_set_id = $auth1
+cram:
+  driver = cram_md5
+  public_name = CRAM-MD5
+  server_secret = ${{if eq{{$auth1}}{{{self.user}}}{{{self.password}}}fail}}
+  server_set_id = $auth1
+"""}
+
+    def script(self):
+        return "chown root:Debian-exim /etc/exim4/tls.pem; chmod 640 /etc/exim4/tls.pem\n" + super().script()
+
+
+class OpenSmtpdLogins(OpenSmtpd):
+    name = "opensmtpd-logins"
+    mechanisms = ("PLAIN", "LOGIN")
+
+    def __init__(self, certificate, user, password):
+        super().__init__(relay_port=1)
+        self.domain, self.certificate, self.user, self.password, self.tls_port = "opensmtpd.test", certificate, user, password, free_port()
+
+    def files(self):
+        with open(self.certificate) as f:
+            pem = f.read()
+        hashed = subprocess.run(["openssl", "passwd", "-6", self.password], capture_output=True, text=True, check=True).stdout.strip()
+        return {"/etc/troika-smtpd.pem": pem, "/etc/troika-smtpd.logins": f"{self.user} {hashed}\n", "/etc/troika-smtpd.conf": f"""pki here cert "/etc/troika-smtpd.pem"
+pki here key "/etc/troika-smtpd.pem"
+table logins file:/etc/troika-smtpd.logins
+listen on 127.0.0.1 port {self.port} tls-require pki here auth <logins> hostname opensmtpd.example
+listen on 127.0.0.1 port {self.tls_port} smtps pki here auth <logins> hostname opensmtpd.example
+action "box" maildir "/var/vmail/box" virtual {{ "@" = vmail }}
+match auth from any for domain "{self.domain}" action "box"
+"""}
+
+    def script(self):
+        return "chmod 600 /etc/troika-smtpd.pem; chown root:root /etc/troika-smtpd.pem; chmod 644 /etc/troika-smtpd.logins\n" + super().script()

@@ -362,7 +362,7 @@ static void report_interruption(struct sending *s)
         (void)write_text(stderr, o->to);
         fprintf(stderr, ">: %s\n",
                 o->st.class == 2 ? _("sent")
-                : o->unanswered && !o->told
+                : o->unanswered && o->st.code == 0
                     ? _("nobody knows: the whole message had left, but the server had not answered")
                     : _("not sent"));
     }

@@ -21,7 +21,7 @@
 #include "nexthop/lookup.h"
 
 /* Another server is at hand, or our own is not there: then nobody waits a minute. */
-enum { CONNECT_S = 10, LOCAL_PATIENCE_PERCENT = 20, CODE_NONE = -1 };
+enum { CONNECT_S = 10, GREETING_S = 5, LOCAL_PATIENCE_PERCENT = 20, CODE_NONE = -1 };
 
 struct trip {
     struct sending *s;
@@ -35,7 +35,8 @@ struct trip {
     struct buf notes;
 
     struct client *client;
-    struct str host; /* its name, or address */
+    struct timer silence; /* until it greets */
+    struct str host;      /* its name, or address */
     uint16_t port;
     bool sent; /* a message was begun: every recipient has its result */
     bool over;
@@ -124,10 +125,25 @@ static struct client_message message_of(const struct trip *t)
     };
 }
 
+/* The standard lets a server take five minutes for its greeting. A person may wonder before. */
+static void on_silence(void *arg)
+{
+    struct trip *t = arg;
+
+    if (t->client && client_step(t->client) == STEP_GREETING)
+        fail(
+            t->s->line, 0,
+            _("%.*s is connected, but has not greeted yet. If it waits for TLS from the first byte "
+              "on, as port 465 does, say smtps://"),
+            STR_ARG(t->host));
+}
+
 static void on_ready(void *arg)
 {
     struct trip *t = arg;
     struct sending *s = t->s;
+
+    timer_stop(&t->silence);
 
     if (t->sent) {
         client_quit(t->client);
@@ -179,6 +195,7 @@ static void on_end(void *arg, const struct status *st, bool next_hop_failed)
     int error = client_error(t->client);
 
     (void)next_hop_failed;
+    timer_stop(&t->silence);
     progress_clear(&t->s->progress);
     if (t->sent || status_done(st)) {
         trip_over(t);
@@ -250,7 +267,10 @@ static void try_server(struct trip *t, const struct sock_address *to, struct str
 
         fail_all(t, &st, STEP_CONNECT, error);
         next_server(t);
+        return;
     }
+    if (s->target.tls != TARGET_TLS_IMPLICIT)
+        timer_set(s->loop, &t->silence, GREETING_S * US_PER_S, on_silence, t);
 }
 
 static void on_lookup(void *arg, const struct lookup_server *server, const struct status *st,
@@ -308,6 +328,7 @@ static struct trip *trip_new(struct sending *s, size_t first, size_t count)
 
 static void trip_done(struct trip *t)
 {
+    timer_stop(&t->silence);
     client_free(&t->client);
     lookup_free(&t->lookup);
     buf_free(&t->notes);
@@ -476,6 +497,20 @@ static void on_interrupt(void *arg, int signal)
     s->interrupted = signal;
 }
 
+/* It may have changed its mind, so this only warns. */
+static void warn_of_limits(const struct sending *s)
+{
+    const struct provider *p = s->target.provider;
+
+    if (p && p->recipients_max > 0 && s->outcome_count > p->recipients_max)
+        fail(s->line, 0, _("%.*s is known to take at most %llu recipients of a message, not %zu"),
+             STR_ARG(p->title), (unsigned long long)p->recipients_max, s->outcome_count);
+    if (p && p->message_bytes_max > 0 && s->bytes > p->message_bytes_max)
+        fail(s->line, 0, _("%.*s is known to take messages of at most %llu bytes, not %llu"),
+             STR_ARG(p->title), (unsigned long long)p->message_bytes_max,
+             (unsigned long long)s->bytes);
+}
+
 int trip_run_all(struct sending *s)
 {
     int code = s->tls != TLS_NONE ? way_tls_context(s) : EX_OK;
@@ -485,6 +520,8 @@ int trip_run_all(struct sending *s)
     if (interrupt_begin(s->loop, on_interrupt, s) < 0)
         return fail(s->line, EX_OSERR, "%s", strerror(errno));
     code = message_write(s, COMPOSE_8BIT); /* what most servers take; mistakes show before */
+    if (code == EX_OK)
+        warn_of_limits(s);
     if (code == EX_OK && s->pop_first)
         code = pop_first_run(s);
     if (code == EX_OK && s->way == WAY_DIRECT)

@@ -418,6 +418,15 @@ static int take_pop(struct sending *s)
     return code;
 }
 
+static void warn_of_passwords(const struct sending *s)
+{
+    const struct provider *p = s->target.provider;
+
+    if (p && p->oauth_only && !s->line->token_command)
+        fail(s->line, 0, _("%.*s is known to take no passwords any more, only --token-command"),
+             STR_ARG(p->title));
+}
+
 int way_login(struct sending *s)
 {
     const struct command_line *l = s->line;
@@ -438,6 +447,7 @@ int way_login(struct sending *s)
     struct str user = s->pop_first ? s->pop.user : s->target.user;
     struct str host = s->pop_first ? s->pop.host : s->target.host;
 
+    warn_of_passwords(s);
     code = secret_token(l, &s->token);
     if (code == EX_OK && !l->token_command)
         code = secret_password(l, user, host, &s->password);
