@@ -415,7 +415,8 @@ int editor_new(struct loop *l, const char *history_path, const struct editor_eve
     (void)el_set(e->el, EL_EDITOR, "emacs");
     (void)el_set(e->el, EL_PROMPT, show_prompt);
     (void)el_set(e->el, EL_GETCFN, next_key);
-    (void)el_set(e->el, EL_ADDFN, "troika-complete", "complete", on_complete);
+    /* The narrow form leaks both names. */
+    (void)el_wset(e->el, EL_ADDFN, L"troika-complete", L"complete", on_complete);
     (void)el_set(e->el, EL_BIND, "^I", "troika-complete", NULL);
     history_open(e);
     (void)el_source(e->el, NULL); /* ~/.editrc of the user */
