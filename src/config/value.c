@@ -600,6 +600,11 @@ const struct value_form *value_form(enum value_kind kind)
     return &kinds[kind].form;
 }
 
+bool value_is_none(enum value_kind kind, struct str text)
+{
+    return (kind == VALUE_RATES || kind == VALUE_LIMITS) && str_eq_nocase(text, STR("none"));
+}
+
 bool value_parse(enum value_kind kind, const struct value_range *range, struct str text,
                  struct arena *a, void *ret, struct buf *why)
 {

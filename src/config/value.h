@@ -48,6 +48,9 @@ struct value_form {
 const struct value_form *value_form(enum value_kind kind);
 /* Reads one value (a member of a list) into ret. False: why says what is wrong and what would be
  * right; ret is untouched. */
+/* Does a list of this one word stand for an empty one? libconfuse does not see that { } was written,
+ * so where a default has members "none" takes them away. */
+bool value_is_none(enum value_kind kind, struct str text);
 bool value_parse(enum value_kind kind, const struct value_range *range, struct str text,
                  struct arena *a, void *ret, struct buf *why);
 void value_print(enum value_kind kind, const void *value, struct buf *to);
