@@ -95,9 +95,13 @@ static json_t *targets_json(const struct alias *alias)
 
 static void show_json(const struct asked_for *w, const struct alias *alias)
 {
-    print_json(json_pack("{s:o, s:o, s:o, s:i, s:o}", "alias", json_text(alias->name), "domain",
-                         json_text(w->domain->name), "file", json_text(w->source), "line",
-                         (int)alias->line, "targets", targets_json(alias)));
+    static const char *const kinds[ALIAS_KIND_COUNT] = {
+        [ALIAS_PLAIN] = "alias", [ALIAS_FORWARDED] = "forwarded", [ALIAS_MOVED] = "moved"};
+
+    print_json(json_pack("{s:o, s:o, s:o, s:i, s:s, s:o}", "alias", json_text(alias->name),
+                         "domain", json_text(w->domain->name), "file", json_text(w->source), "line",
+                         (int)alias->line, "kind", kinds[alias->kind], "targets",
+                         targets_json(alias)));
 }
 
 static void show(void *arg, const struct alias *alias)

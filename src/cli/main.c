@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -166,6 +167,21 @@ static int read_options(const struct command *c, struct command_line *l, int arg
     return 0;
 }
 
+static void forget_options(struct command_line *l)
+{
+#define FORGET_FLAG(field)
+#define FORGET_TEXT(field)
+#define FORGET_MAYBE(field)
+#define FORGET_LIST(field) free(l->field.items);
+#define OPTION(kind, field, name, value, words) FORGET_##kind(field)
+#include "cli/options.def"
+#undef OPTION
+#undef FORGET_FLAG
+#undef FORGET_TEXT
+#undef FORGET_MAYBE
+#undef FORGET_LIST
+}
+
 static int newaliases_main(int argc, char **argv);
 
 /* Programs and people find us by names that are older than we are. */
@@ -241,6 +257,7 @@ int main(int argc, char **argv)
     if (code)
         return code < 0 ? EX_OK : code;
     code = c->run(&line);
+    forget_options(&line);
     if (fflush(stdout) < 0 || ferror(stdout))
         return fail(&line, EX_IOERR, "standard output: %s", strerror(errno));
     return code;

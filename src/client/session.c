@@ -28,7 +28,7 @@ enum {
     WIRE_BYTES_MAX = 2 * TEXT_BYTES_MAX + 16, /* a block converted, dot-stuffed, and the end */
     IN_BYTES_MAX = 16 * 1024,
     OUT_BYTES_MAX = DIALOGUE_OUT_BYTES_MAX + BLOCK_BYTES + WIRE_BYTES_MAX,
-    PEER_BYTES_MAX = 80,
+    PEER_BYTES_MAX = 128,
     TROUBLE_BYTES_MAX = 600,
 };
 static_assert(IN_BYTES_MAX > REPLY_LINE_BYTES_MAX + 2, "a reply line must fit");
@@ -37,6 +37,7 @@ struct client {
     struct loop *loop;
     struct sock_address to;
     uint64_t connect_timeout_us;
+    int socket; /* connected already; 0: none */
     struct tls_context *tls_context;
     struct buf tls_host;
     struct tls *tls; /* while the stream is there and has one */
@@ -328,8 +329,21 @@ static void on_connected(void *arg)
 
 static const struct stream_events stream_events = {on_bytes, on_drained, on_stream_end};
 
+static int take_socket(struct client *c)
+{
+    int fd = c->socket;
+
+    c->socket = 0;
+    int error = stream_new(c->loop, fd, &stream_events, c, IN_BYTES_MAX, OUT_BYTES_MAX, &c->stream);
+    if (error == 0)
+        on_connected(c);
+    return error;
+}
+
 static int connect_stream(struct client *c)
 {
+    if (c->socket > 0)
+        return take_socket(c);
     return stream_connect(c->loop, (const struct sockaddr *)&c->to.sa, c->to.bytes,
                           c->connect_timeout_us, on_connected, &stream_events, c, IN_BYTES_MAX,
                           OUT_BYTES_MAX, &c->stream);
@@ -524,6 +538,7 @@ int client_new(struct loop *l, const struct sock_address *to, const struct clien
         .events = *events,
         .arg = arg,
         .timeout_scale_percent = o->timeout_scale_percent,
+        .socket = o->socket,
         .tls_context = o->tls_context,
         .tls_host = buf_init(TLS_HOST_BYTES_MAX + 1),
         .peer = buf_init(PEER_BYTES_MAX),

@@ -37,6 +37,7 @@ struct client_options {
     /* Logs in before on_ready; NULL: does not. What would show the password is only said over TLS
      * as strict as `tls` (or where plain_anyway says so). */
     const struct sasl_login *login;
+    int socket; /* one that is connected already; taken, also on failure; 0: none */
 };
 
 struct client_message {

@@ -109,7 +109,13 @@ void charset_names(struct buf *to)
 struct coder {
     const struct charset *charset;
     iconv_t cd;
+    bool drops_tags;
 };
+
+static bool has_everything(const struct charset *c)
+{
+    return charset_is_utf8(c) || str_eq_c(str_c(c->name), "gb18030");
+}
 
 int coder_open(const struct charset *c, bool decode, struct coder **ret)
 {
@@ -119,7 +125,11 @@ int coder_open(const struct charset *c, bool decode, struct coder **ret)
     if (cd == (iconv_t)-1)
         return errno == EINVAL ? -ENOENT : -errno;
     coder = mem_new(sizeof *coder);
-    *coder = (struct coder){.charset = c, .cd = cd};
+    *coder = (struct coder){
+        .charset = c,
+        .cd = cd,
+        .drops_tags = !decode && !has_everything(c),
+    };
     *ret = coder;
     return 0;
 }
@@ -155,7 +165,22 @@ static size_t convert_piece(struct coder *c, char **in, size_t *left, struct buf
     return to && to->full ? (size_t)-1 : result;
 }
 
-bool coder_convert(struct coder *c, struct str text, struct buf *to, size_t *bad)
+/* Where the first of the characters U+E0000 to U+E007F is, or text.n: what a set does not have of
+ * them, the GNU C library leaves out without a word. */
+static size_t find_tag(struct str text)
+{
+    for (struct str rest = text; rest.n > 0;) {
+        size_t at = str_find_str(rest, STR("\xf3\xa0"));
+        struct str behind = str_skip(rest, at + 2);
+
+        if (behind.n > 0 && (uint8_t)behind.p[0] <= 0x81)
+            return text.n - rest.n + at;
+        rest = behind;
+    }
+    return text.n;
+}
+
+static bool convert(struct coder *c, struct str text, struct buf *to, size_t *bad)
 {
     char *in = (char *)(uintptr_t)text.p; /* iconv only reads it */
     size_t left = text.n;
@@ -172,6 +197,18 @@ bool coder_convert(struct coder *c, struct str text, struct buf *to, size_t *bad
         return false;
     }
     return true;
+}
+
+bool coder_convert(struct coder *c, struct str text, struct buf *to, size_t *bad)
+{
+    size_t tag = c->drops_tags ? find_tag(text) : text.n;
+
+    if (!convert(c, str_sub(text, 0, tag), to, bad)) {
+        *bad = *bad == tag ? text.n : *bad; /* it did not fit */
+        return false;
+    }
+    *bad = tag;
+    return tag == text.n;
 }
 
 static bool has_all(const struct charset *c, const struct str *texts, size_t count)

@@ -82,6 +82,20 @@ static void every_set_works(void **state)
     buf_free(&out);
 }
 
+/* What no other set has: even U+E0061, which is no letter. */
+static void chinese_has_everything(void **state)
+{
+    struct coder *to = NULL;
+    struct buf out = buf_init(KIB);
+    size_t bad;
+
+    assert_int_equal(coder_open(charset_find(STR("gb18030")), false, &to), 0);
+    assert_true(coder_convert(to, STR("\xf3\xa0\x81\xa1"), &out, &bad));
+    assert_int_equal(out.n, 4);
+    coder_close(&to);
+    buf_free(&out);
+}
+
 static void russian(void **state)
 {
     static const struct {
@@ -134,6 +148,13 @@ static void says_what_does_not_fit(void **state)
     assert_int_equal(bad, 3);
     assert_false(coder_convert(from, STR("\x98"), &out, &bad)); /* no character there */
     assert_int_equal(bad, 0);
+    /* U+E0061, which the C library would drop */
+    assert_false(coder_convert(koi8, STR("ab\xf3\xa0\x81\xa1"), NULL, &bad));
+    assert_int_equal(bad, 2);
+    assert_false(coder_convert(koi8, STR("\xf3\xa0\x84\x80\xf3\xa0\x80\xa0"), NULL, &bad));
+    assert_int_equal(bad, 0);
+    assert_false(coder_convert(koi8, STR("abcd\xf3\xa0\x81\xa1"), &small, &bad));
+    assert_int_equal(bad, 8);
     for (size_t i = 0; i < 5000; i++)
         (void)buf_add_char(&text, 'x');
     (void)buf_add(&text, STR("\xe2\x82\xac"));
@@ -194,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),
         cmocka_unit_test(every_set_works),
+        cmocka_unit_test(chinese_has_everything),
         cmocka_unit_test(russian),
         cmocka_unit_test(says_what_does_not_fit),
         cmocka_unit_test(sets_with_states),

@@ -166,6 +166,8 @@ struct config_hop config_hop(const struct config *c, struct str via)
         hop_add_smarthost(&hop, c);
     if (hop.tls.n == 0)
         hop.tls = c->tls.outgoing;
+    if (str_starts(via, STR("unix:"))) /* nobody else can listen to that */
+        hop.tls = STR("off");
     hop.unprotected = hop.login.n > 0 && str_eq_c(hop.tls, "off");
     return hop;
 }
@@ -183,17 +185,28 @@ bool config_has_logins(const struct config *c)
     return false;
 }
 
+bool config_has_user_logins(const struct config *c)
+{
+    return c->pam_service.n > 0 && config_has_logins(c) && config_has_system_users(c);
+}
+
+struct str config_login_senders(const struct config *c, const struct config_listen *l)
+{
+    return l && !str_eq_c(l->login_senders, "default") ? l->login_senders : c->login_senders;
+}
+
 struct str config_login_domain(const struct config *c)
 {
     struct str found = STR_NONE;
     if (c->login_domain.n > 0)
         return c->login_domain;
     for (size_t i = 0; i < c->domain_count; i++) {
-        if (!c->domains[i].accounts)
+        const struct config_domain *d = &c->domains[i];
+        if (!d->accounts && !(d->system_users && c->pam_service.n > 0))
             continue;
         if (found.n > 0)
             return STR_NONE;
-        found = c->domains[i].name;
+        found = d->name;
     }
     return found;
 }
@@ -321,6 +334,16 @@ static bool write_all(int fd, struct str s)
     return true;
 }
 
+static bool pam_service(struct str name)
+{
+    struct arena a = ARENA_INIT;
+    bool is_there =
+        access(arena_c(&a, arena_printf(&a, "/etc/pam.d/%.*s", STR_ARG(name))), F_OK) == 0 ||
+        errno != ENOENT;
+    arena_free(&a);
+    return is_there;
+}
+
 static enum verdict check_text(struct arena *a, struct str text, struct str path, int memory_fd,
                                struct buf *errors)
 {
@@ -329,7 +352,8 @@ static enum verdict check_text(struct arena *a, struct str text, struct str path
     struct machine machine = {.hostname = str_c(name),
                               .full_name = full_name,
                               .providers = providers,
-                              .root = geteuid() == 0};
+                              .root = geteuid() == 0,
+                              .pam_service = pam_service};
     machine_addresses(a, &machine);
     machine_resolvers(a, &machine);
     struct config *c = NULL;

@@ -31,6 +31,9 @@ struct config_listen {
     bool plain_auth; /* passwords also without TLS */
     bool cram_md5;
     bool old_auth_line;
+    struct str scram;                                  /* "default", "yes", "no" */
+    struct str login_senders;                          /* "default", or as config.login_senders */
+    struct str socket_user, socket_group, socket_mode; /* of a Unix socket; empty; "0660" */
     struct str tls;           /* "off", "optional", "required", "implicit" */
     bool client_certificates; /* clients are asked for theirs */
     struct str at;            /* "troika.conf:12", for messages */
@@ -53,7 +56,7 @@ struct config_domain {
 
 struct config_route {
     struct str domain;   /* lower case; ".example.org" matches below it */
-    struct str via;      /* "host:port" */
+    struct str via;      /* "host:port", "unix:/path" */
     struct str tls;      /* "default", or as config_tls.outgoing, or "verified" */
     struct str protocol; /* "smtp", "lmtp" */
     struct str login;    /* or empty */
@@ -127,6 +130,8 @@ struct config {
     struct config_tls tls;
     bool private_next_hops;  /* DNS may lead to loopback and private addresses */
     struct str login_domain; /* of logins without one; or empty */
+    struct str pam_service;  /* by which users of this machine log in; empty: they do not */
+    uint64_t pam_timeout_us;
     struct network *relay_for;
     size_t relay_for_count;
     struct str relay_for_at;
@@ -144,7 +149,7 @@ struct config {
     size_t login_message_count;
     struct rate *login_recipients;
     size_t login_recipient_count;
-    struct str vrfy, expn; /* "yes", "no", "logged-in" */
+    struct str vrfy, expn, etrn; /* "yes", "no", "logged-in" */
 
     uint64_t message_bytes_max;
     uint64_t recipients_max;
@@ -188,6 +193,10 @@ bool config_has_system_users(const struct config *c);            /* any domain h
 bool config_speaks_lmtp(const struct config *c, struct str via); /* a route there says so */
 struct config_hop config_hop(const struct config *c, struct str via);
 bool config_has_logins(const struct config *c); /* any listener takes them */
+/* Users of this machine log in by PAM: some domain has them. */
+bool config_has_user_logins(const struct config *c);
+/* "own", "domain", "any": as the listener says, else as all. */
+struct str config_login_senders(const struct config *c, const struct config_listen *l);
 /* The domain of logins that are said without one; empty: there is none. */
 struct str config_login_domain(const struct config *c);
 

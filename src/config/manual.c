@@ -128,7 +128,13 @@ static void print_statements(struct buf *to, enum scope scope, const void *base)
             continue;
         size_t count = statement_values(s, base);
         bool list = value_form(s->kind)->list;
-        buf_printf(to, "%s%s = %s", scope == SCOPE_TOP ? "" : "    ", s->name, list ? "{ " : "");
+        bool none = list && count == 0 && value_is_none(s->kind, STR("none"));
+        buf_printf(to, "%s%s = %s", scope == SCOPE_TOP ? "" : "    ", s->name,
+                   none   ? "none\n"
+                   : list ? "{ "
+                          : "");
+        if (none)
+            continue;
         for (size_t j = 0; j < count; j++) {
             buf_add_c(to, j > 0 ? ", " : "");
             print_value(to, s, base, j);

@@ -107,7 +107,9 @@ static void take_statement(struct parse *p, const struct said *said)
         return;
     }
     struct buf why = buf_init(1 * KIB);
-    if (base && !statement_set(s, said->values, said->value_count, &p->config->arena, base, &why))
+    bool none = said->value_count == 1 && value_is_none(s->kind, said->values[0]);
+    if (base && !statement_set(s, said->values, none ? 0 : said->value_count, &p->config->arena,
+                               base, &why))
         problem(p, said->line, s->name, &why);
     buf_free(&why);
     if (s->scope == SCOPE_TOP && s->offset == offsetof(struct config, relay_for))

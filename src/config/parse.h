@@ -17,7 +17,8 @@ struct machine {
     size_t resolver_count;
     /* The mail providers that it knows; asked only when the file may name one. NULL: none. */
     bool (*providers)(struct arena *a, struct providers *ret, struct buf *error);
-    bool root; /* it is root who asks */
+    bool root;                            /* it is root who asks */
+    bool (*pam_service)(struct str name); /* is there such a file in /etc/pam.d? NULL: all are */
 };
 
 /* file: the absolute path, for messages by its last part. The errors and warnings are lines in

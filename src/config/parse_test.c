@@ -512,6 +512,19 @@ static void test_providers(void **state)
     assert_int_equal(hop.recipients_max, 5);
     config_drop(&c);
 
+    c = must_parse(LISTEN "login-messages = none\nsmarthost yandex { limit = { none } }\n");
+    assert_int_equal(c->smarthost.limit_count + c->login_message_count, 0);
+    assert_int_equal(c->smarthost.recipient_limit_count, 1);
+    assert_true(c->login_recipient_count > 0);
+    struct buf printed = buf_init(64 * KIB);
+    config_print(&printed, c);
+    assert_non_null(strstr(buf_c(&printed), "login-messages = none\n"));
+    config_drop(&c);
+    c = must_parse(buf_c(&printed)); /* means the same */
+    assert_int_equal(c->smarthost.limit_count + c->login_message_count, 0);
+    buf_free(&printed);
+    config_drop(&c);
+
     c = must_parse(LISTEN "smarthost odd { login = x password-file = \"/p\" }\n");
     hop = config_hop(c, STR("192.0.2.9:2465"));
     same(hop.login, "apikey");

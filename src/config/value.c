@@ -14,7 +14,13 @@
 #include "mail/idn.h"
 #include "mail/place.h"
 
-enum { SHOWN_BYTES_MAX = 80, NAME_BYTES_MAX = 32, FOLDER_BYTES_MAX = 900, LOGIN_BYTES_MAX = 254 };
+enum {
+    SHOWN_BYTES_MAX = 80,
+    NAME_BYTES_MAX = 32,
+    FOLDER_BYTES_MAX = 900,
+    LOGIN_BYTES_MAX = 254,
+    UNIX_PATH_BYTES_MAX = 100, /* a struct sockaddr_un has 108 */
+};
 
 typedef bool value_parse_fn(const struct value_range *range, struct str text, struct arena *a,
                             void *ret, struct buf *why);
@@ -298,11 +304,34 @@ static bool network_value_parse(const struct value_range *range, struct str text
     return true;
 }
 
+static const char unix_prefix[] = "unix:";
+
+static bool is_unix(struct str text)
+{
+    return str_starts(text, str_c(unix_prefix));
+}
+
+/* unix:/run/troika/lmtp.sock. The name must fit into a struct sockaddr_un. */
+static bool unix_parse(struct str text, struct arena *a, struct str *ret, struct buf *why)
+{
+    struct str path = str_skip(text, sizeof unix_prefix - 1);
+    if (!folder_safe(path) || str_ends(path, STR("/")) || memchr(path.p, '\0', path.n))
+        return wrong(why, text,
+                     "is no Unix socket; write unix: and an absolute path without .. in it, as in "
+                     "\"unix:/run/troika/lmtp.sock\"");
+    if (path.n > UNIX_PATH_BYTES_MAX)
+        return wrong(why, text, "is too long for a Unix socket; its path may have 100 bytes");
+    *ret = arena_copy(a, text);
+    return true;
+}
+
 static bool address_value_parse(const struct value_range *range, struct str text, struct arena *a,
                                 void *ret, struct buf *why)
 {
     uint64_t port;
     size_t colon = str_find_last(text, ':');
+    if (is_unix(text))
+        return unix_parse(text, a, ret, why);
     if (colon < text.n && str_u64(str_skip(text, colon + 1), &port) && (port < 1 || port > 65535)) {
         wrong(why, text, "");
         return buf_printf(why, "has port %llu, which is out of range; ports go from 1 to 65535",
@@ -382,6 +411,13 @@ static bool host_port_parse(const struct value_range *range, struct str text, st
     return true;
 }
 
+static bool next_hop_parse(const struct value_range *range, struct str text, struct arena *a,
+                           void *ret, struct buf *why)
+{
+    return is_unix(text) ? unix_parse(text, a, ret, why)
+                         : host_port_parse(range, text, a, ret, why);
+}
+
 static bool name_parse(const struct value_range *range, struct str text, struct arena *a, void *ret,
                        struct buf *why)
 {
@@ -403,6 +439,18 @@ static bool user_parse(const struct value_range *range, struct str text, struct 
                text.p[i] == '_' || text.p[i] == '.';
     if (!good)
         return wrong(why, text, "is no login; write one such as \"www-data\"");
+    *(struct str *)ret = arena_copy(a, text);
+    return true;
+}
+
+static bool word_parse(const struct value_range *range, struct str text, struct arena *a, void *ret,
+                       struct buf *why)
+{
+    struct buf unsaid = buf_init(1);
+    bool good = text.n == 0 || user_parse(range, text, a, ret, &unsaid);
+    buf_free(&unsaid);
+    if (!good)
+        return wrong(why, text, "is no name; write up to 32 letters, digits, - _ and .");
     *(struct str *)ret = arena_copy(a, text);
     return true;
 }
@@ -574,6 +622,9 @@ static const struct kind {
     [VALUE_HOST_PORT] = {{"host:port", false, false, sizeof(struct str)},
                          host_port_parse,
                          text_print},
+    [VALUE_NEXT_HOP] = {{"host:port", false, false, sizeof(struct str)},
+                        next_hop_parse,
+                        text_print},
     [VALUE_NAME] = {{"name", false, true, sizeof(struct str)}, name_parse, text_print},
     [VALUE_USERS] = {{"login", true, false, sizeof(struct str)}, user_parse, text_print},
     [VALUE_MAIL_DOMAIN] = {{"domain", false, false, sizeof(struct str)},
@@ -592,12 +643,18 @@ static const struct kind {
     [VALUE_RATES] = {{"number/unit", true, false, sizeof(struct rate)}, rate_parse, rate_print},
     [VALUE_LIMITS] = {{"number/unit", true, false, sizeof(struct rate)}, limit_parse, rate_print},
     [VALUE_LOGIN] = {{"login", false, false, sizeof(struct str)}, login_parse, text_print},
+    [VALUE_WORD] = {{"name", false, false, sizeof(struct str)}, word_parse, text_print},
     [VALUE_NONE] = {{"", false, false, sizeof(struct str)}, none_parse, text_print},
 };
 
 const struct value_form *value_form(enum value_kind kind)
 {
     return &kinds[kind].form;
+}
+
+bool value_is_none(enum value_kind kind, struct str text)
+{
+    return (kind == VALUE_RATES || kind == VALUE_LIMITS) && str_eq_nocase(text, STR("none"));
 }
 
 bool value_parse(enum value_kind kind, const struct value_range *range, struct str text,

@@ -18,8 +18,9 @@ enum value_kind {
     VALUE_FILE,         /* struct str: an absolute path, or empty: none */
     VALUE_CHOICE,       /* struct str: one of the words in min */
     VALUE_NETWORKS,     /* a list of struct network */
-    VALUE_ADDRESSES,    /* a list of struct str: *:25, 127.0.0.1:2525 */
+    VALUE_ADDRESSES,    /* a list of struct str: *:25, 127.0.0.1:2525, unix:/path */
     VALUE_HOST_PORT,    /* struct str: host:port */
+    VALUE_NEXT_HOP,     /* the same, or unix:/path */
     VALUE_NAME,         /* struct str: a title of letters, digits and - */
     VALUE_MAIL_DOMAIN,  /* struct str, lower case: also one label, as localhost */
     VALUE_ROUTE_DOMAIN, /* the same, maybe with a dot in front */
@@ -30,6 +31,7 @@ enum value_kind {
     VALUE_RATES,        /* a list of struct rate: 500/hour, 2000/day */
     VALUE_LIMITS,       /* a list of struct rate: also 1/minute, 5/second, 50/15m */
     VALUE_LOGIN,        /* struct str: printable, or empty: none */
+    VALUE_WORD,         /* struct str: a login, group or service of this machine; or empty: none */
     VALUE_NONE,         /* struct str, empty: the title of a section without one */
     VALUE_KIND_COUNT
 };
@@ -48,6 +50,9 @@ struct value_form {
 const struct value_form *value_form(enum value_kind kind);
 /* Reads one value (a member of a list) into ret. False: why says what is wrong and what would be
  * right; ret is untouched. */
+/* Does a list of this one word stand for an empty one? libconfuse does not see that { } was written,
+ * so where a default has members "none" takes them away. */
+bool value_is_none(enum value_kind kind, struct str text);
 bool value_parse(enum value_kind kind, const struct value_range *range, struct str text,
                  struct arena *a, void *ret, struct buf *why);
 void value_print(enum value_kind kind, const void *value, struct buf *to);

@@ -147,6 +147,48 @@ static struct own_listeners check_listeners(const struct verify *v)
     return own;
 }
 
+static bool is_unix(struct str text)
+{
+    return str_starts(text, STR("unix:"));
+}
+
+/* The listener with this Unix socket among the first so many; their number: there is none. */
+static size_t unix_listener(const struct config *c, struct str text, size_t first)
+{
+    size_t i = 0;
+    for (; i < first; i++)
+        for (size_t j = 0; j < c->listens[i].address_count; j++)
+            if (str_eq(c->listens[i].addresses[j], text))
+                return i;
+    return i;
+}
+
+static void check_unix_listener(const struct verify *v, size_t listen)
+{
+    const struct config *c = v->config;
+    const struct config_listen *l = &c->listens[listen];
+    unsigned line = statement_line(v, SCOPE_LISTEN, "address", listen);
+    bool other_owner = l->socket_user.n > 0 && !v->machine->root;
+    for (size_t j = 0; j < l->address_count; j++) {
+        size_t before = unix_listener(c, l->addresses[j], listen);
+        if (!is_unix(l->addresses[j]))
+            continue;
+        if (before < listen)
+            problem_printf(v->problems, line, STR("address"),
+                           "\"%.*s\" is already taken in line %u; listen on it once",
+                           STR_ARG(l->addresses[j]),
+                           statement_line(v, SCOPE_LISTEN, "address", before));
+        if (str_eq_c(l->tls, "required") || str_eq_c(l->tls, "implicit"))
+            problem_warn(v->problems, statement_line(v, SCOPE_LISTEN, "tls", listen), STR("tls"),
+                         "holds for the Unix socket too, which nobody else can listen to anyway");
+        if (other_owner)
+            problem_warn(v->problems, statement_line(v, SCOPE_LISTEN, "socket-user", listen),
+                         STR("socket-user"),
+                         "needs a server that root starts: only root can give a file away");
+        other_owner = false;
+    }
+}
+
 static bool is_of_machine(const struct machine *m, const struct sock_address *a)
 {
     if (is_any(a) || is_loopback(a))
@@ -179,6 +221,15 @@ static void check_next_hop(const struct verify *v, const struct own_listeners *o
     struct str host;
     uint64_t port;
     struct sock_address to[2];
+    if (is_unix(next_hop)) {
+        size_t listen = unix_listener(v->config, next_hop, v->config->listen_count);
+        if (listen < v->config->listen_count)
+            problem_printf(v->problems, line, str_c(statement),
+                           "\"%.*s\" would relay to itself: line %u listens there; name another "
+                           "server",
+                           STR_ARG(next_hop), statement_line(v, SCOPE_LISTEN, "address", listen));
+        return;
+    }
     if (!host_port_split(next_hop, &host, &port))
         return;
     bool literal = sock_address_parse(next_hop, to) > 0;
@@ -206,6 +257,12 @@ static void check_route_protocol(const struct verify *v, size_t index)
     bool smtp = c->smarthost.via.n > 0 && str_eq(c->smarthost.via, route->via);
     struct str host;
     uint64_t port;
+    if (is_unix(route->via) && !str_eq_c(route->protocol, "lmtp"))
+        problem_printf(v->problems, line ? line : statement_line(v, SCOPE_ROUTE, "via", index),
+                       STR("protocol"), "a Unix socket speaks lmtp; say protocol = lmtp");
+    if (is_unix(route->via) && str_eq_c(route->tls, "required"))
+        problem_printf(v->problems, statement_line(v, SCOPE_ROUTE, "tls", index), STR("tls"),
+                       "a Unix socket has no TLS, and nobody can listen to it; take it out");
     if (!str_eq_c(route->protocol, "lmtp"))
         return;
     if (host_port_split(route->via, &host, &port) && port == 25)
@@ -411,6 +468,7 @@ static void check_listen_sections(const struct verify *v)
         check_believed(v, i, "proxy", l->proxy, l->proxy_count);
         check_believed(v, i, "xclient", l->xclient, l->xclient_count);
         check_protocol(v, i);
+        check_unix_listener(v, i);
     }
 }
 
@@ -495,11 +553,31 @@ static void check_login_domain(const struct verify *v)
     if (c->login_domain.n == 0)
         return;
     for (size_t i = 0; i < c->domain_count; i++)
-        if (c->domains[i].accounts && str_eq(c->domains[i].name, c->login_domain))
+        if ((c->domains[i].accounts || (c->domains[i].system_users && c->pam_service.n > 0)) &&
+            str_eq(c->domains[i].name, c->login_domain))
             return;
     problem_printf(
         v->problems, statement_line(v, SCOPE_TOP, "login-domain", 0), STR("login-domain"),
         "\"%.*s\" is no domain with accounts here; name one that is", STR_ARG(c->login_domain));
+}
+
+/* Without one of the two it would do nothing, and nobody would know why. */
+static void check_user_logins(const struct verify *v)
+{
+    const struct config *c = v->config;
+    unsigned line = statement_line(v, SCOPE_TOP, "pam-service", 0);
+    if (c->pam_service.n == 0)
+        return;
+    if (!config_has_system_users(c))
+        problem_warn(v->problems, line, STR("pam-service"),
+                     "is for users of this machine, and no domain has system-users = yes");
+    else if (!config_has_logins(c))
+        problem_warn(v->problems, line, STR("pam-service"),
+                     "is for logins, and no listener has auth = optional or required");
+    if (v->machine->pam_service && !v->machine->pam_service(c->pam_service))
+        problem_warn(v->problems, line, STR("pam-service"),
+                     "names no file in /etc/pam.d, and PAM then does what the file \"other\" there "
+                     "says; docs/operating/submission.md shows how it looks");
 }
 
 void verify_config(const struct verify *v)
@@ -516,6 +594,7 @@ void verify_config(const struct verify *v)
     check_login_domain(v);
     check_logins_elsewhere(v);
     check_implicit_tls(v);
+    check_user_logins(v);
     if (v->config->listen_count == 0)
         problem_warn(v->problems, 0, STR("listen"),
                      "there is none, so no client can connect; write listen smtp { address = { "

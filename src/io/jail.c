@@ -5,13 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "io/disk.h"
 #include "io/jail_parts.h"
 
@@ -147,6 +150,46 @@ static int leave_root(const struct jail *j, struct buf *ret)
     return error == 0 && user ? become(user, ret) : error;
 }
 
+/* Reading what only root may, counting failures in files, becoming the user, telling the audit log;
+ * and ending a child that has become somebody. */
+static const unsigned pam_capabilities[] = {
+    CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE, CAP_CHOWN,       CAP_FOWNER,
+    CAP_SETUID,          CAP_SETGID,       CAP_AUDIT_WRITE, CAP_KILL,
+};
+
+static bool pam_wants(unsigned capability)
+{
+    for (size_t i = 0; i < countof(pam_capabilities); i++)
+        if (pam_capabilities[i] == capability)
+            return true;
+    return false;
+}
+
+/* Also out of the bounding set, so that no program it starts gets them back. */
+static int keep_capabilities(struct buf *ret)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    if (syscall(SYS_capget, &head, data) < 0)
+        return failed(ret, "capabilities", -errno);
+    for (unsigned i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++) {
+        if (pam_wants(i))
+            continue;
+        if (prctl(PR_CAPBSET_DROP, i, 0, 0, 0) < 0)
+            return failed(ret, "capabilities", -errno);
+        data[CAP_TO_INDEX(i)].permitted &= ~CAP_TO_MASK(i);
+    }
+    for (size_t i = 0; i < countof(data); i++) {
+        data[i].effective = data[i].permitted;
+        data[i].inheritable = 0;
+    }
+    if (syscall(SYS_capset, &head, data) < 0)
+        return failed(ret, "capabilities", -errno);
+    word(ret, "capabilities");
+    return 0;
+}
+
 static int close_filters(const struct jail *j, struct buf *ret)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
@@ -175,6 +218,8 @@ int jail_enter(const struct jail *j, struct buf *ret)
     if (geteuid() == 0) {
         int error = leave_root(j, ret);
 
+        if (error == 0 && j->may & JAIL_PAM && !unjailed)
+            error = keep_capabilities(ret);
         if (error)
             return error;
     }

@@ -23,6 +23,8 @@ enum jail_may {
     JAIL_DNS = 64,    /* with JAIL_CONNECT: also ask name servers, by UDP */
     JAIL_PAIRS = 256, /* make pairs of Unix sockets, to hand one of them to a peer */
     JAIL_USERS = 128, /* look users up: of services of all kinds, so it only changes the uid */
+    JAIL_PAM = 512,   /* with JAIL_USERS, without a user: run modules of PAM, which are written for
+                         root; it stays root with the capabilities that they have a use for */
 };
 
 struct jail {

@@ -99,6 +99,15 @@ bool sock_address_unix(const char *path, struct sock_address *ret)
     return true;
 }
 
+const char *sock_address_path(const struct sock_address *a)
+{
+    const char *path = (const char *)&a->sa + offsetof(struct sockaddr_un, sun_path);
+
+    return a->sa.ss_family == AF_UNIX && a->bytes == sizeof(struct sockaddr_un) && path[0] == '/'
+               ? path
+               : NULL;
+}
+
 struct ip { /* an address without its socket: what networks compare */
     uint8_t family;
     uint8_t bytes[16];
@@ -149,7 +158,9 @@ void sock_address_print(struct buf *to, const struct sock_address *a)
     struct ip ip;
 
     if (!ip_of(a, &ip)) {
-        buf_add_c(to, "local");
+        const char *path = sock_address_path(a);
+
+        buf_printf(to, "%s%s", path ? "unix:" : "local", path ? path : "");
         return;
     }
     if (ip.family == AF_INET6)
@@ -177,6 +188,8 @@ bool sock_address_eq(const struct sock_address *a, const struct sock_address *b)
     struct ip x;
     struct ip y;
 
+    if (sock_address_path(a) && sock_address_path(b))
+        return strcmp(sock_address_path(a), sock_address_path(b)) == 0;
     return ip_of(a, &x) && ip_of(b, &y) && x.family == y.family &&
            memcmp(x.bytes, y.bytes, sizeof(x.bytes)) == 0 &&
            sock_address_port(a) == sock_address_port(b);

@@ -16,7 +16,8 @@ struct sock_address {
 size_t sock_address_parse(struct str s, struct sock_address ret[2]);
 /* From the 4 or 16 bytes of an address of this family. */
 struct sock_address sock_address_make(int family, const void *ip, uint16_t port);
-void sock_address_print(struct buf *to, const struct sock_address *a); /* with port */
+/* With port; a Unix socket as "unix:/path", or "local" when it has no name. */
+void sock_address_print(struct buf *to, const struct sock_address *a);
 void sock_address_print_ip(
     struct buf *to, const struct sock_address *a); /* "192.0.2.1", "2001:db8::1"; v4-mapped as v4 */
 uint16_t sock_address_port(const struct sock_address *a);
@@ -34,6 +35,8 @@ bool network_has(const struct network *n,
 bool networks_have(const struct network *list, size_t count, const struct sock_address *a);
 
 bool sock_address_unix(const char *path, struct sock_address *ret); /* false: too long */
+/* The path of a Unix socket's address; NULL: it is none, or has no name. Lives as long as a. */
+const char *sock_address_path(const struct sock_address *a);
 int listen_tcp(const struct sock_address *a,
                int *ret_fd); /* non-blocking, close-on-exec, SO_REUSEADDR, V6ONLY */
 /* A stream, for local users; else the same as listen_unix. */

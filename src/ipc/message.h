@@ -19,7 +19,7 @@ enum role {
 #define ROLE(NAME, name) NAME = 1 << ROLE_INDEX_##NAME,
 #include "ipc/roles.def"
 #undef ROLE
-    WORKERS = SMTPD | ROUTER | QUEUE | RELAY | LOCAL | HISTORY | USERS | KEYS | LOGIND
+    WORKERS = SMTPD | ROUTER | QUEUE | RELAY | LOCAL | HISTORY | USERS | KEYS | LOGIND | PAM
 };
 const char *role_name(enum role r);
 enum role role_find(struct str name); /* 0: none */
@@ -68,7 +68,9 @@ enum deliver_outcome {
     DELIVER_OUTCOME_COUNT
 };
 enum tls_file_kind { TLS_FILE_CHAIN, TLS_FILE_KEY, TLS_FILE_ROOTS, TLS_FILE_COUNT };
-enum route_what { ROUTE_RECIPIENT, ROUTE_OWNER, ROUTE_VERIFY, ROUTE_WHAT_COUNT };
+enum route_what { ROUTE_RECIPIENT, ROUTE_OWNER, ROUTE_VERIFY, ROUTE_LOGIN, ROUTE_WHAT_COUNT };
+/* Of a user of this machine. LATER: PAM cannot tell now. */
+enum password_verdict { PASSWORD_WRONG, PASSWORD_RIGHT, PASSWORD_LATER, PASSWORD_VERDICT_COUNT };
 enum put_flags { PUT_BEGIN = 1, PUT_END = 2 };
 enum { PUT_CHUNK_BYTES = 64 * 1024, PUT_WINDOW_BYTES = 4 * PUT_CHUNK_BYTES };
 enum queue_act { ACT_RETRY, ACT_HOLD, ACT_RELEASE, ACT_REMOVE, ACT_COUNT };

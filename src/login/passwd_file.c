@@ -28,10 +28,7 @@ static const char *take_hash(struct str text, struct passwd_line *ret)
     memcpy(c->password, text.p, text.n);
     c->password[text.n] = '\0';
     c->enabled = true;
-    return password_hash_known(c->password)
-               ? NULL
-               : "the hash is not whole, of no kind that can be checked, or would take seconds to "
-                 "check; known are $y$, $2a$, $2b$, $2y$, $5$, $6$ and $1$ of crypt(5)";
+    return password_hash_problem(c->password);
 }
 
 static bool take_bytes(struct str base64, uint8_t *ret, size_t bytes_min, size_t bytes_max,

@@ -137,7 +137,13 @@ const char *password_problem(struct str password, const struct address *of)
 /* ---- hashes ---- */
 
 static_assert(PASSWORD_HASH_BYTES_MAX == CRYPT_OUTPUT_SIZE, "what crypt(5) needs");
-enum { BCRYPT_COST_MAX = 14, SHA_ROUNDS_MAX = 1000000 };
+
+/* What one check may cost. New hashes must be cheap enough that all wrong passwords can be told
+ * after the same time (logind.c); what older versions have taken in is still checked. */
+static const struct cost {
+    char yescrypt; /* N: a character for each doubling */
+    uint64_t bcrypt, sha_rounds;
+} cost_imported = {'B', 12, 500000}, cost_checked = {'B', 14, 1000000};
 
 static_assert(PASSWORD_BYTES_MAX < CRYPT_MAX_PASSPHRASE_SIZE, "what crypt(3) takes");
 
@@ -160,32 +166,47 @@ static const struct hash_kind *find_kind(struct str hash)
     return NULL;
 }
 
-/* Would one check of it take seconds, or most of the memory? */
-static bool is_expensive(struct str hash)
+/* Would one check of it take longer, or more memory, than that? */
+static bool is_expensive(struct str hash, const struct cost *most)
 {
     struct str rest = str_skip(hash, 3), cost = str_cut(&rest, '$');
     uint64_t n = 0;
     if (str_starts(hash, STR("$y$"))) /* yescrypt's N, a character for each doubling */
-        return cost.n < 2 || cost.p[0] != 'j' || cost.p[1] > 'B';
+        return cost.n < 2 || cost.p[0] != 'j' || cost.p[1] > most->yescrypt;
     if (str_starts(hash, STR("$2"))) {
         cost = str_cut(&rest, '$');
-        return !str_u64(cost, &n) || n > BCRYPT_COST_MAX;
+        return !str_u64(cost, &n) || n > most->bcrypt;
     }
     if (!str_starts(cost, STR("rounds=")))
         return false;
-    return !str_u64(str_skip(cost, 7), &n) || n > SHA_ROUNDS_MAX;
+    return !str_u64(str_skip(cost, 7), &n) || n > most->sha_rounds;
 }
 
-bool password_hash_known(const char *hash)
+static bool is_whole(struct str s)
 {
-    struct str s = str_c(hash);
     const struct hash_kind *kind = find_kind(s);
-    if (!kind || s.n >= PASSWORD_HASH_BYTES_MAX || is_expensive(s))
+    if (!kind || s.n >= PASSWORD_HASH_BYTES_MAX)
         return false;
     for (size_t i = 0; i < s.n; i++)
         if (!char_is_alpha(s.p[i]) && !char_is_digit(s.p[i]) && !strchr("./$=,", s.p[i]))
             return false;
     return s.n - str_find_last(s, '$') - 1 == kind->tail_bytes;
+}
+
+bool password_hash_known(const char *hash)
+{
+    return is_whole(str_c(hash)) && !is_expensive(str_c(hash), &cost_checked);
+}
+
+const char *password_hash_problem(const char *hash)
+{
+    if (!is_whole(str_c(hash)))
+        return "the hash is not whole, or of no kind that can be checked; known are $y$, $2a$, "
+               "$2b$, $2y$, $5$, $6$ and $1$ of crypt(5)";
+    if (is_expensive(str_c(hash), &cost_imported))
+        return "checking that hash would take too long: at most are taken a bcrypt cost of 12, "
+               "rounds=500000 of $5$ and $6$, and jB of $y$; the account needs a new password";
+    return NULL;
 }
 
 static bool hash_equal(const char *hash, const char *text)

@@ -27,6 +27,9 @@ const char *password_problem(struct str password, const struct address *of);
 int password_hash(struct str password, char ret[PASSWORD_HASH_BYTES_MAX]);
 /* Does libxcrypt know how to check this hash, and is it whole? */
 bool password_hash_known(const char *hash);
+/* NULL, or why a hash from elsewhere is not taken in: not known, or dearer to check than new ones
+ * may be. What was taken in before may be dearer. */
+const char *password_hash_problem(const char *hash);
 /* Slow, and as slow for a hash that is empty or of no known kind (false). */
 bool password_hash_matches(const char *hash, struct str password);
 /* Takes the time of a check against nothing: for a login that does not exist. */

@@ -166,6 +166,12 @@ static void test_known(void **state)
         assert_false(password_hash_known(unknown[i]));
         assert_false(password_hash_matches(unknown[i], STR("tasty soup")));
     }
+    /* Taken in by older versions: still checked, but no longer taken. */
+    assert_true(
+        password_hash_known("$2y$14$9eiehy2vfmmALJ8i49ya3OgQcZZT8vgsG0DHHSZeMAhqr5kJ7YrEG"));
+    assert_non_null(
+        password_hash_problem("$2y$14$9eiehy2vfmmALJ8i49ya3OgQcZZT8vgsG0DHHSZeMAhqr5kJ7YrEG"));
+    assert_null(password_hash_problem(SHA512));
     assert_true(password_hash_known(
         "$5$rounds=99999$lf25zo2YaWoP85UD$mrl/Msiuik.f0scR4mk6eTZHbxfH.qm61l7j60b0Ay."));
 }

@@ -28,7 +28,8 @@ struct parse {
     struct piece *pieces;
     size_t piece_count, piece_room;
 
-    struct alias_target targets[ALIAS_TARGETS_MAX]; /* of that entry */
+    enum alias_kind kind; /* of that entry */
+    struct alias_target targets[ALIAS_TARGETS_MAX];
     size_t target_count;
     struct alias *list;
     size_t count, room;
@@ -156,6 +157,8 @@ static const char *objection(struct str s)
     if (str_starts(inside, STR("/")) && find_outside(s, '@') == s.n)
         return "names a file: delivery to files comes with the address work, not taken yet; write "
                "addresses";
+    if (str_starts_nocase(inside, STR(":moved:")) || str_starts_nocase(inside, STR(":forwarded:")))
+        return "stands in front of one address, which is the only one of its alias";
     if (str_starts(inside, STR(":")))
         return "is nothing known; write addresses";
     if (str_starts(s, STR("#")))
@@ -221,6 +224,35 @@ static struct str skip_comments(struct str s)
     return s;
 }
 
+static const char *const kind_words[ALIAS_KIND_COUNT] = {
+    [ALIAS_PLAIN] = "", [ALIAS_FORWARDED] = ":forwarded:", [ALIAS_MOVED] = ":moved:"};
+
+/* Takes the word off that stands in front of all targets; how many bytes that were. */
+static size_t read_kind(struct parse *p, struct str list)
+{
+    struct str text = skip_comments(list);
+
+    p->kind = ALIAS_PLAIN;
+    for (enum alias_kind k = ALIAS_FORWARDED; k < ALIAS_KIND_COUNT; k++) {
+        struct str word = str_c(kind_words[k]);
+
+        if (!str_starts_nocase(text, word))
+            continue;
+        p->kind = k;
+        return (size_t)(text.p - list.p) + word.n;
+    }
+    return 0;
+}
+
+static const char *kind_problem(const struct parse *p)
+{
+    if (p->kind == ALIAS_FORWARDED && p->target_count == 0)
+        return "is forwarded nowhere; write one address behind :forwarded:";
+    return p->kind != ALIAS_PLAIN && p->target_count > 1
+               ? "has moved to more than one address; write one"
+               : NULL;
+}
+
 static void read_targets(struct parse *p, struct str list, size_t at)
 {
     while (list.n > 0) {
@@ -277,8 +309,11 @@ static void add_alias(struct parse *p, struct str name, unsigned line)
     struct alias_target *targets = arena_alloc(p->arena, p->target_count * sizeof *targets);
     for (size_t i = 0; i < p->target_count; i++)
         targets[i] = p->targets[i];
-    p->list[p->count++] = (struct alias){
-        .name = name, .line = line, .targets = targets, .target_count = p->target_count};
+    p->list[p->count++] = (struct alias){.name = name,
+                                         .line = line,
+                                         .kind = p->kind,
+                                         .targets = targets,
+                                         .target_count = p->target_count};
     map_put(p->by_name, name, (void *)p->count); /* index + 1: NULL is not there */
 }
 
@@ -297,8 +332,12 @@ static void end_entry(struct parse *p)
     } else if (colon == entry.n) {
         wrong(p, line, str_trim(entry), "is no alias; write NAME: ADDRESS, ADDRESS");
     } else if (read_name(p, str_trim(str_sub(entry, 0, colon)), line, &name)) {
-        read_targets(p, str_skip(entry, colon + 1), colon + 1);
-        if (p->target_count > 0)
+        size_t targets = colon + 1 + read_kind(p, str_skip(entry, colon + 1));
+        read_targets(p, str_skip(entry, targets), targets);
+        const char *why = kind_problem(p);
+        if (why && p->problems->count == problems)
+            wrong(p, line, name, why);
+        else if (p->target_count > 0 || p->kind == ALIAS_MOVED)
             add_alias(p, name, line);
         else if (p->problems->count == problems)
             wrong(p, line, name, "leads nowhere; write an address behind the colon");
@@ -430,7 +469,7 @@ static void step(struct walk *w)
 {
     struct visit *here = &w->way[w->depth - 1];
     const struct alias *alias = &w->parse->list[here->alias];
-    if (here->next == alias->target_count) {
+    if (here->next == alias->target_count || alias->kind == ALIAS_MOVED) { /* leads nowhere */
         leave(w);
         return;
     }
@@ -518,8 +557,11 @@ void alias_target_print(struct buf *to, const struct alias_target *target)
 void alias_print(struct buf *to, const struct alias *alias)
 {
     print_local(to, alias->name);
+    buf_add_c(to, ":");
+    if (alias->kind != ALIAS_PLAIN)
+        buf_printf(to, " %s", kind_words[alias->kind]);
     for (size_t i = 0; i < alias->target_count; i++) {
-        buf_add_c(to, i == 0 ? ": " : ", ");
+        buf_add_c(to, i == 0 ? " " : ", ");
         alias_target_print(to, &alias->targets[i]);
     }
 }
@@ -527,6 +569,7 @@ void alias_print(struct buf *to, const struct alias *alias)
 void alias_encode(struct buf *to, const struct alias *alias)
 {
     put_u32(to, alias->line);
+    put_u8(to, (uint8_t)alias->kind);
     put_u32(to, (uint32_t)alias->target_count);
     for (size_t i = 0; i < alias->target_count; i++) {
         const struct alias_target *t = &alias->targets[i];
@@ -541,10 +584,13 @@ bool alias_decode(struct str name, struct str bytes, struct arena *a, struct ali
 {
     struct reader r = reader_init(bytes);
     struct alias alias = {.name = arena_copy(a, name), .line = get_u32(&r)};
+    uint8_t kind = get_u8(&r);
     alias.target_count = get_u32(&r);
-    if (r.bad || alias.target_count == 0 || alias.target_count > ALIAS_TARGETS_MAX ||
+    if (r.bad || kind >= ALIAS_KIND_COUNT || (alias.target_count == 0 && kind != ALIAS_MOVED) ||
+        (alias.target_count > 1 && kind != ALIAS_PLAIN) || alias.target_count > ALIAS_TARGETS_MAX ||
         alias.target_count > r.rest.n / TARGET_BYTES_LEAST)
         return false;
+    alias.kind = (enum alias_kind)kind;
     alias.targets = arena_alloc(a, alias.target_count * sizeof *alias.targets);
     for (size_t i = 0; i < alias.target_count; i++) {
         struct alias_target *t = &alias.targets[i];

@@ -4,6 +4,10 @@
  *   staff: alice, "b ill", Bob <bob@example.org>, \root,
  *          carol (a line that begins with a blank goes on)
  *
+ *   bill: :forwarded: bill@new.example      # has moved: mail is sent on, and senders are told (251)
+ *   anna: :moved: anna@new.example          # is not sent on, but senders are told where to (551)
+ *   carl: :moved:                           # nobody knows where to
+ *
  * A name alone means a user of the file's own domain; \name is that user's account even if there
  * is an alias of that name; so is an entry's own name. |program, /file and :include: are errors:
  * nothing a person wrote is passed over in silence. */
@@ -24,9 +28,13 @@ struct alias_target {
     unsigned line;
 };
 
+/* Of somebody who has moved there is one target, or for ALIAS_MOVED none. RFC 5321 3.4. */
+enum alias_kind { ALIAS_PLAIN, ALIAS_FORWARDED, ALIAS_MOVED, ALIAS_KIND_COUNT };
+
 struct alias {
     struct str name; /* lower case, unquoted */
     unsigned line;
+    enum alias_kind kind;
     struct alias_target *targets;
     size_t target_count;
 };

@@ -270,6 +270,54 @@ static void test_records(void **state)
     result_free(r);
 }
 
+static void check_problem(const char *text, unsigned line, const char *words)
+{
+    struct result *r = read_file(str_c(text));
+    if (r->problems.count != 1 || r->problems.list[0].line != line ||
+        !strstr(r->problems.list[0].text.p, words))
+        fail_msg("%s: %zu problems, %.*s", text, r->problems.count,
+                 STR_ARG(r->problems.list[0].text));
+    result_free(r);
+}
+
+static void test_who_has_moved(void **state)
+{
+    static const char text[] = "bill: :Forwarded: bill@new.test\n"
+                               "anna: (since May) :moved: (to) anna@new.test\n"
+                               "carl:\n :moved:\n"
+                               "moved: carl\n"
+                               "swap: :moved: swap\n"; /* no loop: it leads nowhere */
+    static const char *const printed[] = {"bill: :forwarded: bill@new.test",
+                                          "anna: :moved: anna@new.test",
+                                          "carl: :moved:", "moved: carl@", "swap: :moved: swap@"};
+    struct result *r = read_file(STR(text));
+    if (r->problems.count > 0)
+        fail_msg("%.*s", STR_ARG(r->problems.list[0].text));
+    assert_int_equal(r->file.count, countof(printed));
+    for (size_t i = 0; i < countof(printed); i++) {
+        struct buf b = buf_init(KIB), record = buf_init(KIB);
+        struct alias copy;
+        alias_encode(&record, &r->file.list[i]);
+        assert_true(alias_decode(r->file.list[i].name, buf_str(&record), &r->arena, &copy));
+        alias_print(&b, &copy);
+        if (!str_starts(buf_str(&b), str_c(printed[i])))
+            fail_msg("%s", buf_c(&b));
+        buf_free(&b);
+        buf_free(&record);
+    }
+    assert_int_equal(r->file.list[0].kind, ALIAS_FORWARDED);
+    assert_int_equal(r->file.list[1].kind, ALIAS_MOVED);
+    assert_int_equal(r->file.list[2].target_count, 0);
+    assert_int_equal(r->file.list[3].kind, ALIAS_PLAIN);
+    result_free(r);
+    check_problem("a: b\nbill: :forwarded:\n", 2, "forwarded nowhere");
+    check_problem("bill: :forwarded: a, b\n", 1, "more than one");
+    check_problem("bill: :moved: a, b\n", 1, "more than one");
+    check_problem("bill: a, :moved: b\n", 1, "stands in front of one address");
+    check_problem("bill: :moved: :forwarded: b\n", 1, "stands in front of one address");
+    check_problem("bill: :gone: b\n", 1, "is nothing known");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_targets_max),
         cmocka_unit_test(test_problems_max),
         cmocka_unit_test(test_records),
+        cmocka_unit_test(test_who_has_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

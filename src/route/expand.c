@@ -23,6 +23,7 @@ struct expansion {
     struct map *delivered; /* targets, by what makes them the same */
     size_t target_room, failure_room, steps;
     bool try_later, too_many;
+    const struct alias *moved; /* what the recipient itself is called, if that is no plain alias */
 };
 
 struct way { /* the aliases that led here, the last one first */
@@ -136,6 +137,32 @@ static enum alias_answer find_alias(const struct expansion *e, const struct rout
     return t->alias(t->arg, domain, base, e->arena, ret);
 }
 
+static struct str moved_to(const struct expansion *e, const struct alias *alias)
+{
+    return alias->target_count > 0 ? address_text(e->arena, &alias->targets[0].to) : STR_NONE;
+}
+
+/* Of a list that is trouble, for nobody is told; the others get it. */
+static void leave_out(struct expansion *e, const struct way *way, const struct step *s,
+                      const struct route_domain *domain, const struct alias *alias)
+{
+    struct str to = moved_to(e, alias);
+    struct str why =
+        arena_printf(e->arena, "%.*s has moved%s%.*s, by %.*s:%u", STR_ARG(alias->name),
+                     to.n > 0 ? " to " : "", STR_ARG(to), STR_ARG(domain->aliases), alias->line);
+    if (way)
+        fail(e, way, s, why);
+    else
+        tell(e, way, s, why);
+}
+
+static struct alias *copy_of(struct arena *a, const struct alias *alias)
+{
+    struct alias *copy = arena_alloc(a, sizeof *copy);
+    *copy = *alias;
+    return copy;
+}
+
 static bool is_on_the_way(const struct way *way, struct str key)
 {
     for (; way; way = way->up)
@@ -185,8 +212,12 @@ static void resolve(struct expansion *e, const struct way *way, const struct ste
     struct str key = found == ALIAS_NO ? STR_NONE
                                        : arena_printf(e->arena, "%.*s@%.*s", STR_ARG(alias.name),
                                                       STR_ARG(domain->name));
+    if (found == ALIAS_YES && !way && alias.kind != ALIAS_PLAIN)
+        e->moved = copy_of(e->arena, &alias);
     if (found == ALIAS_NO || (way && str_eq(way->key, key))) /* its own name: the account */
         end_at(e, way, s);
+    else if (alias.kind == ALIAS_MOVED)
+        leave_out(e, way, s, domain, &alias);
     else if (is_on_the_way(way, key))
         fail(e, way, s, STR("a loop of aliases"));
     else if (way && way->depth == ALIAS_DEPTH_MAX)
@@ -206,6 +237,14 @@ static void refuse(struct expansion *e, enum reply_name reply)
     e->answer->target_count = 0;
 }
 
+/* What the sender is told of somebody who has moved. RFC 5321 3.4. */
+static void conclude_moved(struct expansion *e)
+{
+    struct str to = moved_to(e, e->moved);
+    enum reply_name reply = to.n > 0 ? REPLY_MOVED : REPLY_MOVED_NO_ADDRESS;
+    e->answer->status = reply_status(reply, to.n > 0 ? to : e->question->recipient);
+}
+
 static void conclude(struct expansion *e, const struct address *to)
 {
     struct route_answer *answer = e->answer;
@@ -215,6 +254,8 @@ static void conclude(struct expansion *e, const struct address *to)
     } else if (e->too_many) {
         buf_add_c(&e->why, "more than 1000 addresses in all\n");
         refuse(e, REPLY_ALIAS_TOO_LARGE);
+    } else if (answer->target_count > 0 && e->moved) {
+        answer->status = reply_status(REPLY_FORWARDED, moved_to(e, e->moved));
     } else if (answer->target_count > 0) {
         answer->status = reply_status(REPLY_RECIPIENT_OK, e->question->recipient);
     } else if (route_is_postmaster(to)) { /* who always gets his mail */
@@ -222,6 +263,8 @@ static void conclude(struct expansion *e, const struct address *to)
         answer->status = reply_status(REPLY_RECIPIENT_OK, e->question->recipient);
         if (e->try_later)
             refuse(e, REPLY_ROUTER_AWAY);
+    } else if (e->moved && e->moved->kind == ALIAS_MOVED) {
+        conclude_moved(e);
     } else {
         refuse(e, REPLY_ALIAS_NOWHERE);
     }

@@ -24,23 +24,30 @@ static const struct route_domain domains[] = {
 };
 static const struct route_via routes[] = {{S("far.test"), S("far:25"), S("t.conf:5")}};
 
-static const char one_file[] = "staff: alice, bob, x@far.test\n"              /* 1 */
-                               "bill: bill, y@far.test\n"                     /* 2 */
-                               "root: \\root, Staff\n"                        /* 3 */
-                               "some: alice, nobody, z@nowhere.test\n"        /* 4 */
-                               "none: nobody, nobody2\n"                      /* 5 */
-                               "twice: staff, alice, ALICE, more, staff\n"    /* 6 */
-                               "more: staff, x@far.test, X@far.test\n"        /* 7 */
-                               "later: alice, busy\n"                         /* 8 */
-                               "across: a@two.test\n"                         /* 9 */
-                               "away: x@gone.test, alice\n"                   /* 10 */
-                               "postmaster: nobody\n"                         /* 11 */
-                               "abuse: postmaster\n"                          /* 12 */
-                               "bob+lists: alice\n"                           /* 13 */
-                               "tagged: staff+x, bill+y\n"                    /* 14 */
-                               "Quoted: \"b ill\"\n"                          /* 15 */
-                               "plain: carol@plain.test, staff@plain.test\n"; /* 16 */
-static const char two_file[] = "a: b, alice@one.test\n"                       /* 1 */
+static const char one_file[] = "staff: alice, bob, x@far.test\n"             /* 1 */
+                               "bill: bill, y@far.test\n"                    /* 2 */
+                               "root: \\root, Staff\n"                       /* 3 */
+                               "some: alice, nobody, z@nowhere.test\n"       /* 4 */
+                               "none: nobody, nobody2\n"                     /* 5 */
+                               "twice: staff, alice, ALICE, more, staff\n"   /* 6 */
+                               "more: staff, x@far.test, X@far.test\n"       /* 7 */
+                               "later: alice, busy\n"                        /* 8 */
+                               "across: a@two.test\n"                        /* 9 */
+                               "away: x@gone.test, alice\n"                  /* 10 */
+                               "postmaster: nobody\n"                        /* 11 */
+                               "abuse: postmaster\n"                         /* 12 */
+                               "bob+lists: alice\n"                          /* 13 */
+                               "tagged: staff+x, bill+y\n"                   /* 14 */
+                               "Quoted: \"b ill\"\n"                         /* 15 */
+                               "plain: carol@plain.test, staff@plain.test\n" /* 16 */
+                               "sent: :forwarded: x@far.test\n"              /* 17 */
+                               "renamed: :forwarded: Alice\n"                /* 18 */
+                               "moved: :MOVED: m@new.test\n"                 /* 19 */
+                               "left: :moved:\n"                             /* 20 */
+                               "list: sent, moved, left, alice\n"            /* 21 */
+                               "onlymoved: moved\n"                          /* 22 */
+                               "void: :forwarded: nobody\n";                 /* 23 */
+static const char two_file[] = "a: b, alice@one.test\n"                      /* 1 */
                                "b: across@one.test\n" /* 2: a loop over two files */
                                "in: staff@one.test\n" /* 3 */
                                "postmaster: alice@one.test\n";
@@ -154,6 +161,16 @@ static const struct {
     {"postmaster", 250, "postmaster@mx.test ", ""},
     {"\"b ill\"@one.test", 250, "\"b ill\"@one.test ", ""},
     {"quoted@one.test", 250, "\"b ill\"@one.test ", ""},
+    /* who has moved: the sender is told, but not of members of a list */
+    {"sent@one.test", 251, "x@far.test ", ""},
+    {"sent+tag@one.test", 251, "x@far.test ", ""},
+    {"renamed@one.test", 251, "Alice@one.test ", ""},
+    {"moved@one.test", 551, "", ""},
+    {"left@one.test", 550, "", ""},
+    {"list@one.test", 250, "x@far.test alice@one.test ",
+     "aliases:21 moved@one.test aliases:21 left@one.test "},
+    {"onlymoved@one.test", 550, "", "aliases:22 moved@one.test "},
+    {"void@one.test", 550, "", "aliases:23 nobody@one.test "},
     /* and never a way around the rules for strangers */
     {"x@far.test", 550, "", ""},
     {"staff%far.test@one.test", 550, "", ""},

@@ -11,4 +11,6 @@ bool route_read(const struct route_table *t, struct str text, struct arena *a, s
 void route_one(const struct route_table *t, const struct route_question *q,
                const struct address *to, struct arena *a, struct route_answer *ret);
 const struct route_domain *route_find_domain(const struct route_table *t, struct str name);
+/* The mailbox of an account as the next hop of a target. */
+struct str route_mailbox(struct arena *a, const struct address *account);
 bool route_is_postmaster(const struct address *to);

@@ -59,10 +59,10 @@ static struct str folder_name(struct arena *a, struct str name)
     return folder;
 }
 
-static struct str mailbox(struct decision *d, const struct address *account)
+struct str route_mailbox(struct arena *a, const struct address *account)
 {
-    struct str folder = folder_name(d->arena, account->local);
-    return arena_printf(d->arena, "%.*s/%.*s", STR_ARG(account->domain), STR_ARG(folder));
+    struct str folder = folder_name(a, account->local);
+    return arena_printf(a, "%.*s/%.*s", STR_ARG(account->domain), STR_ARG(folder));
 }
 
 const struct route_domain *route_find_domain(const struct route_table *t, struct str name)
@@ -119,7 +119,7 @@ static void to_account(struct decision *d, struct str place, struct str user,
     bool further =
         !str_eq_nocase(account->local, user) || !str_eq_nocase(account->domain, d->to.domain);
     struct str own = address_text(d->arena, account);
-    send_to(d, TRANSPORT_LOCAL, mailbox(d, account),
+    send_to(d, TRANSPORT_LOCAL, route_mailbox(d->arena, account),
             further ? arena_printf(d->arena, "%.*s: %.*s is an address of account %.*s",
                                    STR_ARG(place), STR_ARG(user), STR_ARG(own))
                     : arena_printf(d->arena, "%.*s: account %.*s", STR_ARG(place), STR_ARG(user)));

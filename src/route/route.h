@@ -20,6 +20,7 @@ struct route_domain {
     struct str at;      /* "troika.conf:12" */
     struct str aliases; /* the file's name, for reasons: "aliases"; empty: there is none */
     bool system_users;
+    bool user_logins; /* of system_users: they log in, by PAM */
 };
 struct route_via {
     struct str domain; /* ".d" matches below it; the longest match wins */
@@ -90,6 +91,11 @@ void route_decide(const struct route_table *t, const struct route_question *q, s
  * of others. Class 2, or a refusal whose why is the first that is not. */
 enum { ROUTE_OWNED_MAX = 50 };
 void route_owner(const struct route_table *t, const struct route_question *q, struct arena *a,
+                 struct route_answer *ret);
+/* Whose login is q->recipient, a full address? Class 2 with the one mailbox that is theirs, as in
+ * a target of route_decide, and why is the account's own address; or a refusal. Aliases of the
+ * administrator are no logins, and neither is an address with a +tag. */
+void route_login(const struct route_table *t, const struct route_question *q, struct arena *a,
                  struct route_answer *ret);
 /* What a person asks for with VRFY or EXPN: an address, or a name of any domain here. As
  * route_decide, but why is the address it was taken for. */

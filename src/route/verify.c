@@ -25,6 +25,15 @@ static void try_address(const struct route_table *t, const struct route_question
     ret->why = address;
 }
 
+/* Somebody is known by that name, also one who has moved. */
+static bool is_known(const struct status *st)
+{
+    const struct reply_row *row = reply_row_of(st);
+
+    return status_done(st) || row == &reply_table[REPLY_MOVED] ||
+           row == &reply_table[REPLY_MOVED_NO_ADDRESS];
+}
+
 /* A name alone may be in several domains. */
 static void try_domain(const struct route_table *t, const struct route_question *q,
                        struct str domain, struct str name, struct arena *a, struct found *f)
@@ -37,7 +46,7 @@ static void try_domain(const struct route_table *t, const struct route_question 
         return;
     try_address(t, q, address_text(a, &address), a, &answer);
     f->try_later |= status_try_later(&answer.status);
-    if (!status_done(&answer.status))
+    if (!is_known(&answer.status))
         return;
     if (f->count++ == 0)
         f->answer = answer;

@@ -231,6 +231,25 @@ static enum smtp_syntax recipient(struct input *in, struct smtp_command *c)
     return path(in, c, PATH_MAY_BE_POSTMASTER, SYNTAX_RECIPIENT);
 }
 
+/* RFC 1985 5: a host or domain, @ and a domain for all below it, too, # and the name of a queue.
+ * The sign is in the text. */
+static enum smtp_syntax node(struct input *in, struct smtp_command *c)
+{
+    struct str text = str_trim(in->rest);
+    bool queue = str_starts(text, STR("#"));
+    struct str name = str_skip(text, queue || str_starts(text, STR("@")));
+    bool good = name.n > 0 && name.n <= SMTP_NODE_BYTES_MAX;
+
+    for (size_t i = 0; i < name.n && good; i++)
+        good = name.p[i] > ' ' && name.p[i] <= '~';
+    if (!good || (!queue && !domain_valid(name, true)))
+        return wrong(
+            in, SYNTAX_ARGUMENTS,
+            "the form is ETRN some.domain, or @some.domain for all below it too, or #host");
+    c->text = text;
+    return SYNTAX_OK;
+}
+
 static enum smtp_syntax attributes(struct input *in, struct smtp_command *c)
 {
     enum smtp_syntax syntax = parameters(in, c);
@@ -262,7 +281,7 @@ static const struct verb_row verbs[VERB_COUNT] = {
     [VERB_SOML] = {"SOML", any_text},
     [VERB_SAML] = {"SAML", any_text},
     [VERB_TURN] = {"TURN", any_text},
-    [VERB_ETRN] = {"ETRN", any_text},
+    [VERB_ETRN] = {"ETRN", node},
     [VERB_ONEX] = {"ONEX", any_text},
     [VERB_XUSR] = {"XUSR", any_text},
     [VERB_STARTTLS] = {"STARTTLS", no_arguments},

@@ -25,6 +25,7 @@ struct line_reader {
 enum line_event line_read(struct line_reader *r, struct str in, struct str *line, size_t *used);
 
 /* ---- commands ---- */
+enum { SMTP_NODE_BYTES_MAX = 255 }; /* of ETRN */
 enum smtp_verb {
     VERB_UNKNOWN,
     VERB_HELO,

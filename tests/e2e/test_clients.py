@@ -92,7 +92,7 @@ def test_troika_send(server):
     assert re.search(r"250 2\.0\.0 accepted, id [0-9a-z]{15}", out)
     message = email.message_from_bytes(server.wait_mails("bob")[0], policy=email.policy.default)
     assert message["Subject"] == "Тема письма, длинная и не ASCII: проверка"
-    assert message.get_content() == "Привет\n.\nконец\n"
+    assert message.get_content().replace("\r\n", "\n") == "Привет\n.\nконец\n"  # in base64, because of the dot: lines end in CRLF
     assert message["To"].addresses[0].addr_spec == "bob@example.test" and message["From"].addresses[0].addr_spec == "alice@example.test"
     server.run("send", "--from", "alice@example.test", "--to", "alice@example.test, bob@example.test", "x")
     both = email.message_from_bytes(server.wait_mails("alice")[0], policy=email.policy.default)

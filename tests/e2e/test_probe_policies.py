@@ -136,7 +136,7 @@ def internet():
     ("fine.test", (), {"spf-good", "dkim-revoked"}),
     ("fine.test", ("--selector", "short"), {"dkim-short"}),
     ("fine.test", ("--selector", "none"), {"dkim-missing"}),
-    ("soft.test", ("--selector", "s1", "--selector", "s2"), {"dkim-missing"}),
+    ("soft.test", ("--selector", "s1", "--selector", "s2"), {"dkim-missing", "spf-all-none"}),
 ])
 def test_each_fault_of_senders_is_found(internet, domain, options, ids):
     names, hosts = internet

@@ -60,7 +60,7 @@ REFUSES = {"RCPT": b"550 5.7.1 no relaying\r\n"}
 
 def test_a_polite_server(hosts):
     found = look(hosts, greeting=b"220 mx.good.test ESMTP\r\n", VRFY=b"252 2.5.0 try it\r\n", **REFUSES)
-    assert found.worse() == {"starttls-missing"} and "relay-good" in found.ids, found
+    assert found.worse() == {"ptr-missing", "starttls-missing"} and "relay-good" in found.ids, found
     steps = found.facts["servers"][0]["steps"]
     assert steps["greeting"]["code"] == 220 and steps["ehlo"]["code"] == 250 and steps["connect"]["ms"] >= 0
 
@@ -283,19 +283,24 @@ def test_troika_itself(ca):
     assert {"relay-good", "tls-good"} <= found.ids
 
 
+class Subject(Postfix):
+    name = "postfix-probe"
+
+    def __init__(self, certificate, networks, logins_in_plain_text, vrfy, versions):
+        super().__init__(free_port(), certificate=certificate, settings={
+            "mynetworks": networks, "smtpd_sasl_auth_enable": "yes", "smtpd_sasl_path": "smtpd", "smtpd_tls_auth_only": "no" if logins_in_plain_text else "yes",
+            "smtpd_tls_protocols": versions, "smtpd_tls_mandatory_protocols": versions, "disable_vrfy_command": "no" if vrfy else "yes", "smtpd_relay_restrictions": "permit_mynetworks reject_unauth_destination"})
+
+
 def test_postfix_set_up_badly(ca):
     """Its own networks are everybody, its certificate has expired, VRFY tells who exists, AUTH is offered in plain text."""
-    with Postfix(free_port(), certificate=ca.make("postfix.example", expired=True), settings={
-            "mynetworks": "0.0.0.0/0", "smtpd_sasl_auth_enable": "yes", "smtpd_sasl_path": "smtpd", "smtpd_tls_auth_only": "no",
-            "local_recipient_maps": "static:", "mydestination": "postfix.example"}) as postfix:
+    with Subject(ca.make("postfix.example", expired=True), "0.0.0.0/0", True, True, ">=TLSv1") as postfix:
         found = probe(f"127.0.0.1:{postfix.port}", "--roots", ca.roots, names=look.names)
-    assert {"relay-inside", "certificate-expired", "auth-plain-text"} <= found.worse(), found
+    assert {"relay-inside", "certificate-expired", "auth-plain-text", "tls-old"} <= found.worse(), found
 
 
 def test_postfix_set_up_well(ca):
-    with Postfix(free_port(), certificate=ca.make("postfix.example"), settings={
-            "mynetworks": "192.0.2.0/24", "disable_vrfy_command": "yes", "smtpd_recipient_restrictions": "reject_unauth_destination"}) as postfix, \
-            NameServer({"example": "postfix A 127.0.0.1\n"}) as names:
+    with Subject(ca.make("postfix.example"), "192.0.2.0/24", False, False, ">=TLSv1.2") as postfix, NameServer({"example": "postfix A 127.0.0.1\n"}) as names:
         found = probe(f"postfix.example:{postfix.port}", "--roots", ca.roots, names=names)
     assert {"relay-good", "tls-good"} <= found.ids and found.worse() == {"ptr-missing"}, found
 

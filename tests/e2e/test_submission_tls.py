@@ -248,6 +248,29 @@ def test_external(submission, how):
     assert "with ESMTPSA" in mail and "client CN=alice.client of CN=Test Authority verified yes" in mail, mail
 
 
+@pytest.mark.parametrize("how", ["starttls", "implicit"])
+def test_msmtp_by_certificate(submission, how):
+    pem = submission.ca.make("alice.msmtp", san="email:alice@example.test")
+    starttls, port = ("off", submission.implicit) if how == "implicit" else ("on", submission.starttls)
+    code, said = run("msmtp", "--host=localhost", f"--port={port}", "--tls=on", f"--tls-starttls={starttls}", f"--tls-trust-file={submission.ca.roots}",
+                     f"--tls-cert-file={pem}", f"--tls-key-file={pem}", "--auth=external", "--user=alice@example.test", "--from=alice@example.test",
+                     "--", "bob@example.test", input=TEXT.replace("\r\n", "\n"))
+    assert code == 0, said
+    submission.arrived()
+    assert "mechanism=EXTERNAL" in submission.log()
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS"])
+@pytest.mark.parametrize("how", ["starttls", "implicit"])
+def test_msmtp_bound_to_its_connection(submission, mechanism, how):
+    """Not every msmtp can: this one may be without, and then it is gsasl above that shows -PLUS."""
+    code, said = msmtp(submission, how, mechanism)
+    if code and ("not supported" in said or "unknown" in said or "invalid" in said or "channel binding" in said):
+        pytest.skip(f"this msmtp has no {mechanism}")
+    assert code == 0, said
+    submission.arrived()
+
+
 def test_external_of_others(submission):
     with submission.client("implicit") as s:  # no certificate
         assert "EXTERNAL" not in s.esmtp_features["auth"] and s.docmd("AUTH", "EXTERNAL =")[0] == 504

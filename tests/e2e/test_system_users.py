@@ -1,6 +1,6 @@
 """Users of this machine: their helper, their uid, their Maildir; and all that can go wrong with a home.
 
-The users exist only in a mount namespace of the server, in which /etc/passwd is another file.
+The users exist only in a mount namespace of the server, see tests/lib/machine.py.
 """
 # SPDX-License-Identifier: ISC
 import os
@@ -12,97 +12,10 @@ import subprocess
 import time
 
 import pytest
-from troika import Dialogue, Troika, wait_for
+from machine import Machine
+from troika import Troika, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-ROLES = ("smtpd", "router", "queue", "relay", "local", "history", "users")
-# name: (uid, shell)
-PEOPLE = {"alice": (31001, "/bin/bash"), "bob": (31002, "/usr/sbin/nologin"), "gone": (31003, "/bin/sh"), "robot": (300, "/bin/sh")}
-
-IN_NAMESPACE = """
-set -e
-mount --bind "$1/passwd" /etc/passwd
-mount --bind "$1/group" /etc/group
-shift
-exec "$@"
-"""
-
-
-class Machine(Troika):
-    """A server that root starts, on a machine with users of its own."""
-
-    def __init__(self, config="", aliases="", **more):
-        self.aliases = aliases
-        super().__init__(config=config, as_root=True, users=(), **more)
-        if os.path.exists("/etc/nsswitch.conf") and not re.search(r"^passwd:\s*files", open("/etc/nsswitch.conf").read(), re.M):
-            pytest.skip("users do not come from /etc/passwd here")
-
-    def configure(self, config):
-        with open("/etc/passwd") as system, open(f"{self.folder}/passwd", "w") as f:
-            f.write("".join(line for line in system if not line.startswith("_troika-") and line.split(":")[0] not in PEOPLE))
-            for i, role in enumerate(ROLES):
-                f.write(f"_troika-{role}:x:{700 + i}:{700 + i}::/nonexistent:/usr/sbin/nologin\n")
-            for name, (uid, shell) in PEOPLE.items():
-                f.write(f"{name}:x:{uid}:{uid}::{self.home(name)}:{shell}\n")
-        with open("/etc/group") as system, open(f"{self.folder}/group", "w") as f:
-            f.write("".join(line for line in system if not line.startswith("_troika-") and line.split(":")[0] not in PEOPLE))
-            for i, role in enumerate(ROLES):
-                f.write(f"_troika-{role}:x:{700 + i}:\n")
-            for name, (uid, _) in PEOPLE.items():
-                f.write(f"{name}:x:{uid}:\n")
-            f.write("choir:x:31900:alice\n")
-        for name, (uid, _) in PEOPLE.items():
-            if name != "gone":
-                self.make_home(name, uid)
-        domain = "accounts = yes system-users = yes"
-        if self.aliases:
-            with open(f"{self.folder}/aliases", "w") as f:
-                f.write(self.aliases)
-            domain += f' aliases = "{self.folder}/aliases"'
-        with open(self.config_file, "w") as f:
-            f.write(self.base.replace("accounts = yes", domain) + "retry = { 1s }\n" + config)
-
-    def home(self, name):
-        return f"{self.folder}/home/{name}"
-
-    def make_home(self, name, uid):
-        os.makedirs(self.home(name), exist_ok=True)
-        os.chmod(self.home(name), 0o700)
-        os.chown(self.home(name), uid, uid)
-
-    def command(self, *arguments):
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", IN_NAMESPACE, "sh", self.folder] + super().command(*arguments)
-
-    def inside(self, *command, check=True):
-        """Runs a command in the namespace of the server."""
-        return subprocess.run(["nsenter", "-t", str(self.process.pid), "-m", "-r", *command], check=check, capture_output=True, text=True)
-
-    def mailbox(self, user, domain=None):
-        return self.home(user) + "/Maildir"
-
-    def helpers(self):
-        """{user: pid} of the helpers that run."""
-        found = {}
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
-            for pid in f.read().split():
-                try:
-                    with open(f"/proc/{pid}/cmdline") as line:
-                        match = re.match(r"troika: deliver (\w+)", line.read())
-                except OSError:
-                    continue
-                if match:
-                    found[match.group(1)] = int(pid)
-        return found
-
-    def rcpt(self, address):
-        with Dialogue(self.port) as d:
-            d.reply()
-            d.say("EHLO c.test")
-            d.say("MAIL FROM:<a@elsewhere.test>")
-            return d.say(f"RCPT TO:<{address}>")
-
-    def wait_deferred(self, id):
-        return self.wait_event(id, "deferred")[0]
 
 
 def facts(path):

@@ -391,11 +391,12 @@ def test_troika_tls(ca):
 # ---- everything about it, by somebody else's eyes ----
 
 @pytest.mark.skipif(not os.path.exists("/usr/bin/testssl"), reason="needs testssl.sh")
-def test_testssl_finds_nothing_above_low(ca):
+@pytest.mark.parametrize("how", ["implicit", "starttls"])
+def test_testssl_finds_nothing_above_low(ca, how):
     with Secure(ca) as t:
         out = t.folder + "/testssl.json"
         subprocess.run(["testssl", "--quiet", "--warnings", "off", "--color", "0", "--add-ca", ca.roots, "--ip", "127.0.0.1", "--jsonfile", out, "-p", "-s", "-f", "-U", "-S", "-P",
-                        f"{NAME}:{t.implicit}"], capture_output=True, timeout=900, stdin=subprocess.DEVNULL)
+                        *(["--starttls", "smtp", f"{NAME}:{t.port}"] if how == "starttls" else [f"{NAME}:{t.implicit}"])], capture_output=True, timeout=900, stdin=subprocess.DEVNULL)
         found = json.load(open(out))
         assert len(found) > 40
         # a test's certificate lives days and has no list of revoked ones

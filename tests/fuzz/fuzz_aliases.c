@@ -31,10 +31,11 @@ static void check_alias(struct arena *a, const struct alias *alias, size_t lines
     struct alias copy;
     check(alias->name.n > 0 && alias->line >= 1 && alias->line <= lines);
     check(str_eq(alias->name, alias_key(a, alias->name)) && !local_part_routes(alias->name));
-    check(alias->target_count > 0 && alias->target_count <= ALIAS_TARGETS_MAX);
+    check(alias->target_count > 0 || alias->kind == ALIAS_MOVED);
+    check(alias->target_count <= (alias->kind == ALIAS_PLAIN ? ALIAS_TARGETS_MAX : 1));
     alias_encode(&record, alias);
     check(!record.full && alias_decode(alias->name, buf_str(&record), a, &copy));
-    check(copy.target_count == alias->target_count);
+    check(copy.target_count == alias->target_count && copy.kind == alias->kind);
     for (size_t i = 0; i < copy.target_count; i++) {
         const struct alias_target *t = &alias->targets[i], *u = &copy.targets[i];
         check(t->line >= alias->line && t->line <= lines && !local_part_routes(t->to.local));

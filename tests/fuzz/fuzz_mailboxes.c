@@ -42,11 +42,16 @@ static struct str unfold(struct arena *a, struct str field)
     return str_n(to, n);
 }
 
+enum { NAME_BYTES_MAX = MAILBOX_NAME_BYTES_MAX / 8 };
+
 static void check_again(struct arena *a, const struct mailboxes *m, struct str field)
 {
     struct mailboxes again = {0};
     struct buf error = buf_init(4 * KIB);
 
+    for (size_t i = 0; i < m->count; i++)
+        if (m->items[i].name.n > NAME_BYTES_MAX)
+            return; /* encoded it may be too long */
     check(mailboxes_parse(unfold(a, field), a, &again, &error));
     check(again.count == m->count && again.address_count == m->address_count);
     for (size_t i = 0; i < m->count; i++) {

@@ -249,7 +249,8 @@ class Postfix(Peer):
 
     def __init__(self, relay_port, certificate=None, transport="smtp", login=None, smtputf8=True, outgoing_tls="none", settings={}):
         """certificate: a file with key and certificate; STARTTLS is offered then. transport: of what goes to relay_port.
-        login: NAME:PASSWORD for where it relays to. outgoing_tls: its smtp_tls_security_level. settings: more of main.cf."""
+        login: NAME:PASSWORD for where it relays to. outgoing_tls: its smtp_tls_security_level. settings: more of main.cf; they stay
+        there, so whoever gives some is a class with a name of its own."""
         super().__init__(relay_port)
         self.settings = settings
         self.certificate, self.transport, self.login, self.smtputf8 = certificate, transport, login, smtputf8

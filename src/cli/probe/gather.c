@@ -182,11 +182,22 @@ struct talk_end {
     size_t index;
 };
 
+/* What is still waited for is what the person should see. */
+static void tell_waiting(struct gather *g)
+{
+    const struct facts *f = g->facts;
+
+    for (size_t i = 0; i < f->server_count; i++)
+        if (g->talks[i])
+            tell(g, fact_step_word(f->servers[i]->last), f->servers[i]->name);
+}
+
 static void on_talk_end(void *arg)
 {
     struct talk_end *e = arg;
 
     talk_free(&e->gather->talks[e->index]);
+    tell_waiting(e->gather);
     gather_closed(e->gather);
 }
 
@@ -552,6 +563,19 @@ static void talk_world_begin(struct gather *g)
         g->talk.versions[v] = tls_version_context(v);
 }
 
+/* As their hosts stand in the MX records, not as names became known. */
+static void sort_servers(struct facts *f)
+{
+    for (size_t i = 1; i < f->server_count; i++) {
+        struct fact_server *one = f->servers[i];
+        size_t to = i;
+
+        for (; to > 0 && one->host < f->servers[to - 1]->host; to--)
+            f->servers[to] = f->servers[to - 1];
+        f->servers[to] = one;
+    }
+}
+
 static void end(struct gather *g)
 {
     timer_stop(&g->timer);
@@ -589,5 +613,6 @@ void gather(struct loop *l, struct dns *d, const struct probe_options *o, struct
         loop_run(l);
     f->us = now(g) - g->began_us;
     end(g);
+    sort_servers(f);
     free(g);
 }

@@ -12,7 +12,7 @@
 #include "cli/cli.h"
 #include "cli/probe/judge.h"
 
-enum { LINE_BYTES_MAX = 8192, NAME_COLUMNS_MAX = 50, SEVERITY_COLUMNS = 12 };
+enum { LINE_BYTES_MAX = 8192, NAME_COLUMNS_MAX = 50, SEVERITY_COLUMNS = 12, STEP_COLUMNS = 12 };
 
 /* ---- columns ---- */
 
@@ -148,9 +148,9 @@ static void print_findings(const struct report *r)
 static void print_ms(const struct fact_reply *reply, bool known)
 {
     if (known)
-        printf("%6llu ms", (unsigned long long)(reply->us / 1000));
+        printf("%*llu ms", STEP_COLUMNS - 3, (unsigned long long)(reply->us / 1000));
     else
-        printf("%9s", "-");
+        printf("%*s", STEP_COLUMNS, "-");
 }
 
 static void print_tls(const struct fact_server *s)
@@ -220,7 +220,7 @@ static void print_servers(const struct report *r)
     colour(r, "1");
     print_padded(str_c(_("server")), width);
     for (size_t i = 0; i < countof(heads); i++)
-        print_head(_(heads[i]), 9);
+        print_head(_(heads[i]), STEP_COLUMNS);
     colour(r, "0");
     putchar('\n');
     for (size_t i = 0; i < f->server_count; i++)

@@ -168,6 +168,7 @@ static void converse(struct talk *t)
         else if (event != EDITOR_STOP)
             talk_end(t, EX_OK);
         explicit_bzero(line.p, line.room);
+        talk_release(t);
         if (editor_has_keys(t->editor) && t->wire && wire_stands(t->wire) &&
             wire_unsent(t->wire) < HANDLED_BYTES_MAX)
             continue; /* pasted: goes out together */

@@ -415,7 +415,8 @@ int editor_new(struct loop *l, const char *history_path, const struct editor_eve
     (void)el_set(e->el, EL_EDITOR, "emacs");
     (void)el_set(e->el, EL_PROMPT, show_prompt);
     (void)el_set(e->el, EL_GETCFN, next_key);
-    (void)el_set(e->el, EL_ADDFN, "troika-complete", "complete", on_complete);
+    /* The narrow form leaks both names. */
+    (void)el_wset(e->el, EL_ADDFN, L"troika-complete", L"complete", on_complete);
     (void)el_set(e->el, EL_BIND, "^I", "troika-complete", NULL);
     history_open(e);
     (void)el_source(e->el, NULL); /* ~/.editrc of the user */
@@ -465,6 +466,21 @@ static void add_letters(struct buf *line, const wchar_t *text, size_t n)
     }
 }
 
+/* What was typed so far is typed again in the next line. */
+static void type_again(struct editor *e)
+{
+    const LineInfoW *line = el_wline(e->el);
+    struct buf bytes = buf_init(sizeof(e->typed) - e->typed_count);
+
+    add_letters(&bytes, line->buffer, (size_t)(line->lastchar - line->buffer));
+    memmove(e->typed + bytes.n, e->typed + e->typed_first, e->typed_count);
+    if (bytes.n > 0)
+        memcpy(e->typed, bytes.p, bytes.n);
+    e->typed_first = 0;
+    e->typed_count += bytes.n;
+    buf_free(&bytes);
+}
+
 static enum editor_event ended_by(struct editor *e, struct buf *line)
 {
     enum editor_event ret = e->secret_ready ? EDITOR_LINE
@@ -475,7 +491,9 @@ static enum editor_event ended_by(struct editor *e, struct buf *line)
     if (e->secret_ready)
         (void)buf_add(line, buf_str(&e->secret_line));
     buf_wipe(&e->secret_line);
-    if (ret != EDITOR_STOP) {
+    if (ret == EDITOR_STOP) {
+        type_again(e);
+    } else {
         putchar('\n');
         fflush(stdout);
     }
@@ -507,8 +525,10 @@ enum editor_event editor_line(struct editor *e, bool secret, struct buf *line)
 
 void editor_stop(struct editor *e)
 {
-    if (e->reading)
-        e->stop = true;
+    if (!e->reading)
+        return;
+    editor_hide(e);
+    e->stop = true;
 }
 
 void editor_remember(struct editor *e, const char *line)

@@ -193,6 +193,8 @@ static bool ask_password(struct talk *t, struct str user, struct buf *to)
             answered = e == EDITOR_LINE;
         } while (answered && to->n == 0);
         t->asking = false;
+        if (!answered)
+            show_words(&t->show, SHOW_DIM, _("no password, so nothing is said"));
         return answered;
     }
     if (t->editor)

@@ -188,7 +188,7 @@ void show_said(struct show *s, struct str line, bool typed)
 
 /* ---- words of ours ---- */
 
-/* How many bytes of text go into a row. */
+/* How many bytes of text go into a row: to a blank; a word that is longer stays whole. */
 static size_t row_bytes(struct str text, size_t columns)
 {
     struct str rest = text;
@@ -201,7 +201,9 @@ static size_t row_bytes(struct str text, size_t columns)
         if (!utf8_cut(&rest, &c))
             rest = str_skip(rest, 1);
     }
-    return rest.n == 0 ? text.n : blank > 0 ? blank : text.n - rest.n;
+    if (rest.n == 0)
+        return text.n;
+    return blank > 0 ? blank : text.n - rest.n + str_find(rest, ' ');
 }
 
 /* At a terminal in rows of its width; otherwise one line behind #. */

@@ -259,6 +259,17 @@ static void run_typed(struct talk *t, struct str line)
         talk_say(t, line, !t->releasing);
 }
 
+/* Commands of ours may wait for the person and so run turns of the loop: never from within one. */
+static bool leave_to_converse(struct talk *t, struct str line)
+{
+    struct str verb, arguments;
+
+    if (!t->editor || t->conversing || !is_ours(t, line, &verb, &arguments))
+        return false;
+    editor_stop(t->editor);
+    return true;
+}
+
 /* In this order: what waits already goes first. */
 static void release_held(struct talk *t)
 {
@@ -266,7 +277,7 @@ static void release_held(struct talk *t)
         struct str all = buf_str(&t->held);
         struct str line = str_sub(all, 0, str_find(all, '\n'));
 
-        if (must_wait(t, line))
+        if (must_wait(t, line) || leave_to_converse(t, line))
             return;
         char *copy = mem_copy(line.p, line.n);
         size_t n = line.n;
@@ -290,6 +301,14 @@ static void remember(struct talk *t, struct str line)
         !mask_line(line, false, &shown))
         editor_remember(t->editor, buf_c(&shown));
     buf_free(&shown);
+}
+
+void talk_release(struct talk *t)
+{
+    t->conversing = true;
+    release_held(t);
+    t->conversing = false;
+    refresh(t);
 }
 
 void talk_typed(struct talk *t, struct str line)

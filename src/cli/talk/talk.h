@@ -56,7 +56,7 @@ struct talk {
     uint64_t silent_us;  /* before the last thing that nobody asked for */
     uint64_t silence_us; /* after so much silence the server hung up before; 0: not known */
     uint64_t keep_us;    /* NOOP after so much silence; 0: never */
-    bool said_quit, bell_rung, over, releasing;
+    bool said_quit, bell_rung, over, releasing, conversing;
     bool asking;         /* something of ours waits for the person: no line is awaited */
     struct timer second; /* the clock of the prompt */
     int code;
@@ -69,6 +69,8 @@ void talk_end(struct talk *t, int code); /* leave */
 
 /* A line from a person or a plain script, without its end. */
 void talk_typed(struct talk *t, struct str line);
+/* What was held, as far as its turn has come; called from outside of the loop's turns. */
+void talk_release(struct talk *t);
 /* Says a line now; typed: it stands on the screen. secret: all of it. */
 void talk_say(struct talk *t, struct str line, bool typed);
 void talk_say_bytes(struct talk *t, struct str bytes); /* exactly these */

@@ -12,6 +12,22 @@
 
 enum { LOGIN_BYTES_MAX = ADDRESS_BYTES_MAX, TEXT_BYTES = 128, FAKE_SALT_BYTES = 16 };
 enum { CHALLENGES_MAX = 4 }; /* SCRAM has three; PLAIN without a response has no end */
+enum { HEARD_MAX = CHALLENGES_MAX + 2, HEARD_BYTES_MAX = 16 * 1024 };
+
+struct heard { /* what a step of GNU SASL was given */
+    bool has_response;
+    struct buf response;
+};
+
+/* A session of its own that is told the same, and broken off when it asks about the login. */
+struct rehearsal {
+    bool on;    /* it is this one that asks */
+    bool asked; /* about a login that can be one */
+    struct arena arena;
+    struct address login;
+    bool has_password;
+    struct buf password;
+};
 
 struct mechanism {
     const char *name;
@@ -33,6 +49,9 @@ struct exchange {
     size_t step_count;
     bool finished; /* the mechanism is satisfied, only its last word is still to be heard */
     char *challenge;
+    struct heard heard[HEARD_MAX];
+    size_t heard_count;
+    struct rehearsal rehearsal;
 
     bool looked; /* the account has been looked up */
     char login[LOGIN_BYTES_MAX + 1];
@@ -121,23 +140,21 @@ static void look(struct exchange *x, struct str said)
     struct arena a = ARENA_INIT;
     struct address login;
     bool good = login_read(x, said, &a, &login);
+    struct address own = login;
+    int found = good ? w->find(w->arg, &login, &own, &x->credential) : 0;
 
-    login_keep(x, good ? address_text(&a, &login) : said);
+    login_keep(x, good ? address_text(&a, &own) : said);
     x->pause_s = w->pause_s(w->arg, str_c(x->login), buf_str(&x->client));
-    if (x->pause_s > 0) {
+    if (x->pause_s > 0)
         refuse(x, REPLY_LOGIN_DELAYED, "too many failed tries");
-    } else {
-        int found = good ? w->find(w->arg, &login, &x->credential) : 0;
-
-        if (found < 0)
-            refuse(x, REPLY_LOGIN_LATER, "the credentials cannot be read");
-        else if (found == 0)
-            refuse(x, REPLY_LOGIN_REFUSED, "no such login");
-        else if (!x->credential.enabled)
-            refuse(x, REPLY_LOGIN_REFUSED, "the account is disabled");
-        if (found != 1)
-            credential_wipe(&x->credential);
-    }
+    else if (found < 0)
+        refuse(x, REPLY_LOGIN_LATER, "the login cannot be looked up now");
+    else if (found == 0)
+        refuse(x, REPLY_LOGIN_REFUSED, "no such login");
+    else if (!x->credential.enabled)
+        refuse(x, REPLY_LOGIN_REFUSED, "the account is disabled");
+    if (found != 1 || x->pause_s > 0)
+        credential_wipe(&x->credential);
     arena_free(&a);
 }
 
@@ -181,8 +198,13 @@ static int validate_password(struct exchange *x)
     (void)account_look(x, gsasl_property_fast(x->session, GSASL_AUTHID));
     if (is_over(x))
         return GSASL_AUTHENTICATION_ERROR;
-    x->guessed = true;
-    if (!w->matches(w->arg, &x->credential, str_c(password)))
+
+    int same = w->matches(w->arg, &x->credential, str_c(password));
+
+    x->guessed = same >= 0;
+    if (same < 0)
+        refuse(x, REPLY_LOGIN_LATER, "the password cannot be checked now");
+    else if (same == 0)
         refuse(x, REPLY_LOGIN_REFUSED, "wrong password");
     return x->why ? GSASL_AUTHENTICATION_ERROR : GSASL_OK;
 }
@@ -295,27 +317,53 @@ static const struct {
     Gsasl_property property;
     int (*give)(struct exchange *x);
     bool scram;
+    bool of_account; /* the login must be known to answer it */
 } answers[] = {
-    {GSASL_VALIDATE_SIMPLE, validate_password, false},
-    {GSASL_VALIDATE_EXTERNAL, validate_certificate, false},
-    {GSASL_PASSWORD, give_secret, false},
-    {GSASL_SCRAM_ITER, give_iterations, true},
-    {GSASL_SCRAM_SALT, give_salt, true},
-    {GSASL_SCRAM_STOREDKEY, give_stored_key, true},
-    {GSASL_SCRAM_SERVERKEY, give_server_key, true},
-    {GSASL_CB_TLS_EXPORTER, give_binding, true},
+    {GSASL_VALIDATE_SIMPLE, validate_password, false, true},
+    {GSASL_VALIDATE_EXTERNAL, validate_certificate, false, true},
+    {GSASL_PASSWORD, give_secret, false, true},
+    {GSASL_SCRAM_ITER, give_iterations, true, true},
+    {GSASL_SCRAM_SALT, give_salt, true, true},
+    {GSASL_SCRAM_STOREDKEY, give_stored_key, true, true},
+    {GSASL_SCRAM_SERVERKEY, give_server_key, true, true},
+    {GSASL_CB_TLS_EXPORTER, give_binding, true, false},
 };
+
+/* In a rehearsal it is only noted who is asked about, and with which password. */
+static int note_question(struct exchange *x, Gsasl_session *session, Gsasl_property property)
+{
+    struct rehearsal *r = &x->rehearsal;
+    bool simple = property == GSASL_VALIDATE_SIMPLE;
+    bool external = property == GSASL_VALIDATE_EXTERNAL;
+    struct str said =
+        external ? buf_str(&x->certificate) : str_c(gsasl_property_fast(session, GSASL_AUTHID));
+
+    if (!r->asked) {
+        r->asked = login_read(x, said, &r->arena, &r->login);
+        r->has_password = simple;
+        if (simple)
+            buf_add_c(&r->password, gsasl_property_fast(session, GSASL_PASSWORD));
+    }
+    return GSASL_AUTHENTICATION_ERROR;
+}
 
 static int on_question(Gsasl *library, Gsasl_session *session, Gsasl_property property)
 {
     struct exchange *x = gsasl_callback_hook_get(library);
+    Gsasl_session *before = x->session;
+    int rc = GSASL_NO_CALLBACK;
 
-    x->session = session; /* it may still be being made */
+    x->session = session; /* it may still be being made, or be that of a rehearsal */
     for (size_t i = 0; i < countof(answers); i++) {
-        if (answers[i].property == property && answers[i].scram == (x->mechanism->keys != NULL))
-            return answers[i].give(x);
+        if (answers[i].property != property || answers[i].scram != (x->mechanism->keys != NULL))
+            continue;
+        rc = x->rehearsal.on && answers[i].of_account ? note_question(x, session, property)
+                                                      : answers[i].give(x);
+        break;
     }
-    return GSASL_NO_CALLBACK;
+    if (x->rehearsal.on)
+        x->session = before;
+    return rc;
 }
 
 /* ---- life ---- */
@@ -358,7 +406,8 @@ struct exchange *exchange_new(struct exchanges *all, const struct exchange_begin
                            .mechanism = mechanism_find(begin->mechanism),
                            .client = buf_init(TEXT_BYTES),
                            .binding = buf_init(TEXT_BYTES),
-                           .certificate = buf_init(LOGIN_BYTES_MAX)};
+                           .certificate = buf_init(LOGIN_BYTES_MAX),
+                           .rehearsal = {.password = buf_init(HEARD_BYTES_MAX)}};
     buf_add(&x->client, begin->client);
     buf_add(&x->binding, begin->binding);
     buf_add(&x->certificate, begin->certificate);
@@ -366,6 +415,20 @@ struct exchange *exchange_new(struct exchanges *all, const struct exchange_begin
     if (!is_possible(x) || gsasl_server_start(all->library, x->mechanism->name, &x->session))
         x->mechanism = NULL;
     return x;
+}
+
+static void rehearsal_forget(struct exchange *x)
+{
+    struct rehearsal *r = &x->rehearsal;
+
+    arena_free(&r->arena);
+    buf_wipe(&r->password);
+    r->asked = r->has_password = false;
+}
+
+struct str exchange_client(const struct exchange *x)
+{
+    return buf_str(&x->client);
 }
 
 static void challenge_free(struct exchange *x)
@@ -381,6 +444,9 @@ void exchange_free(struct exchange **x)
     if ((*x)->mechanism)
         gsasl_finish((*x)->session);
     challenge_free(*x);
+    rehearsal_forget(*x);
+    for (size_t i = 0; i < (*x)->heard_count; i++)
+        buf_wipe(&(*x)->heard[i].response);
     credential_wipe(&(*x)->credential);
     buf_free(&(*x)->client);
     buf_free(&(*x)->binding);
@@ -448,14 +514,89 @@ static void judge(struct exchange *x, int rc)
     }
 }
 
+static int session_step(struct exchange *x, Gsasl_session *session, bool has_response,
+                        struct str response, char **challenge, size_t *n)
+{
+    gsasl_callback_hook_set(x->all->library, x);
+    return gsasl_step(session, has_response ? (response.n > 0 ? response.p : "") : NULL, response.n,
+                      challenge, n);
+}
+
+/* Kept for the rehearsals of later steps. */
+static void hear(struct exchange *x, bool has_response, struct str response)
+{
+    struct heard *h = &x->heard[x->heard_count++];
+
+    check(x->heard_count <= HEARD_MAX);
+    *h = (struct heard){.has_response = has_response, .response = buf_init(HEARD_BYTES_MAX)};
+    buf_add(&h->response, response);
+}
+
 static int library_step(struct exchange *x, bool has_response, struct str response, size_t *n)
 {
     challenge_free(x);
     *n = 0;
-    gsasl_callback_hook_set(x->all->library, x);
-    return gsasl_step(x->session, has_response ? (response.n > 0 ? response.p : "") : NULL,
-                      response.n, &x->challenge, n);
+    if (!x->looked)
+        hear(x, has_response, response);
+    return session_step(x, x->session, has_response, response, &x->challenge, n);
 }
+
+/* LOGIN asks for the name also when it has come already. */
+static bool asks_once_more(const struct exchange *x, bool has_response)
+{
+    return x->mechanism->prompts[0] && x->step_count == 0 && has_response;
+}
+
+/* ---- rehearsals ---- */
+
+static int rehearse_one(struct exchange *x, Gsasl_session *session, bool has_response,
+                        struct str response)
+{
+    char *challenge = NULL;
+    size_t n = 0;
+    int rc = session_step(x, session, has_response, response, &challenge, &n);
+
+    gsasl_free(challenge);
+    return rc;
+}
+
+static void rehearse(struct exchange *x, bool has_response, struct str response)
+{
+    Gsasl_session *session = NULL;
+    int rc = GSASL_NEEDS_MORE;
+
+    x->rehearsal.on = true;
+    gsasl_callback_hook_set(x->all->library, x);
+    if (gsasl_server_start(x->all->library, x->mechanism->name, &session) == GSASL_OK) {
+        for (size_t i = 0; i < x->heard_count && rc == GSASL_NEEDS_MORE; i++)
+            rc = rehearse_one(x, session, x->heard[i].has_response, buf_str(&x->heard[i].response));
+        if (rc == GSASL_NEEDS_MORE && asks_once_more(x, has_response))
+            rc = rehearse_one(x, session, false, STR_NONE);
+        if (rc == GSASL_NEEDS_MORE)
+            (void)rehearse_one(x, session, has_response, response);
+        gsasl_finish(session);
+    }
+    x->rehearsal.on = false;
+}
+
+bool exchange_asks(struct exchange *x, bool has_response, struct str response,
+                   struct exchange_question *ret)
+{
+    struct rehearsal *r = &x->rehearsal;
+
+    rehearsal_forget(x);
+    if (!x->mechanism || x->looked || x->finished || x->step_count == CHALLENGES_MAX)
+        return false;
+    rehearse(x, has_response, response);
+    if (!r->asked)
+        return false;
+    *ret = (struct exchange_question){
+        .login = r->login,
+        .password = r->has_password ? str_n(buf_c(&r->password), r->password.n) : STR_NONE};
+    return true;
+}
+
+/* ---- the steps themselves ---- */
 
 /* Words that people know by sight stand for those of GNU SASL. */
 static struct str challenge_words(const struct exchange *x, size_t n)
@@ -487,6 +628,7 @@ void exchange_step(struct exchange *x, bool has_response, struct str response,
 {
     size_t n;
 
+    rehearsal_forget(x);
     if (!x->mechanism) {
         x->refusal = REPLY_UNKNOWN_MECHANISM;
         x->why = "no such mechanism here";
@@ -502,8 +644,7 @@ void exchange_step(struct exchange *x, bool has_response, struct str response,
         else
             answer_success(x, ret);
     } else {
-        /* LOGIN asks for the name also when it has come already */
-        if (x->mechanism->prompts[0] && x->step_count == 0 && has_response) {
+        if (asks_once_more(x, has_response)) {
             (void)library_step(x, false, STR_NONE, &n);
             x->step_count++;
         }

@@ -41,6 +41,11 @@ static const struct {
     {"PLAIN", {B(""), B("\0bob\0secret")}, {""}, "235 2.7.0", "bob@example.test", false},
     {"PLAIN", {B("\0bob\0Secret")}, {0}, "535 5.7.8", "bob@example.test", true},
     {"PLAIN", {B("\0bob\0")}, {0}, "535 5.7.8", "bob@example.test", true},
+    {"PLAIN", {B("\0robert\0secret")}, {0}, "235 2.7.0", "bob@example.test", false},
+    {"PLAIN", {B("robert\0robert\0secret")}, {0}, "235 2.7.0", "bob@example.test", false},
+    {"PLAIN", {B("bob\0robert\0secret")}, {0}, "235 2.7.0", "bob@example.test", false},
+    {"PLAIN", {B("\0robert\0wrong")}, {0}, "535 5.7.8", "bob@example.test", true},
+    {"PLAIN", {B("\0hung\0secret")}, {0}, "454 4.7.0", "hung@example.test", false},
     {"PLAIN", {B("\0nobody\0secret")}, {0}, "535 5.7.8", "nobody@example.test", true},
     {"PLAIN", {B("\0off\0secret")}, {0}, "535 5.7.8", "off@example.test", true},
     {"PLAIN", {B("\0hashed\0secret")}, {0}, "235 2.7.0", "hashed@example.test", false},
@@ -129,7 +134,7 @@ static void typed(void **state)
         for (;; step++) {
             struct str r = rows[i].responses[step];
 
-            exchange_step(x, r.p != NULL, r, &a);
+            fake_step(&f, x, r.p != NULL, r, &a);
             if (a.done)
                 break;
             assert_true(step < 2);
@@ -161,7 +166,7 @@ static void unknown_costs_the_same(void **state)
         buf_add_c(&response, logins[i]);
         buf_add(&response, STR("\0wrong"));
         begin(&f, "PLAIN", &x);
-        exchange_step(x, true, buf_str(&response), &a);
+        fake_step(&f, x, true, buf_str(&response), &a);
         check_end(&a, "535 5.7.8");
         assert_int_equal(f.matched_count, 1);
         assert_int_equal(f.failed_count, 1);
@@ -199,12 +204,12 @@ static void play(struct fake_accounts *f, const struct client *c, struct exchang
     gsasl_property_set(s, GSASL_AUTHZID, c->as);
     if (c->client_binding)
         gsasl_property_set(s, GSASL_CB_TLS_EXPORTER, buf_c(&binding));
-    exchange_step(x, false, STR_NONE, a);
+    fake_step(f, x, false, STR_NONE, a);
     while (!a->done) {
         int rc = gsasl_step(s, a->challenge.p, a->challenge.n, &out, &n);
 
         assert_true(rc == GSASL_OK || rc == GSASL_NEEDS_MORE);
-        exchange_step(x, true, str_n(out ? out : "", n), a);
+        fake_step(f, x, true, str_n(out ? out : "", n), a);
         gsasl_free(out);
     }
     check_end(a, c->reply);
@@ -233,6 +238,8 @@ static void other_clients(void **state)
         {"SCRAM-SHA-256", "bob", "secret", "bob@example.test", NULL, NULL, NULL, in},
         {"SCRAM-SHA-256", "bob", "secret", "alice@example.test", NULL, NULL, NULL, no},
         {"SCRAM-SHA-256", "bob", "wrong", NULL, NULL, NULL, NULL, no},
+        {"SCRAM-SHA-256", "robert", "secret", NULL, NULL, NULL, NULL, in},
+        {"CRAM-MD5", "robert", "secret", NULL, NULL, NULL, NULL, in},
         {"SCRAM-SHA-256", "nobody", "secret", NULL, NULL, NULL, NULL, no},
         {"SCRAM-SHA-256", "off", "secret", NULL, NULL, NULL, NULL, no},
         {"SCRAM-SHA-1-PLUS", "bob", "secret", NULL, exporter, exporter, NULL, in},
@@ -243,6 +250,7 @@ static void other_clients(void **state)
         {"EXTERNAL", NULL, NULL, "", NULL, NULL, "bob@example.test", in},
         {"EXTERNAL", NULL, NULL, "bob@example.test", NULL, NULL, "bob@example.test", in},
         {"EXTERNAL", NULL, NULL, "alice@example.test", NULL, NULL, "bob@example.test", no},
+        {"EXTERNAL", NULL, NULL, "", NULL, NULL, "robert@example.test", in},
         {"EXTERNAL", NULL, NULL, "", NULL, NULL, "off@example.test", no},
         {"EXTERNAL", NULL, NULL, "", NULL, NULL, "nobody@example.test", no},
     };
@@ -272,7 +280,7 @@ static void empty_responses_have_an_end(void **state)
         begin(&f, names[i], &x);
         for (size_t step = 0; !a.done; step++) {
             assert_true(step < 6);
-            exchange_step(x, step > 0, STR(""), &a);
+            fake_step(&f, x, step > 0, STR(""), &a);
         }
         check_end(&a, "501 5.5.2");
         exchange_free(&x);
@@ -296,7 +304,7 @@ static void a_downgrade_is_seen(void **state)
             exchange_new(f.all, &(struct exchange_begin){.mechanism = STR("SCRAM-SHA-256"),
                                                          .binding = bindings[i]});
 
-        exchange_step(x, true, STR("y,,n=bob,r=abc"), &a);
+        fake_step(&f, x, true, STR("y,,n=bob,r=abc"), &a);
         assert_true(a.done == (bindings[i].n > 0));
         if (a.done)
             check_end(&a, "535 5.7.8");
@@ -318,10 +326,10 @@ static void unknown_has_a_salt(void **state)
         struct exchange_answer a;
 
         begin(&f, "SCRAM-SHA-256", &x);
-        exchange_step(x, true, STR("n,,n=nobody,r=abc"), &a);
+        fake_step(&f, x, true, STR("n,,n=nobody,r=abc"), &a);
         assert_false(a.done);
         salts[i] = arena_copy(&keep, str_skip(a.challenge, str_find_str(a.challenge, STR(",s="))));
-        exchange_step(x, true, STR("c=biws,r=abc,p=AAAA"), &a);
+        fake_step(&f, x, true, STR("c=biws,r=abc,p=AAAA"), &a);
         assert_true(a.done && a.status.code >= 500);
         exchange_free(&x);
     }

@@ -1,6 +1,7 @@
 /* logind/fake_accounts.h - a world of exchanges for tests; a header only, because a test program is
- * one file. bob@example.test has everything (password "secret"), hashed@ only a password, off@ is
- * disabled, error@ cannot be read now, waiting@ has to wait. What is done is counted. */
+ * one file. bob@example.test has everything (password "secret"), and robert@ as a further address;
+ * hashed@ has only a password, off@ is disabled, error@ cannot be read now, nor the password of
+ * hung@ be checked, waiting@ has to wait. What is done is counted. */
 // SPDX-License-Identifier: ISC
 #pragma once
 
@@ -18,6 +19,8 @@ struct fake_accounts {
     struct exchange_world world;
     struct exchanges *all;
     size_t found_count, matched_count, failed_count, succeeded_count, faked_count;
+    char found[ADDRESS_BYTES_MAX + 8]; /* the last one that was looked for */
+    char matched[512];                 /* the last password */
     struct credential bob;
 };
 
@@ -26,17 +29,24 @@ static inline struct str fake_domain(void *arg)
     return STR("example.test");
 }
 
-static inline int fake_find(void *arg, const struct address *login, struct credential *ret)
+static inline int fake_find(void *arg, const struct address *login, struct address *own,
+                            struct credential *ret)
 {
     struct fake_accounts *f = arg;
 
     f->found_count++;
+    (void)snprintf(f->found, sizeof f->found, "%.*s@%.*s", STR_ARG(login->local),
+                   STR_ARG(login->domain));
     if (!str_eq(login->domain, STR("example.test")))
         return 0;
     if (str_eq_c(login->local, "error"))
         return -EIO;
-    if (str_eq_c(login->local, "hashed"))
+    if (str_eq_c(login->local, "robert"))
+        *own = (struct address){STR("bob"), STR("example.test")};
+    if (str_eq_c(login->local, "hashed") || str_eq_c(login->local, "hung"))
         *ret = (struct credential){.enabled = true, .password = "secret"};
+    else if (str_eq_c(login->local, "robert"))
+        *ret = f->bob;
     else if (str_eq_c(login->local, "bob") || str_eq_c(login->local, "off"))
         *ret = f->bob;
     else
@@ -45,11 +55,14 @@ static inline int fake_find(void *arg, const struct address *login, struct crede
     return 1;
 }
 
-static inline bool fake_matches(void *arg, const struct credential *c, struct str password)
+static inline int fake_matches(void *arg, const struct credential *c, struct str password)
 {
     struct fake_accounts *f = arg;
 
     f->matched_count++;
+    (void)snprintf(f->matched, sizeof f->matched, "%.*s", STR_ARG(password));
+    if (strncmp(f->found, "hung@", 5) == 0)
+        return -EAGAIN;
     return c->enabled && c->password[0] && str_eq_c(password, c->password);
 }
 
@@ -105,4 +118,27 @@ static inline void fake_accounts_init(struct fake_accounts *f)
     fake_keys(GSASL_HASH_SHA1, &f->bob.sha1);
     fake_keys(GSASL_HASH_SHA256, &f->bob.sha256);
     check(exchanges_new(&f->world, &f->all) == 0);
+}
+
+/* A step, of which exchange_asks must have told what it wants to know: no more and no less. */
+static inline void fake_step(struct fake_accounts *f, struct exchange *x, bool has_response,
+                             struct str response, struct exchange_answer *ret)
+{
+    size_t found = f->found_count, matched = f->matched_count;
+    struct exchange_question q = {.password = STR_NONE};
+    struct arena a = ARENA_INIT;
+    bool asks = exchange_asks(x, has_response, response, &q);
+    struct str login =
+        asks ? arena_printf(&a, "%.*s@%.*s", STR_ARG(q.login.local), STR_ARG(q.login.domain))
+             : STR_NONE;
+    struct str password = arena_copy(&a, q.password);
+
+    check(f->found_count == found && f->matched_count == matched);
+    exchange_step(x, has_response, response, ret);
+    check(f->found_count - found == asks);
+    if (asks)
+        check(str_eq_c(login, f->found));
+    if (asks && f->matched_count > matched)
+        check(str_eq_c(str_sub(password, 0, sizeof f->matched - 1), f->matched));
+    arena_free(&a);
 }

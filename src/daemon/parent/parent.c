@@ -192,6 +192,7 @@ static void raise_descriptor_limit(void)
 
 static void give_back(void)
 {
+    listeners_remove_files(&server.listeners, NULL);
     listeners_close(&server.listeners);
     inherited_free(&server.inherited);
     if (server.local.fd >= 0)

@@ -678,9 +678,12 @@ static void test_users_differ(void **state)
 {
     (void)state;
     for (size_t i = 0; i < countof(worker_rows); i++) {
+        const char *user = worker_rows[i].user;
+
+        assert_int_equal(user == NULL, worker_rows[i].role == PAM);
         for (size_t j = 0; j < i; j++)
-            assert_string_not_equal(worker_rows[i].user, worker_rows[j].user);
-        assert_true(strlen(worker_rows[i].user) <= 32);
+            assert_true(!user || !worker_rows[j].user || strcmp(user, worker_rows[j].user) != 0);
+        assert_true(!user || strlen(user) <= 32);
     }
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "daemon/parent/server.h"
+#include "daemon/parent/unix_hop.h"
 
 enum { CHANNEL_AT_FD = 3, LOCK_AT_FD = 4 };
 #define PAUSE_US_MIN (US_PER_S / 10)
@@ -270,6 +271,8 @@ static void on_message(void *arg, struct channel *c, union message *m)
         pickup_answered(p->server, p, &m->drop_done);
     else if (m->kind == MSG_DELIVER)
         deliveries_begin(p->server, &m->deliver);
+    else if (m->kind == MSG_UNIX_HOP)
+        unix_hop_connect(p, &m->unix_hop);
     else if (m->kind == MSG_DELIVER_END)
         deliveries_end(p->server, m->deliver_end.ticket);
     else if (p->ready)

@@ -197,6 +197,7 @@ static bool replace_configuration(struct server *s, struct config *c, int snapsh
         log_target_close(&log);
         return false;
     }
+    listeners_remove_files(&s->listeners, &fresh);
     listeners_close(&s->listeners);
     s->listeners = fresh;
     log_open(log.fd, log.form, log.least, role_name(PARENT));

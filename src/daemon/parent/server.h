@@ -7,7 +7,8 @@
  *
  * Outside workers are those that talk to the network (worker_row.outside). A worker that dies is
  * started again after a pause and gets new channels to all its peers. The parent reads nothing from a
- * worker but READY, CONFIG_TAKEN, ALIVE, the answer about a drop file, and of local for whom it needs a helper. */
+ * worker but READY, CONFIG_TAKEN, ALIVE, the answer about a drop file, of local for whom it needs a
+ * helper, and of a relay to which Unix socket of a route it is to connect. */
 // SPDX-License-Identifier: ISC
 #pragma once
 

@@ -44,7 +44,9 @@ int state_check_users(const struct config *c, struct buf *error)
     if (geteuid() != 0)
         return EX_OK;
     for (size_t i = 0; i < countof(worker_rows); i++) {
-        if (worker_rows[i].count(c) == 0 || getpwnam(worker_rows[i].user))
+        const char *user = worker_rows[i].user;
+
+        if (!user || worker_rows[i].count(c) == 0 || getpwnam(user))
             continue;
         if (missing++ == 0)
             buf_add_c(error,
@@ -52,7 +54,7 @@ int state_check_users(const struct config *c, struct buf *error)
         buf_printf(error,
                    "  useradd --system --user-group --no-create-home --home-dir /nonexistent "
                    "--shell /usr/sbin/nologin %s\n",
-                   worker_rows[i].user);
+                   user);
     }
     if (missing)
         buf_add_c(error, "or start it as a plain user: then all processes run as that user\n");
@@ -182,7 +184,8 @@ static int make_folders(const struct state *s, struct buf *error)
     for (size_t i = 0; i < countof(worker_rows) && code == EX_OK; i++) {
         const struct worker_row *row = &worker_rows[i];
         bool empty = strcmp(row->folder, "empty") == 0;
-        bool given = !empty && getpwnam(row->user); /* a role that is not used may have no user */
+        bool given = !empty && row->user &&
+                     getpwnam(row->user); /* a role that is not used may have no user */
         code = make_folder(s, row->folder, given ? row->user : NULL, empty ? 0555 : 0700, error);
     }
     return code;

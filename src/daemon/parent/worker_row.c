@@ -46,6 +46,11 @@ static uint32_t logind_count(const struct config *c)
     return config_has_logins(c) ? (uint32_t)c->logind_count : 0;
 }
 
+static uint32_t pam_count(const struct config *c)
+{
+    return config_has_user_logins(c) ? 1 : 0;
+}
+
 /* Started in this order, and all but the outside ones stopped last. */
 const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
     {
@@ -75,15 +80,21 @@ const struct worker_row worker_rows[WORKER_ROW_COUNT] = {
         .role = ROUTER,
         .user = "_troika-router",
         .folder = "accounts",
-        .peers = SMTPD | QUEUE | USERS,
+        .peers = SMTPD | QUEUE | USERS | LOGIND,
         .control = true,
         .count = one,
+    },
+    {
+        .role = PAM, /* no user: its modules are written for root */
+        .folder = "empty",
+        .peers = LOGIND,
+        .count = pam_count,
     },
     {
         .role = LOGIND,
         .user = "_troika-logind",
         .folder = "credentials",
-        .peers = SMTPD,
+        .peers = SMTPD | ROUTER | PAM,
         .count = logind_count,
     },
     {

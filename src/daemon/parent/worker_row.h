@@ -7,7 +7,7 @@
 
 struct worker_row {
     enum role role;
-    const char *user;   /* when started by root */
+    const char *user;   /* when started by root; NULL: stays root */
     const char *folder; /* below STATE; what it is handed, and its root directory */
     unsigned peers;     /* enum role */
     bool control;       /* has a control socket: STATE/control/ROLE.sock */
@@ -16,5 +16,5 @@ struct worker_row {
     uint32_t (*count)(const struct config *c);
 };
 
-enum { WORKER_ROW_COUNT = 9 };
+enum { WORKER_ROW_COUNT = 10 };
 extern const struct worker_row worker_rows[WORKER_ROW_COUNT];

@@ -280,6 +280,12 @@ static void let_destination_try(struct queue *q, const struct spool_recipient *r
     destination_rest(q, d);
 }
 
+int control_retry(struct queue *q, const struct spool_recipient *r)
+{
+    let_destination_try(q, r);
+    return spool_retry_now(q->spool, r->key, r->number);
+}
+
 static int act_on(struct queue *q, const struct asker *k, const struct spool_recipient *r)
 {
     switch (k->act) {
@@ -290,8 +296,7 @@ static int act_on(struct queue *q, const struct asker *k, const struct spool_rec
     case ACT_REMOVE:
         return spool_end_recipient(q->spool, r->key, r->number);
     default:
-        let_destination_try(q, r);
-        return spool_retry_now(q->spool, r->key, r->number);
+        return control_retry(q, r);
     }
 }
 

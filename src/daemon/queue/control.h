@@ -9,7 +9,9 @@
 #include "ipc/message.h"
 
 struct peer;
+struct queue;
 struct asker;
+struct spool_recipient;
 
 enum { LINES_BYTES = 64 * 1024 }; /* of a packet, about */
 
@@ -17,5 +19,7 @@ enum question { ASK_LIST, ASK_SHOW, ASK_ACT, ASK_EVENTS, ASK_LIMITS, ASK_COUNT }
 
 /* A new question ends the one before. */
 void control_ask(struct peer *peer, enum question question, enum queue_act act, struct str text);
+/* It is due now, and its destination backs off no longer. destinations_rewind comes after all. */
+int control_retry(struct queue *q, const struct spool_recipient *r);
 void control_peer_down(struct peer *peer);
 void control_peer_room(struct peer *peer);

@@ -34,6 +34,11 @@ static void on_limit_end(struct worker *w, struct channel *from, union message *
     login_limit_end(channel_data(from), m->limit_end.hold);
 }
 
+static void on_etrn_ask(struct worker *w, struct channel *from, union message *m)
+{
+    etrn_ask(channel_data(from), &m->etrn_ask);
+}
+
 static void on_slots(struct worker *w, struct channel *from, union message *m)
 {
     queue_slots(channel_data(from), m->slots.count);
@@ -100,6 +105,7 @@ static const struct role_handler handlers[] = {
     {MSG_PUT_ABORT, on_put_abort},
     {MSG_LIMIT_ASK, on_limit_ask},
     {MSG_LIMIT_END, on_limit_end},
+    {MSG_ETRN_ASK, on_etrn_ask},
     {MSG_SLOTS, on_slots},
     {MSG_RESULT, on_result},
     {MSG_JOB_END, on_job_end},

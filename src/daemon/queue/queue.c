@@ -202,6 +202,7 @@ void queue_peer_down(struct queue *q, struct channel *c)
     if (peer->role == RELAY || peer->role == LOCAL)
         jobs_peer_down(peer);
     control_peer_down(peer);
+    etrn_peer_down(peer);
     loop_bury(q->loop, peer_free, peer);
     queue_touch(q);
 }
@@ -255,6 +256,7 @@ struct queue *queue_new(struct worker *w)
     login_limits_init(&q->login_limits);
     send_limit_init(&q->send_limit);
     notice_init(q);
+    etrn_init(q);
     schedule_init(q);
     return q;
 }
@@ -336,6 +338,7 @@ void queue_free(struct queue **at)
     timer_stop(&q->stop_timer);
     reroute_done(q);
     notice_done(q);
+    etrn_done(q);
     bounces_done(q);
     limit_done(&q->limit);
     login_limits_done(q);

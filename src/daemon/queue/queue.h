@@ -19,6 +19,7 @@
 #include "daemon/queue/bounce.h"
 #include "daemon/queue/control.h"
 #include "daemon/queue/destination.h"
+#include "daemon/queue/etrn.h"
 #include "daemon/queue/event.h"
 #include "daemon/queue/intake.h"
 #include "daemon/queue/job.h"
@@ -82,6 +83,7 @@ struct queue {
     struct login_limits login_limits;
     struct send_limit send_limit;
     struct notice notice;
+    struct etrn etrn;
     struct reroute reroute;
 };
 

@@ -100,6 +100,7 @@ static int start(struct worker *w)
         return -EIO;
     client_names_init(&names, dns);
     relay_init(&relay, w->loop, dns, stopped, w);
+    relay.parent = w->parent;
     pool_config(relay.pool, config);
     pool_tls(relay.pool, tls);
     return 0;
@@ -155,6 +156,16 @@ static void on_name_ask(struct worker *w, struct channel *from, union message *m
     client_names_ask(&names, from, &m->name_ask);
 }
 
+static void on_unix_hop_open(struct worker *w, struct channel *from, union message *m)
+{
+    pool_unix_open(relay.pool, m->unix_hop_open.ticket, m->unix_hop_open.socket);
+}
+
+static void on_unix_hop_failed(struct worker *w, struct channel *from, union message *m)
+{
+    pool_unix_failed(relay.pool, m->unix_hop_failed.ticket, (int)m->unix_hop_failed.error);
+}
+
 static void on_secret(struct worker *w, struct channel *from, union message *m)
 {
     pool_secret(relay.pool, m->secret.path, m->secret.file, STR_NONE);
@@ -172,8 +183,14 @@ static void stop(struct worker *w)
 }
 
 static const struct role_handler handlers[] = {
-    {MSG_JOB, on_job},           {MSG_JOB_FILE, on_job},  {MSG_RESULTS_TAKEN, on_results_taken},
-    {MSG_NAME_ASK, on_name_ask}, {MSG_SECRET, on_secret}, {MSG_SECRET_MISSING, on_secret_missing},
+    {MSG_JOB, on_job},
+    {MSG_JOB_FILE, on_job},
+    {MSG_RESULTS_TAKEN, on_results_taken},
+    {MSG_NAME_ASK, on_name_ask},
+    {MSG_SECRET, on_secret},
+    {MSG_SECRET_MISSING, on_secret_missing},
+    {MSG_UNIX_HOP_OPEN, on_unix_hop_open},
+    {MSG_UNIX_HOP_FAILED, on_unix_hop_failed},
 };
 
 static const struct role_spec spec = {

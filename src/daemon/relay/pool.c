@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -46,7 +47,8 @@ struct attempt { /* to find a server for a job that answers; ends with the job *
     struct pool *pool;
     struct hop *hop;
     struct job *job;
-    struct lookup *lookup;
+    struct lookup *lookup; /* NULL: the next hop is a Unix socket, asked for by this: */
+    uint64_t ticket;
     bool waits;         /* for the password */
     struct buf tried;   /* what became of each, for people */
     struct status last; /* of the servers that failed; class 0: none did */
@@ -65,6 +67,7 @@ struct pool {
     struct map *hops;
     struct list sessions, attempts;
     size_t job_count;
+    uint64_t last_ticket;
     bool stopping, stopped;
     struct timer stop_timer;
 };
@@ -365,6 +368,11 @@ static void on_end(void *arg, const struct status *st, bool next_hop_failed)
 static const struct client_events client_events = {on_ready, on_result, on_message_end, on_end,
                                                    NULL};
 
+static bool is_unix(const struct hop *h)
+{
+    return str_starts(h->name, STR("unix:"));
+}
+
 static void name_server(struct buf *to, const struct lookup_server *server)
 {
     bool named = server->host.n > 0;
@@ -385,8 +393,9 @@ static struct sasl_login login_at(const struct pool *p, const struct config_hop 
                                .plain_anyway = hop->unprotected};
 }
 
+/* socket: connected already, and taken; or 0. */
 static int session_connect(struct pool *p, struct hop *h, struct job *j,
-                           const struct lookup_server *server)
+                           const struct lookup_server *server, int socket)
 {
     struct buf ip = buf_init(HOST_BYTES_MAX);
     sock_address_print_ip(&ip, &server->address);
@@ -400,6 +409,7 @@ static int session_connect(struct pool *p, struct hop *h, struct job *j,
                                      .tls_context = p->tls,
                                      .tls_implicit = hop.implicit_tls,
                                      .login = hop.login.n > 0 ? &login : NULL,
+                                     .socket = socket,
                                      .tls_host = server->host.n > 0 ? server->host : buf_str(&ip)};
     struct session *s = mem_new(sizeof *s);
     int error = client_new(p->loop, &server->address, &options, &client_events, s, &s->client);
@@ -447,12 +457,17 @@ static void attempt_remember(struct attempt *a, const struct status *st, bool ne
     a->next_hop_failed = next_hop_failed;
 }
 
+static void attempt_over(struct attempt *a, const struct status *st, bool next_hop_failed);
+
 static void attempt_failed(struct attempt *a, struct str host, const struct status *st,
                            bool next_hop_failed)
 {
     attempt_remember(a, st, next_hop_failed);
     buf_printf(&a->tried, "%s%.*s: %s", a->tried.n > 0 ? "; " : "", STR_ARG(host), st->text);
-    lookup_next(a->lookup);
+    if (a->lookup)
+        lookup_next(a->lookup);
+    else
+        attempt_over(a, st, next_hop_failed); /* there is no other one */
 }
 
 static void attempt_over(struct attempt *a, const struct status *st, bool next_hop_failed)
@@ -477,7 +492,7 @@ static void on_server(void *arg, const struct lookup_server *server, const struc
         attempt_over(a, st, next_hop_failed);
         return;
     }
-    int error = session_connect(a->pool, a->hop, a->job, server);
+    int error = session_connect(a->pool, a->hop, a->job, server, 0);
     if (error == 0)
         return;
     struct buf host = buf_init(HOST_BYTES_MAX);
@@ -500,13 +515,25 @@ static bool has_password(const struct attempt *a, bool *wait, struct str *why)
     return false;
 }
 
+static void attempt_try(struct attempt *a)
+{
+    struct pool *p = a->pool;
+
+    if (a->lookup) {
+        lookup_next(a->lookup);
+        return;
+    }
+    a->ticket = ++p->last_ticket;
+    p->events.unix_connect(p->arg, a->ticket, a->hop->name);
+}
+
 static void attempt_go(struct attempt *a)
 {
     struct str why = STR_NONE;
     bool good = has_password(a, &a->waits, &why);
 
     if (good && !a->waits)
-        lookup_next(a->lookup);
+        attempt_try(a);
     if (good)
         return;
     struct buf about = buf_init(STATUS_TEXT_BYTES_MAX);
@@ -526,11 +553,51 @@ static void attempt_begin(struct pool *p, struct hop *h, struct job *j)
     struct attempt *a = mem_new(sizeof *a);
 
     *a = (struct attempt){.pool = p, .hop = h, .job = j, .tried = buf_init(TRIED_BYTES_MAX)};
-    a->lookup = lookup_new(&world, h->name, &a->tried, on_server, a);
     list_add(&p->attempts, &a->link);
     h->use_count++;
     j->attempt = a;
+    if (!is_unix(h))
+        a->lookup = lookup_new(&world, h->name, &a->tried, on_server, a);
     attempt_go(a);
+}
+
+/* ---- Unix sockets ---- */
+
+static struct attempt *attempt_of(const struct pool *p, uint64_t ticket)
+{
+    for (const struct list *at = p->attempts.next; at != &p->attempts; at = at->next) {
+        struct attempt *a = list_of(at, struct attempt, link);
+
+        if (a->ticket == ticket && !a->lookup)
+            return a;
+    }
+    return NULL; /* its job has ended meanwhile */
+}
+
+void pool_unix_failed(struct pool *p, uint64_t ticket, int error)
+{
+    struct attempt *a = attempt_of(p, ticket);
+    struct status why = reply_status(REPLY_NO_CONNECTION, str_c(strerror(error)));
+
+    if (a)
+        attempt_failed(a, a->hop->name, &why, true);
+}
+
+void pool_unix_open(struct pool *p, uint64_t ticket, int socket)
+{
+    struct attempt *a = attempt_of(p, ticket);
+    struct arena scratch = ARENA_INIT;
+    struct lookup_server server = {.last = true};
+
+    if (!a) {
+        (void)close(socket);
+        return;
+    }
+    (void)sock_address_unix(arena_c(&scratch, str_skip(a->hop->name, 5)), &server.address);
+    int error = session_connect(p, a->hop, a->job, &server, socket);
+    arena_free(&scratch);
+    if (error < 0)
+        pool_unix_failed(p, ticket, -error);
 }
 
 /* ---- the doors ---- */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: ISC
 #include "daemon/relay/relay.h"
 
+#include <errno.h>
+
 static void on_done(void *arg, struct job *j)
 {
     struct relay *r = arg;
@@ -15,10 +17,21 @@ static void on_stopped(void *arg)
     r->on_stopped(r->arg);
 }
 
+static void unix_connect(void *arg, uint64_t ticket, struct str next_hop)
+{
+    struct relay *r = arg;
+
+    if (r->parent)
+        channel_send(r->parent, &(struct msg_unix_hop){
+                                    .kind = MSG_UNIX_HOP, .ticket = ticket, .next_hop = next_hop});
+    else
+        pool_unix_failed(r->pool, ticket, EACCES);
+}
+
 void relay_init(struct relay *r, struct loop *l, struct dns *dns, void (*stopped)(void *arg),
                 void *arg)
 {
-    static const struct pool_events events = {on_done, on_stopped};
+    static const struct pool_events events = {on_done, on_stopped, unix_connect};
 
     *r = (struct relay){.on_stopped = stopped, .arg = arg};
     hold_init(&r->hold, l, RELAY_SLOTS_MAX, job_free);

@@ -13,6 +13,7 @@ struct relay {
     struct pool *pool;
     void (*on_stopped)(void *arg);
     void *arg;
+    struct channel *parent; /* opens Unix sockets; NULL: they cannot be had */
 };
 
 void relay_init(struct relay *r, struct loop *l, struct dns *dns, void (*on_stopped)(void *arg),

@@ -150,6 +150,7 @@ static void (*const deciders[ROUTE_WHAT_COUNT])(const struct route_table *t,
     [ROUTE_RECIPIENT] = route_decide,
     [ROUTE_OWNER] = route_owner,
     [ROUTE_VERIFY] = route_verify,
+    [ROUTE_LOGIN] = route_login,
 };
 
 /* Decides, and answers or waits for users. final: with what is known. */

@@ -62,6 +62,7 @@ static void load_domains(struct table *t, const struct config *c)
         list[i] = (struct route_domain){.name = d->name,
                                         .accounts = d->accounts,
                                         .system_users = d->system_users,
+                                        .user_logins = d->system_users && c->pam_service.n > 0,
                                         .at = d->at,
                                         .aliases = base_name(d->aliases)};
         t->aliases[i] = d->aliases.n ? aliases_open(AT_FDCWD, d->name) : NULL;

@@ -27,14 +27,17 @@ static bool may_be_cram(const struct session *s)
     return s->listen->cram_md5;
 }
 
-static bool always(const struct session *s)
+/* Users of this machine have a password and no keys: a program that chose SCRAM would fail. */
+static bool may_be_scram(const struct session *s)
 {
-    return true;
+    if (str_eq_c(s->listen->scram, "default"))
+        return !config_has_user_logins(s->config);
+    return str_eq_c(s->listen->scram, "yes");
 }
 
 static bool is_bound(const struct session *s)
 {
-    return s->binding_bytes > 0;
+    return s->binding_bytes > 0 && may_be_scram(s);
 }
 
 static bool is_certified(const struct session *s)
@@ -47,8 +50,9 @@ static const struct mechanism {
     const char *name;
     bool (*offered)(const struct session *s);
 } mechanisms[] = {
-    {"PLAIN", may_be_plain},          {"LOGIN", may_be_plain},    {"CRAM-MD5", may_be_cram},
-    {"SCRAM-SHA-1", always},          {"SCRAM-SHA-256", always},  {"SCRAM-SHA-1-PLUS", is_bound},
+    {"PLAIN", may_be_plain},          {"LOGIN", may_be_plain},
+    {"CRAM-MD5", may_be_cram},        {"SCRAM-SHA-1", may_be_scram},
+    {"SCRAM-SHA-256", may_be_scram},  {"SCRAM-SHA-1-PLUS", is_bound},
     {"SCRAM-SHA-256-PLUS", is_bound}, {"EXTERNAL", is_certified},
 };
 

@@ -301,6 +301,17 @@ static void limit_end(void *arg)
     c->hold = 0;
 }
 
+static bool etrn_ask(void *arg, struct str node)
+{
+    struct client *c = arg;
+    struct channel *queue = policy_open(c, QUEUE);
+
+    if (queue)
+        channel_send(queue, &(struct msg_etrn_ask){
+                                .kind = MSG_ETRN_ASK, .ticket = c->policy_ticket, .node = node});
+    return queue != NULL;
+}
+
 /* ---- the message ---- */
 
 /* Sends pieces of the envelope until no more than `rest` are left, and returns these. */
@@ -444,6 +455,7 @@ void clients_init(struct smtpd *m)
                                       .verify_ask = verify_ask,
                                       .limit_ask = limit_ask,
                                       .limit_end = limit_end,
+                                      .etrn_ask = etrn_ask,
                                       .policy_cancel = policy_close,
                                       .put = put,
                                       .cancel = cancel,
@@ -742,7 +754,8 @@ void client_accept(struct smtpd *m, int fd, const struct arrival *a)
     struct client *c = client_new(m, a, &rights, NULL);
 
     take_stream(c, fd);
-    greet(c, admit(c, &a->client, rights.may_relay));
+    /* Who may open a Unix socket is said by its mode: such clients are not too many either. */
+    greet(c, admit(c, &a->client, rights.may_relay || a->client.sa.ss_family == AF_UNIX));
 }
 
 /* ---- users of this machine ---- */
@@ -823,6 +836,28 @@ void client_limited(struct smtpd *m, const struct msg_limit_answer *a)
         return;
     policy_close(c);
     session_limited(c->session, &a->status, &m->out);
+    client_step(c);
+}
+
+void client_etrn_done(struct smtpd *m, const struct msg_etrn_answer *a)
+{
+    struct client *c = map_get(m->policy_questions, map_key_u64(&a->ticket));
+
+    if (!c || c->policy_role != QUEUE)
+        return;
+    policy_close(c);
+    session_etrn_done(c->session, &a->status, &m->out);
+    client_step(c);
+}
+
+/* Which of the two questions to the queue it was only the session knows. */
+static void lose_policy_answer(struct client *c, const struct status *lost)
+{
+    struct smtpd *m = c->smtpd;
+
+    policy_close(c);
+    session_limited(c->session, lost, &m->out);
+    session_etrn_done(c->session, lost, &m->out);
     client_step(c);
 }
 
@@ -946,8 +981,7 @@ void clients_lose_queue(struct smtpd *m)
 
         c->hold = 0; /* another queue knows nothing of it */
         if (c->policy_ticket != 0 && c->policy_role == QUEUE)
-            client_limited(m,
-                           &(struct msg_limit_answer){.ticket = c->policy_ticket, .status = lost});
+            lose_policy_answer(c, &lost);
         else if (c->putting)
             client_stored(m, &(struct msg_put_done){.ticket = c->ticket, .status = lost});
         else

@@ -48,10 +48,11 @@ static struct reply cmd_ehlo(struct session *s, const struct smtp_command *c, st
         scratch,
         "%.*s greets %.128s\nPIPELINING\nSIZE %llu\n8BITMIME\n"
         "ENHANCEDSTATUSCODES\nDSN\nSMTPUTF8\nCHUNKING\nBINARYMIME\nLIMITS RCPTMAX=%llu\n"
-        "X-RCPTLIMIT %llu%s%s\nHELP%s",
+        "X-RCPTLIMIT %llu%s%s%s\nHELP%s",
         STR_ARG(s->config->hostname), s->helo, (unsigned long long)s->config->message_bytes_max,
         (unsigned long long)recipients_max(s), (unsigned long long)recipients_max(s),
-        buf_c(&keywords), starttls_offered(s) ? "\nSTARTTLS" : "",
+        buf_c(&keywords), policy_offers_etrn(s) ? "\nETRN" : "",
+        starttls_offered(s) ? "\nSTARTTLS" : "",
         s->may_xclient ? "\nXCLIENT " XCLIENT_ATTRIBUTES : "");
     buf_free(&keywords);
     return r;
@@ -314,7 +315,7 @@ static struct reply cmd_turn(struct session *s, const struct smtp_command *c, st
 
 static struct reply cmd_etrn(struct session *s, const struct smtp_command *c, struct arena *scratch)
 {
-    return reply(REPLY_NO_ETRN);
+    return policy_etrn(s, c->text);
 }
 
 static struct reply cmd_noted(struct session *s, const struct smtp_command *c,
@@ -383,8 +384,9 @@ const struct command command_table[VERB_COUNT] = {
                    "Wrote to the terminal and the mailbox. Not done here: say MAIL."},
     [VERB_TURN] = {ANY_COMMAND, cmd_turn, "TURN",
                    "Made the sender the receiver. Not done here: anybody could fetch any mail."},
-    [VERB_ETRN] = {ANY_COMMAND, cmd_etrn, "ETRN some.domain",
-                   "Asked for waiting mail to be sent now. Not done here: it goes by itself."},
+    [VERB_ETRN] = {READY, cmd_etrn, "ETRN some.domain, @some.domain or #host",
+                   "Asks for mail that waits for a domain (with @ also for those below it) or a "
+                   "server to be sent now. `etrn` says who may."},
     [VERB_ONEX] = {ANY_COMMAND, cmd_noted, "ONEX",
                    "Announces that there is one message only. Accepted, without effect."},
     [VERB_XUSR] = {ANY_COMMAND, cmd_noted, "XUSR",

@@ -161,7 +161,7 @@ static void prefix_add(const struct session *s, struct buf *to)
     received_print(to, &(struct received){
                            .helo = s->local ? STR_NONE : str_c(s->helo),
                            .client_name = name_printed(s),
-                           .client_ip = s->local ? STR_NONE : str_c(s->ip),
+                           .client_ip = has_no_address(s) ? STR_NONE : str_c(s->ip),
                            .by = s->config->hostname,
                            .by_comment = buf_str(&user),
                            .with = str_c(protocol(s)),

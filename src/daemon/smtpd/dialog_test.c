@@ -433,9 +433,22 @@ static bool listen_config(struct config_listen *l, struct str name, struct str t
         if (str_eq_c(name, flags[i].name))
             return *flags[i].flag = str_eq_c(text, "yes");
     }
-    if (str_eq_c(name, "auth"))
-        l->auth = text;
-    return str_eq_c(name, "auth");
+    const struct {
+        const char *name;
+        struct str *word;
+    } said[] = {
+        {"auth", &l->auth},
+        {"scram", &l->scram},
+        {"listen-login-senders", &l->login_senders},
+    };
+
+    for (size_t i = 0; i < countof(said); i++) {
+        if (!str_eq_c(name, said[i].name))
+            continue;
+        *said[i].word = text;
+        return true;
+    }
+    return false;
 }
 
 static const struct {
@@ -445,6 +458,7 @@ static const struct {
     {"login-senders", offsetof(struct config, login_senders)},
     {"vrfy", offsetof(struct config, vrfy)},
     {"expn", offsetof(struct config, expn)},
+    {"etrn", offsetof(struct config, etrn)},
 };
 
 static bool set_word(struct dialog *d, struct str name, struct str text)

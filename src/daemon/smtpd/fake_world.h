@@ -37,11 +37,11 @@ struct fake_world {
     struct buf recipient;
     bool router_away;
 
-    bool owner_asked, verify_asked, limit_asked; /* one of them is open */
-    struct buf policy;                           /* what is asked */
-    struct str account;                          /* has logged in at the start */
-    size_t limit;                                /* recipients in all, 0: any number */
-    size_t held, sent;                           /* of them, kept and used */
+    bool owner_asked, verify_asked, limit_asked, etrn_asked; /* one of them is open */
+    struct buf policy;                                       /* what is asked */
+    struct str account;                                      /* has logged in at the start */
+    size_t limit;                                            /* recipients in all, 0: any number */
+    size_t held, sent;                                       /* of them, kept and used */
 
     bool putting, complete; /* a message is on its way in */
     struct buf envelope, prefix, content;
@@ -108,7 +108,8 @@ static inline void fake_login_cancel(void *arg)
 
 static inline bool fake_policy_ask(struct fake_world *f, bool *which, struct str text)
 {
-    check(!f->asked && !f->owner_asked && !f->verify_asked && !f->limit_asked && !f->complete);
+    check(!f->asked && !f->owner_asked && !f->verify_asked && !f->limit_asked && !f->etrn_asked &&
+          !f->complete);
     if (f->router_away)
         return false;
     *which = true;
@@ -153,12 +154,24 @@ static inline void fake_limit_end(void *arg)
     f->held = 0;
 }
 
+static inline bool fake_etrn_ask(void *arg, struct str node)
+{
+    struct fake_world *f = arg;
+
+    check(node.n > 0 && !f->putting);
+    if (f->queue_away)
+        return false;
+    f->etrn_asked = true;
+    buf_reset(&f->policy);
+    return buf_add(&f->policy, node);
+}
+
 static inline void fake_policy_cancel(void *arg)
 {
     struct fake_world *f = arg;
 
-    check(f->owner_asked + f->verify_asked + f->limit_asked == 1);
-    f->owner_asked = f->verify_asked = f->limit_asked = false;
+    check(f->owner_asked + f->verify_asked + f->limit_asked + f->etrn_asked == 1);
+    f->owner_asked = f->verify_asked = f->limit_asked = f->etrn_asked = false;
 }
 
 static inline bool fake_put(void *arg, const struct session_put *p)
@@ -260,6 +273,7 @@ static inline void fake_init(struct fake_world *f)
                   .verify_ask = fake_verify_ask,
                   .limit_ask = fake_limit_ask,
                   .limit_end = fake_limit_end,
+                  .etrn_ask = fake_etrn_ask,
                   .policy_cancel = fake_policy_cancel,
                   .put = fake_put,
                   .cancel = fake_cancel,
@@ -273,13 +287,17 @@ static inline void fake_init(struct fake_world *f)
                    .login_senders = STR("own"),
                    .vrfy = STR("logged-in"),
                    .expn = STR("logged-in"),
+                   .etrn = STR("logged-in"),
                    .message_bytes_max = 1000000,
                    .recipients_max = 100,
                    .errors_max = 10,
                    .hops_max = 50,
                    .idle_timeout_us = 300 * US_PER_S,
                    .session_timeout_us = 3600 * US_PER_S},
-        .listen = {.protocol = STR("smtp"), .auth = STR("off")},
+        .listen = {.protocol = STR("smtp"),
+                   .auth = STR("off"),
+                   .scram = STR("default"),
+                   .login_senders = STR("default")},
         .login_response = buf_init(16 * KIB),
         .recipient = buf_init(KIB),
         .policy = buf_init(64 * KIB),
@@ -298,7 +316,8 @@ static inline void fake_done(struct fake_world *f)
 {
     session_free(&f->session);
     check(!f->asked && !f->putting && !f->login_begun); /* freeing cancels what is open */
-    check(!f->owner_asked && !f->verify_asked && !f->limit_asked && f->held == 0);
+    check(!f->owner_asked && !f->verify_asked && !f->limit_asked && !f->etrn_asked);
+    check(f->held == 0);
 
     struct buf *all[] = {&f->login_response, &f->recipient, &f->policy,          &f->envelope,
                          &f->prefix,         &f->content,   &f->stored_envelope, &f->stored_prefix,
@@ -459,18 +478,36 @@ static inline void fake_answer_limit(struct fake_world *f, struct buf *out)
     session_limited(f->session, &st, out);
 }
 
+/* Nothing waits for none.example, 3 messages for three.example, and more for many.example than can
+ * be counted. */
+static inline void fake_answer_etrn(struct fake_world *f, struct buf *out)
+{
+    struct str node = buf_str(&f->policy);
+    struct status st = reply_status(REPLY_ETRN_NOTHING, node);
+
+    if (str_ends(node, STR("three.example")))
+        st = reply_status(REPLY_ETRN_COUNTED,
+                          STR("3 pending messages for node three.example started"));
+    if (str_ends(node, STR("many.example")))
+        st = reply_status(REPLY_ETRN_PENDING, node);
+    session_etrn_done(f->session, &st, out);
+}
+
 static inline bool fake_answer_policy(struct fake_world *f, struct buf *out)
 {
     bool owner = f->owner_asked, verify = f->verify_asked, limit = f->limit_asked;
+    bool etrn = f->etrn_asked;
 
-    f->owner_asked = f->verify_asked = f->limit_asked = false;
+    f->owner_asked = f->verify_asked = f->limit_asked = f->etrn_asked = false;
     if (owner)
         fake_answer_owner(f, out);
     if (verify)
         fake_answer_verify(f, out);
     if (limit)
         fake_answer_limit(f, out);
-    return owner || verify || limit;
+    if (etrn)
+        fake_answer_etrn(f, out);
+    return owner || verify || limit || etrn;
 }
 
 /* Answers one open question. False: there is none. */

@@ -42,7 +42,7 @@ void name_ask(struct session *s)
 {
     bool loopback = str_eq_c(STR("127.0.0.1"), s->ip) || str_eq_c(STR("::1"), s->ip);
 
-    if (s->local || loopback || !s->config->dns.reverse_names)
+    if (has_no_address(s) || loopback || !s->config->dns.reverse_names)
         return;
     s->naming_us = clock_monotonic_us(s->world->clock);
     if (s->world->name_ask(s->arg, str_c(s->ip)))

@@ -3,7 +3,7 @@
  * Senders: MAIL FROM and each mailbox of From and Sender belong to the account, as login-senders
  * says; whether an address leads to it only the router knows. Limits: the queue counts, and keeps
  * room for a message from its first RCPT on, so that nothing is refused after its 250. RFC 6409
- * 6.1, 8.1; VRFY and EXPN: RFC 5321 3.5. */
+ * 6.1, 8.1; VRFY and EXPN: RFC 5321 3.5; ETRN: RFC 1985. */
 // SPDX-License-Identifier: ISC
 #include "base/check.h"
 #include "base/log.h"
@@ -14,7 +14,8 @@ enum { AUTHORS_MAX = 50, MEMBERS_TOLD_MAX = 250, MEMBERS_BYTES_MAX = 96 * 1024 }
 
 void policy_cancel(struct session *s)
 {
-    if (s->waiting != FOR_OWNER && s->waiting != FOR_LIMIT && s->waiting != FOR_VERIFY)
+    if (s->waiting != FOR_OWNER && s->waiting != FOR_LIMIT && s->waiting != FOR_VERIFY &&
+        s->waiting != FOR_ETRN)
         return;
     s->world->policy_cancel(s->arg);
     s->waiting = FOR_CLIENT;
@@ -29,20 +30,25 @@ static struct str account_domain(const struct session *s)
     return str_skip(account, str_find_last(account, '@') + 1);
 }
 
+static struct str senders(const struct session *s)
+{
+    return config_login_senders(s->config, s->listen);
+}
+
 /* Without asking: is it the account itself, or of its domain where that is enough? */
 static bool is_plainly_own(const struct session *s, struct str address)
 {
     struct str domain = str_skip(address, str_find_last(address, '@') + 1);
 
-    if (str_eq_c(s->config->login_senders, "any") || str_eq_nocase(address, str_c(s->account)))
+    if (str_eq_c(senders(s), "any") || str_eq_nocase(address, str_c(s->account)))
         return true;
-    return str_eq_c(s->config->login_senders, "domain") && str_eq_nocase(domain, account_domain(s));
+    return str_eq_c(senders(s), "domain") && str_eq_nocase(domain, account_domain(s));
 }
 
 static struct status not_yours(const struct session *s, struct str field, struct str address,
                                struct arena *a)
 {
-    bool domain = str_eq_c(s->config->login_senders, "domain");
+    bool domain = str_eq_c(senders(s), "domain");
     struct str may = domain ? account_domain(s) : STR("its own address and its aliases");
 
     return reply_status(REPLY_NOT_YOUR_SENDER,
@@ -165,7 +171,7 @@ bool policy_authors(struct session *s)
     struct txn *t = s->txn;
     struct buf list = buf_init(AUTHORS_MAX * (ADDRESS_BYTES_MAX + 2));
 
-    if (!s->account[0] || t->authors_known || str_eq_c(s->config->login_senders, "any"))
+    if (!s->account[0] || t->authors_known || str_eq_c(senders(s), "any"))
         return false;
     t->authors_known = true;
     if (t->authors.full) {
@@ -256,6 +262,39 @@ struct reply policy_verify(struct session *s, struct str text, bool expand)
     return reply_later();
 }
 
+/* ---- ETRN ---- */
+
+bool policy_offers_etrn(const struct session *s)
+{
+    return !s->lmtp && tells(s, s->config->etrn);
+}
+
+/* Whoever may ask learns how much waits for a domain, and makes work; where the mail goes is not
+ * for them to say. */
+struct reply policy_etrn(struct session *s, struct str node)
+{
+    if (s->lmtp || str_eq_c(s->config->etrn, "no"))
+        return reply(REPLY_NO_ETRN);
+    if (!tells(s, s->config->etrn))
+        return reply_about(REPLY_ETRN_DENIED, node);
+    if (!s->world->etrn_ask(s->arg, node))
+        return reply_about(REPLY_ETRN_UNABLE, node);
+    s->waiting = FOR_ETRN;
+    return reply_later();
+}
+
+void session_etrn_done(struct session *s, const struct status *st, struct buf *out)
+{
+    if (s->waiting != FOR_ETRN)
+        return;
+    s->active_us = clock_monotonic_us(s->world->clock);
+    s->waiting = FOR_CLIENT;
+    session_say(s, (struct reply){.kind = REPLY_STATUS, .status = st}, out);
+    session_check(s);
+}
+
+/* ---- what the router says ---- */
+
 struct members {
     size_t count;
     struct target first;
@@ -305,6 +344,8 @@ static void told_where(struct session *s, const struct status *st, struct str ta
         session_say(s, reply_refusal(st, REPLY_ROUTER_AWAY), out);
     else if (!read_members(targets, &m))
         session_say(s, reply(REPLY_ROUTER_AWAY), out);
+    else if (!s->expanding && reply_row_of(st) == &reply_table[REPLY_FORWARDED])
+        session_say(s, (struct reply){.kind = REPLY_STATUS, .status = st}, out);
     else
         session_say(s, s->expanding ? expanded(&m, address) : verified(&m, address), out);
     buf_free(&m.lines);

@@ -9,7 +9,7 @@
  * The facts of each phase are in session_check(). Waiting is apart from the phase: FOR_ROUTE in
  * SENDER and RECIPIENTS; FOR_TLS in FRESH; FOR_NAME in RECIPIENTS, after DATA or BDAT; FOR_CREDIT in
  * CONTENT and CHUNKS; FOR_STORED in CONTENT; FOR_OWNER after MAIL and at the end of CONTENT; FOR_LIMIT
- * as FOR_ROUTE; FOR_VERIFY wherever VRFY is legal. */
+ * as FOR_ROUTE; FOR_VERIFY wherever VRFY is legal; FOR_ETRN in READY. */
 // SPDX-License-Identifier: ISC
 #include <stdlib.h>
 
@@ -57,6 +57,8 @@ void session_check(const struct session *s)
         check(s->account[0] && s->phase & (SENDER | RECIPIENTS));
     if (s->waiting == FOR_VERIFY)
         check(s->phase & ANY_COMMAND);
+    if (s->waiting == FOR_ETRN)
+        check(s->phase == READY);
     if (s->waiting == FOR_CREDIT)
         check(s->phase & TAKING && s->txn->begun && s->txn->unacknowledged_bytes > 0);
     if (s->waiting == FOR_STORED)
@@ -382,7 +384,7 @@ enum reply_name what_is_missing(const struct session *s, enum smtp_verb verb)
         return s->lmtp ? REPLY_SAY_LHLO : REPLY_SAY_HELLO;
     if (s->phase == READY)
         return starttls_missing(s) ? REPLY_START_TLS_FIRST : REPLY_NEED_MAIL;
-    if (verb == VERB_MAIL || verb == VERB_XCLIENT || verb == VERB_AUTH)
+    if (verb == VERB_MAIL || verb == VERB_XCLIENT || verb == VERB_AUTH || verb == VERB_ETRN)
         return REPLY_NESTED_MAIL;
     return REPLY_NEED_RCPT;
 }
@@ -448,11 +450,22 @@ static void command(struct session *s, struct str line, struct buf *out)
     arena_free(&scratch);
 }
 
+static bool is_login(struct str line)
+{
+    struct str word = str_cut_word(&line);
+
+    return str_eq_nocase(word, STR("AUTH"));
+}
+
 static size_t line_feed(struct session *s, struct str in, struct buf *out)
 {
     struct str line;
     size_t used;
+    bool goes_on = s->lines.skipping;
     enum line_event e = line_read(&s->lines, in, &line, &used);
+
+    if (!goes_on) /* of a line that is too long only the start is ever seen */
+        s->long_login = is_login(str_sub(in, 0, s->lines.bytes_max));
 
     if (s->attempt && e != LINE_MORE) {
         auth_line(s, e, line, out);
@@ -468,7 +481,7 @@ static size_t line_feed(struct session *s, struct str in, struct buf *out)
         session_say(s, reply(REPLY_BARE_NEWLINE), out);
         break;
     case LINE_TOO_LONG:
-        session_say(s, reply(REPLY_LINE_TOO_LONG), out);
+        session_say(s, reply(s->long_login ? REPLY_LOGIN_LINE_TOO_LONG : REPLY_LINE_TOO_LONG), out);
         break;
     }
     return used;
@@ -514,6 +527,8 @@ static struct reply routed(struct session *s, const struct status *st, struct st
         return reply(REPLY_ROUTER_AWAY);
     s->txn->accepted_count++;
     s->phase = RECIPIENTS;
+    if (reply_row_of(st) == &reply_table[REPLY_FORWARDED]) /* who moved tells where to */
+        return (struct reply){.kind = REPLY_STATUS, .status = st};
     return reply_about(REPLY_RECIPIENT_OK, buf_str(&s->txn->asked));
 }
 

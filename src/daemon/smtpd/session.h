@@ -63,6 +63,9 @@ struct session_world {
      * granted is kept until the message is stored or limit_end. */
     bool (*limit_ask)(void *arg, struct str login, uint32_t recipients);
     void (*limit_end)(void *arg);
+    /* What waits for this node (RFC 1985, with its sign) is to be tried now. Answered by
+     * session_etrn_done. False: nobody can be asked. */
+    bool (*etrn_ask)(void *arg, struct str node);
     void (*policy_cancel)(void *arg); /* no answer to those is wanted */
     void (*cancel)(void *arg);        /* no answer is wanted; a message half put is forgotten */
     /* Is new mail refused now (no room, no queue)? Then with which status. */
@@ -129,6 +132,7 @@ void session_routed(struct session *s, const struct status *st, struct str targe
 void session_told(struct session *s, const struct status *st, struct str targets,
                   struct str address, struct buf *out);
 void session_limited(struct session *s, const struct status *st, struct buf *out);
+void session_etrn_done(struct session *s, const struct status *st, struct buf *out);
 void session_put_credit(struct session *s, uint64_t bytes, struct buf *out);
 void session_stored(struct session *s, const struct status *st, struct id id, struct buf *out);
 

@@ -310,6 +310,11 @@ static void on_limit_answer(struct worker *w, struct channel *from, union messag
     client_limited(&smtpd, &m->limit_answer);
 }
 
+static void on_etrn_answer(struct worker *w, struct channel *from, union message *m)
+{
+    client_etrn_done(&smtpd, &m->etrn_answer);
+}
+
 static void on_put_credit(struct worker *w, struct channel *from, union message *m)
 {
     client_put_credit(&smtpd, &m->put_credit);
@@ -380,6 +385,7 @@ static const struct role_handler handlers[] = {
     {MSG_LOGIN_CHALLENGE, on_login_challenge},
     {MSG_LOGIN_DONE, on_login_done},
     {MSG_LIMIT_ANSWER, on_limit_answer},
+    {MSG_ETRN_ANSWER, on_etrn_answer},
     {MSG_PUT_CREDIT, on_put_credit},
     {MSG_PUT_DONE, on_put_done},
     {MSG_QUEUE_STATE, on_queue_state},

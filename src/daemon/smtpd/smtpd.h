@@ -65,6 +65,7 @@ void client_routed(struct smtpd *m, const struct msg_route_answer *a);
 void client_challenged(struct smtpd *m, const struct msg_login_challenge *a);
 void client_login_done(struct smtpd *m, const struct msg_login_done *a);
 void client_limited(struct smtpd *m, const struct msg_limit_answer *a);
+void client_etrn_done(struct smtpd *m, const struct msg_etrn_answer *a);
 void client_put_credit(struct smtpd *m, const struct msg_put_credit *a);
 void client_stored(struct smtpd *m, const struct msg_put_done *a);
 

@@ -31,9 +31,10 @@ enum waiting {
     FOR_NAME,
     FOR_CREDIT,
     FOR_STORED,
-    FOR_OWNER, /* the three of policy.c */
+    FOR_OWNER, /* the four of policy.c */
     FOR_LIMIT,
     FOR_VERIFY,
+    FOR_ETRN,
 };
 
 /* The name of the client, by its address: dns/reverse.h. */
@@ -92,7 +93,8 @@ struct session {
     struct txn *txn;
     char *helo;
     struct line_reader lines;
-    struct { /* what BDAT announced */
+    bool long_login; /* the line that is being skipped is an AUTH */
+    struct {         /* what BDAT announced */
         bool open, last;
         uint64_t bytes, left;
         struct status *refusal; /* the chunk is thrown away and answered with this */
@@ -154,6 +156,12 @@ static inline bool may_relay(const struct session *s)
     return s->may_relay || s->account[0] != '\0';
 }
 
+/* A user of this machine, or whoever opened a Unix socket: there is no address. */
+static inline bool has_no_address(const struct session *s)
+{
+    return s->local || str_eq_c(STR("local"), s->ip);
+}
+
 /* session.c */
 void client_line(const struct session *s, struct buf *to); /* who it is, for a log line */
 /* Another process has said what to answer; were it no refusal it must not look like a 250. */
@@ -204,6 +212,8 @@ struct reply policy_rcpt(struct session *s); /* to RCPT, before it is routed */
 bool policy_authors(struct session *s); /* at the end of a message. True: the answer will come */
 void policy_cancel(struct session *s);  /* what is open */
 struct reply policy_verify(struct session *s, struct str text, bool expand);
+struct reply policy_etrn(struct session *s, struct str node);
+bool policy_offers_etrn(const struct session *s); /* to this client, by EHLO */
 
 /* content.c */
 void content_begin(struct session *s);

@@ -18,7 +18,7 @@
 
 enum { FILE_BYTES_MAX = 32 << 20, RECORD_BYTES_MAX = 1 << 20, OPEN_TRIES = 1000 };
 
-static const char MAGIC[] = "troika aliases 1";
+static const char MAGIC[] = "troika aliases 2";
 static const char ABOUT_KEY[] = "@"; /* no name: an alias with an @ in it is refused */
 
 struct map_name {
