@@ -126,11 +126,7 @@ static bool when_read(struct str word, struct when *ret, struct buf *error)
             ret->kind = (enum when_kind)i;
     if (ret->kind > WHEN_FOR)
         return wrong(error, word,
-<<<<<<< HEAD
-                     _("when? every:2, first:1, after:3, chance:10%, for:bob@example.org"));
-=======
                      _("when? every:2, first:1, after:3, for:bob@example.org or chance:10%"));
->>>>>>> main
     if (ret->kind == WHEN_FOR) {
         ret->address = value;
         return value.n > 0 || wrong(error, word, _("for whom? for:bob@example.org"));

@@ -24,11 +24,7 @@ static void test_wrong_orders(void **state)
         {"rcpt=cut:3", "cut:3: takes nothing behind it"},
         {"rcpt=inject:", "inject:: wants a text, such as inject:250 yes"},
         {"rcpt/often=cut",
-<<<<<<< HEAD
-         "often: when? every:2, first:1, after:3, chance:10%, for:bob@example.org"},
-=======
          "often: when? every:2, first:1, after:3, for:bob@example.org or chance:10%"},
->>>>>>> main
         {"rcpt/every:0=cut", "every:0: a number from 1 on belongs behind the colon"},
         {"rcpt/chance:200%=cut", "chance:200%: a chance is a percentage: chance:10%"},
         {"rcpt/for:=cut", "for:: for whom? for:bob@example.org"},
