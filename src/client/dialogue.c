@@ -159,7 +159,7 @@ static void pump(struct dialogue *d);
 /* True: there are recipients left for another transaction. */
 static bool next_batch(struct dialogue *d)
 {
-    if (d->open_count > 0 && !dialogue_takes_more(d)) {
+    if (d->open_count > 0 && (d->one_transaction || !dialogue_takes_more(d))) {
         struct status st = reply_status(REPLY_SESSION_FULL, STR_NONE);
         result_all(d, &st);
     }

@@ -92,6 +92,7 @@ struct dialogue {
     const struct dialogue_events *events;
     void *arg;
     bool lmtp; /* RFC 2033: LHLO, and a verdict for each recipient; set before the greeting */
+    bool one_transaction; /* a message is sent once: recipients over the server's limit wait */
     struct buf hostname;
     struct buf out; /* commands to send; the shell takes them away */
     enum dialogue_phase phase;

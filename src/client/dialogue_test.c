@@ -393,6 +393,27 @@ static void messages_over_the_limit_wait(void **state)
     dialogue_free(&d);
 }
 
+/* Whose messages are counted sends none behind the counter's back. */
+static void recipients_over_the_limit_wait_where_messages_count(void **state)
+{
+    static const char *const commands[] = {"MAIL FROM:<me@example.org>\r\n",
+                                           "RCPT TO:<a@example.net>\r\n", "DATA\r\n", ""};
+    static const uint16_t codes[] = {250, 250, 354, 250};
+    struct dialogue d;
+    struct seen seen;
+    struct dialogue_message m = message_to(two, RECIPIENTS);
+
+    open_session(&d, &seen, STR("mx\nLIMITS RCPTMAX=1"));
+    d.one_transaction = true;
+    dialogue_send(&d, &m);
+    play(&d, commands, codes, countof(commands));
+    assert_int_equal(seen.results[0].class, 2);
+    assert_int_equal(seen.results[1].class, 4);
+    assert_int_equal(seen.end_count, 1);
+    assert_true(dialogue_takes_more(&d));
+    dialogue_free(&d);
+}
+
 static void a_message_over_the_announced_size_is_not_sent(void **state)
 {
     struct dialogue d;
@@ -906,6 +927,7 @@ int main(void)
         cmocka_unit_test(capabilities_are_used),
         cmocka_unit_test(recipients_over_the_limit_get_another_transaction),
         cmocka_unit_test(messages_over_the_limit_wait),
+        cmocka_unit_test(recipients_over_the_limit_wait_where_messages_count),
         cmocka_unit_test(a_message_over_the_announced_size_is_not_sent),
         cmocka_unit_test(nothing_can_be_injected),
         cmocka_unit_test(utf8_is_never_made_ascii),

@@ -517,6 +517,7 @@ static void begin_dialogue(struct client *c, const struct client_options *o)
 
     dialogue_init(&c->dialogue, o->hostname, tls, &dialogue_events, c);
     c->dialogue.lmtp = o->lmtp;
+    c->dialogue.one_transaction = o->one_transaction;
     if (o->login)
         dialogue_login(&c->dialogue, o->login);
     if (o->login)

@@ -25,8 +25,9 @@
 struct client;
 
 struct client_options {
-    struct str hostname;            /* for EHLO */
-    bool lmtp;                      /* is spoken there, not SMTP */
+    struct str hostname;  /* for EHLO */
+    bool lmtp;            /* is spoken there, not SMTP */
+    bool one_transaction; /* for who counts messages: recipients over the server's limit wait */
     uint64_t timeout_scale_percent; /* 100: the RFC's times; tests shorten them */
     uint64_t connect_timeout_s;     /* 0: a minute */
     enum tls_policy tls;

@@ -403,6 +403,7 @@ static int session_connect(struct pool *p, struct hop *h, struct job *j,
     struct sasl_login login = login_at(p, &hop);
     struct client_options options = {.hostname = p->config->hostname,
                                      .lmtp = config_speaks_lmtp(p->config, h->name),
+                                     .one_transaction = hop.limit_count > 0,
                                      .timeout_scale_percent = 100,
                                      .connect_timeout_s = server->last ? 0 : POOL_CONNECT_S,
                                      .tls = security_policy(hop),
