@@ -71,8 +71,24 @@ static bool takes(const struct command *c, const struct option_row *o)
     return o->kind == OPTION_HELP || word_in(c->options, o->name);
 }
 
+/* Columns of "NAME VALUE" in the help: the widest of this command. */
+static int options_width(const struct command *c)
+{
+    size_t width = 0;
+
+    for (size_t i = 0; i < countof(option_rows); i++) {
+        const struct option_row *o = &option_rows[i];
+
+        if (takes(c, o))
+            width = MAX_OF(width, strlen(o->name) + 1 + strlen(o->value ? o->value : ""));
+    }
+    return (int)width;
+}
+
 static void print_help(const struct command *c)
 {
+    int width = options_width(c);
+
     printf(_("usage: troika %s %s\n\n%s\n"), c->name, c->usage, _(c->summary));
     if (*c->help)
         printf("\n%s\n", _(c->help));
@@ -81,8 +97,8 @@ static void print_help(const struct command *c)
         const struct option_row *o = &option_rows[i];
 
         if (takes(c, o))
-            printf("  --%s %-*s %s\n", o->name, 20 - (int)strlen(o->name), o->value ? o->value : "",
-                   _(o->words));
+            printf("  --%s %-*s  %s\n", o->name, width - (int)strlen(o->name) - 1,
+                   o->value ? o->value : "", _(o->words));
     }
 }
 
@@ -90,7 +106,7 @@ static void print_overview(FILE *to)
 {
     fprintf(to, "usage: troika COMMAND [OPTIONS] [ARGUMENTS]\n\n");
     for (size_t i = 0; i < command_count; i++)
-        fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].summary);
+        fprintf(to, "  %-9s %s\n", commands[i].name, _(commands[i].summary));
     fprintf(to,
             "\n`troika COMMAND --help` says more; troika(1) and troika.conf(5) are the manual.\n");
 }

@@ -199,6 +199,8 @@ static bool set_rules(SSL_CTX *ssl, bool modern)
            SSL_CTX_set_tlsext_servername_callback(ssl, on_name) == 1;
 }
 
+static char ancient_signatures[] = "ECDSA+SHA1:RSA+SHA1"; /* not const, as above */
+
 /* Their signatures are made with SHA-1 and MD5, which OpenSSL only does at level 0. */
 static bool set_ancient_rules(SSL_CTX *ssl)
 {
@@ -206,7 +208,7 @@ static bool set_ancient_rules(SSL_CTX *ssl)
     return SSL_CTX_set_min_proto_version(ssl, TLS1_VERSION) == 1 &&
            SSL_CTX_set_max_proto_version(ssl, TLS1_1_VERSION) == 1 &&
            SSL_CTX_set_cipher_list(ssl, "ALL:@SECLEVEL=0") == 1 &&
-           SSL_CTX_set1_sigalgs_list(ssl, "ECDSA+SHA1:RSA+SHA1") == 1;
+           SSL_CTX_set1_sigalgs_list(ssl, ancient_signatures) == 1;
 }
 
 static bool set_chain(SSL_CTX *ssl, const struct chain *c, EVP_PKEY *key)

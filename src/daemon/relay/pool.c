@@ -564,9 +564,9 @@ static void attempt_begin(struct pool *p, struct hop *h, struct job *j)
 
 /* ---- Unix sockets ---- */
 
-static struct attempt *attempt_of(const struct pool *p, uint64_t ticket)
+static struct attempt *attempt_of(struct pool *p, uint64_t ticket)
 {
-    for (const struct list *at = p->attempts.next; at != &p->attempts; at = at->next) {
+    list_each (at, &p->attempts) {
         struct attempt *a = list_of(at, struct attempt, link);
 
         if (a->ticket == ticket && !a->lookup)
