@@ -149,7 +149,7 @@ def pytest(step, *arguments):
 
 def step_e2e():
     """The built programs, driven by clients and servers that others wrote."""
-    pytest("e2e", "tests/e2e")
+    pytest("e2e", "-n", "3", "--dist", "loadfile", "tests/e2e")  # they wait more than they compute
 
 
 def power_cuts():

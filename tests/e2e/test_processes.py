@@ -16,10 +16,9 @@ import pytest
 import troika
 from names import NameServer
 from sinks import Sink
-from troika import Dialogue, Troika, free_port, wait_for
+from troika import ROLE_USERS, Dialogue, Troika, free_port, locked, system_users, wait_for
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-USERS = ["_troika-" + role for role in ("smtpd", "router", "queue", "relay", "local", "history", "logind")]
 
 
 def test_one_process_per_role_and_protections_in_the_log(server):
@@ -195,28 +194,17 @@ def test_a_captured_smtpd_gets_nothing(probe_programs):
 
 @pytest.fixture
 def users():
-    """The system users of an installation, made if missing and taken away again."""
-    made = []
-    for user in USERS:
-        try:
-            pwd.getpwnam(user)
-        except KeyError:
-            subprocess.run(["useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", user], check=True)
-            made.append(user)
-    yield
-    for user in made:
-        subprocess.run(["userdel", user], check=False)
+    with system_users():
+        yield
 
 
 @ROOT_ONLY
 def test_as_root_without_its_users_it_says_how_to_make_them():
-    try:
-        pwd.getpwnam(USERS[0])
-        pytest.skip("the users exist here")
-    except KeyError:
-        pass
-    t = Troika(as_root=True)
-    result = t.run("serve", check=False)
+    with locked("users"):
+        if ROLE_USERS[0] in (user.pw_name for user in pwd.getpwall()):
+            pytest.skip("the users exist here")
+        t = Troika(as_root=True)
+        result = t.run("serve", check=False)
     assert result.returncode == 78 and "useradd" in result.stderr + result.stdout, result.stderr
     shutil.rmtree(t.folder)
 
@@ -232,7 +220,7 @@ def test_as_root_only_logind_can_read_what_logins_are_checked_with(users):
         secrets = t.state + "/credentials/credentials.db"
         t.run("user", "passwd", "alice@example.test", "--password-stdin", input="a very tasty soup")
         assert can_open("root", secrets) and can_open("_troika-router", t.state + "/accounts/accounts.db")
-        for user in {*USERS, "nobody"} - {"_troika-logind"}:
+        for user in {*ROLE_USERS, "nobody"} - {"_troika-logind"}:
             assert not can_open(user, secrets), user
         for path in (t.state + "/credentials", secrets):
             owner = pwd.getpwuid(os.stat(path).st_uid).pw_name

@@ -13,7 +13,7 @@ import time
 import pytest
 import troika
 from sinks import Sink
-from troika import Troika, wait_for
+from troika import Troika, system_users, wait_for
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 OWN = pwd.getpwnam(troika.PLAIN_USER).pw_name if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
@@ -324,20 +324,8 @@ def warning(message):
 @pytest.fixture
 def rooted():
     """A server of root with its own users, and two users of the machine without rights."""
-    users = ["_troika-" + role for role in ("smtpd", "router", "queue", "relay", "local", "history", "logind")] + ["smone", "smtwo"]
-    made = []
-    for user in users:
-        try:
-            pwd.getpwnam(user)
-        except KeyError:
-            subprocess.run(["useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", user], check=True)
-            made.append(user)
-    try:
-        with Troika(as_root=True, config='trusted-users = { "smtwo" }\n', users=("alice", "bob", "smone")) as t:
-            yield t
-    finally:
-        for user in made:
-            subprocess.run(["userdel", user], check=False)
+    with system_users("smone", "smtwo"), Troika(as_root=True, config='trusted-users = { "smtwo" }\n', users=("alice", "bob", "smone")) as t:
+        yield t
 
 
 @ROOT_ONLY

@@ -15,7 +15,7 @@ import tempfile
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from certificates import Authority
-from peers import PEERS, Postfix
+from peers import OVERLAYS, Postfix
 from sinks import Sink
 from troika import PLAIN_USER, ROOT, EventLoop, Troika, free_port, wait_for
 
@@ -113,7 +113,7 @@ class SaslPostfix(Postfix):
 
     def __init__(self, mechanism, certificate, implicit=False):
         super().__init__(free_port(), certificate=certificate)
-        self.base = PEERS + "/postfix-sasl"  # its settings stay in there, and are not those of other tests
+        self.base = OVERLAYS + "/postfix-sasl"  # its settings stay in there, and are not those of other tests
         self.upper = self.base + "/upper"
         self.mechanism, self.implicit = mechanism, implicit
 

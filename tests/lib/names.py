@@ -3,8 +3,6 @@
 It serves an unsigned root, so that every name that is not there does not exist.
 """
 # SPDX-License-Identifier: ISC
-import fcntl
-import glob
 import os
 import pwd
 import shutil
@@ -13,35 +11,19 @@ import struct
 import subprocess
 import tempfile
 
-from peers import PEERS
+from peers import package_files
 from troika import PLAIN_USER, free_port, wait_for
 
 SOA = "@ 60 IN SOA ns.test. hostmaster.test. 1 3600 600 86400 60\n@ 60 IN NS ns.test.\n"
 
 
-def unpacked(name, *packages):
-    """The files of Debian packages (apt download and unpack), once for all runs of tests."""
-    folder = f"{PEERS}/{name}-files"
-    os.makedirs(folder, exist_ok=True)
-    os.chmod(PEERS, 0o755)
-    with open(folder + ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(folder + "/ready"):
-            subprocess.run(["apt-get", "download", *packages], cwd=folder, check=True, capture_output=True)
-            for package in glob.glob(folder + "/*.deb"):
-                subprocess.run(["dpkg", "-x", package, folder + "/root"], check=True)
-                os.unlink(package)
-            open(folder + "/ready", "w").close()
-    return folder + "/root"
-
-
 def nsd_files():
-    return unpacked("nsd", "nsd", "libfstrm0", "libprotobuf-c1")
+    return package_files("nsd", "nsd", "libfstrm0", "libprotobuf-c1")
 
 
 def sign(name, records):
     """A zone as a whole, signed by a new key; and the DS of that key."""
-    root = unpacked("ldns", "ldnsutils", "libldns3")
+    root = package_files("ldns", "ldnsutils", "libldns3")
 
     def ldns(command, *arguments):
         return subprocess.run([f"{root}/usr/bin/ldns-{command}", *arguments], cwd=folder, check=True, capture_output=True, text=True,

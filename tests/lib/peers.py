@@ -9,22 +9,25 @@ import subprocess
 import tempfile
 
 import pytest
-from troika import ROOT, free_port, wait_for
+from troika import ROOT, free_port, locked, wait_for
 
 PEERS = os.path.join(ROOT, "build", "peers")
+# An overlay belongs to one of the processes of pytest-xdist: its files are written anew for each test.
+OVERLAYS = os.path.join(PEERS, os.environ.get("PYTEST_XDIST_WORKER", "gw0"))
 
 
 def package_files(name, *packages):
     """The folder with the files of Debian packages, of a program and the libraries it brings (apt download and unpack)."""
     folder = f"{PEERS}/{name}-files"
-    if not os.path.exists(folder + "/ready"):
-        os.makedirs(folder, exist_ok=True)
-        os.chmod(PEERS, 0o755)
-        subprocess.run(["apt-get", "download", *packages], cwd=folder, check=True, capture_output=True)
-        for package in glob.glob(folder + "/*.deb"):
-            subprocess.run(["dpkg", "-x", package, folder + "/root"], check=True)
-            os.unlink(package)
-        open(folder + "/ready", "w").close()
+    os.makedirs(folder, exist_ok=True)
+    os.chmod(PEERS, 0o755)
+    with locked(f"peers/{name}-files"):
+        if not os.path.exists(folder + "/ready"):
+            subprocess.run(["apt-get", "download", *packages], cwd=folder, check=True, capture_output=True)
+            for package in glob.glob(folder + "/*.deb"):
+                subprocess.run(["dpkg", "-x", package, folder + "/root"], check=True)
+                os.unlink(package)
+            open(folder + "/ready", "w").close()
     return folder + "/root"
 
 
@@ -166,7 +169,7 @@ class Peer:
     def __init__(self, relay_port):
         self.relay_port, self.port = relay_port, free_port()
         self.domain = self.name + ".test"
-        self.base = PEERS + "/" + self.name
+        self.base = OVERLAYS + "/" + self.name
         self.upper = self.base + "/upper"
 
     def shell(self, script):

@@ -4,6 +4,8 @@ Run by root the server runs as `nobody`, unless privilege separation is the subj
 """
 # SPDX-License-Identifier: ISC
 import asyncio
+import contextlib
+import fcntl
 import json
 import os
 import pwd
@@ -45,6 +47,35 @@ def free_port():
             except OSError:
                 pass
     raise AssertionError("no free port between 10000 and 32767")
+
+
+@contextlib.contextmanager
+def locked(name):
+    """What only one of the tests that run at the same time (pytest-xdist) may do."""
+    with open(f"{ROOT}/build/{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+ROLE_USERS = ["_troika-" + role for role in ("smtpd", "router", "queue", "relay", "local", "history", "logind")]
+
+
+@contextlib.contextmanager
+def system_users(*more):
+    """The system users of an installation, and others; made if missing and taken away again."""
+    made = []
+    with locked("users"):
+        try:
+            for user in [*ROLE_USERS, *more]:
+                try:
+                    pwd.getpwnam(user)
+                except KeyError:
+                    subprocess.run(["useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", user], check=True)
+                    made.append(user)
+            yield
+        finally:
+            for user in made:
+                subprocess.run(["userdel", user], check=False)
 
 
 class EventLoop:
