@@ -7,7 +7,6 @@ The other side is `troika probe --listen`, so everybody meets the same server an
 # SPDX-License-Identifier: ISC
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile

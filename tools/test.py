@@ -29,14 +29,14 @@ def count(step, good, bad, what=""):
 
 
 def run(command, log, **more):
-    """Runs a command with its output in build/logs/LOG; returns (exit code, output). After 20 minutes it is ended."""
+    """Runs a command with its output in build/logs/LOG; returns (exit code, output). After 25 minutes it is ended."""
     os.makedirs("build/logs", exist_ok=True)
     path = f"build/logs/{log}.log"
     with open(path, "w") as out:
         try:
-            code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=1200, **more).returncode
+            code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=1500, **more).returncode
         except subprocess.TimeoutExpired:
-            out.write("\nended: it ran for 20 minutes\n")
+            out.write("\nended: it ran for 25 minutes\n")
             code = 124
     with open(path, errors="replace") as text:
         return code, text.read()

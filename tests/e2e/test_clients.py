@@ -4,7 +4,6 @@ import email
 import email.policy
 import os
 import re
-import smtplib
 import subprocess
 
 import pytest

@@ -1,7 +1,6 @@
 """troika probe --listen: what it takes, shows and judges, with senders that others wrote."""
 # SPDX-License-Identifier: ISC
 import email
-import json
 import os
 import re
 import smtplib

@@ -3,7 +3,6 @@
 import smtplib
 import socket
 import ssl
-import struct
 import subprocess
 import time
 

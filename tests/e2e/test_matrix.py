@@ -6,7 +6,6 @@ import contextlib
 import email
 import email.policy
 import os
-import ssl
 import subprocess
 
 import pytest

@@ -3,7 +3,6 @@
 import contextlib
 import http.server
 import json
-import os
 import subprocess
 import threading
 import time
@@ -12,7 +11,7 @@ import pytest
 from certificates import Authority
 from names import NameServer
 from resolver import SERVFAIL, OddResolver, Question
-from troika import free_port, programs
+from troika import free_port, measured, programs
 
 GOOD = """<?xml version="1.0"?><clientConfig version="1.1"><emailProvider id="x"><displayName>Example &amp; Sons</displayName>
 <incomingServer type="imap"><hostname>imap.%EMAILDOMAIN%</hostname><port>993</port><socketType>SSL</socketType><username>%EMAILLOCALPART%</username></incomingServer>
@@ -344,15 +343,12 @@ def test_nothing_to_be_found(world, domain, words):
 ])
 def test_enemies(world, name, words):
     begin, poured = time.monotonic(), world.web.poured
-    process = subprocess.Popen([programs() + "/troika", "providers", "--json", f"me@{name}.test", "--resolver", f"127.0.0.1@{world.names.port}",
-                                "--roots", world.ca.roots, "--https-port", str(world.web.server_port)], stdout=subprocess.PIPE, text=True)
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 68
+    code, output, peak_kib = measured(programs() + "/troika", "providers", "--json", f"me@{name}.test", "--resolver", f"127.0.0.1@{world.names.port}",
+                                      "--roots", world.ca.roots, "--https-port", world.web.server_port)
+    assert code == 68
     step = next(s for s in json.loads(output)["steps"] if s["what"].startswith("https://autoconfig."))
     assert words in step["came_of"] and not step["useful"], step
-    assert usage.ru_maxrss < 80 * 1024  # KiB
+    assert peak_kib < 80 * 1024
     assert world.web.poured - poured < 64 << 20
     assert time.monotonic() - begin < 30
     assert not world.plain.asked

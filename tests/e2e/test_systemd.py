@@ -1,5 +1,6 @@
 """The units, and listening sockets that a service manager holds."""
 # SPDX-License-Identifier: ISC
+import fcntl
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ class Held(Troika):
     def __init__(self, sockets, **more):
         super().__init__(**more)
         self.sockets = sockets
-        self.pass_fds = [os.dup2(s.fileno(), 100 + i) for i, s in enumerate(sockets)]
+        self.pass_fds = [fcntl.fcntl(s.fileno(), fcntl.F_DUPFD, 100) for s in sockets]  # above those it is to have
 
     def command(self, *arguments):
         command = super().command(*arguments)

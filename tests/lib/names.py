@@ -3,6 +3,7 @@
 It serves an unsigned root, so that every name that is not there does not exist.
 """
 # SPDX-License-Identifier: ISC
+import glob
 import os
 import pwd
 import shutil

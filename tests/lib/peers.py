@@ -187,6 +187,7 @@ mount --rbind /dev {self.base}/root/dev
         ready = self.base + "/ready"
         if os.path.exists(ready) and open(ready).read() == " ".join(self.packages):
             return
+        shutil.rmtree(self.base, ignore_errors=True)  # what a run that was ended left half done
         install = "apt-get install -y --no-install-recommends " + " ".join(self.packages)
         script = f"""printf "#!/bin/sh\\nexit 101\\n" >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
@@ -285,7 +286,7 @@ class Postfix(Peer):
         settings |= self.settings
         script = "postconf -e " + " ".join(f'"{k}={v}"' for k, v in settings.items()) + "\n"
         script += "".join(f"find /var/spool/postfix/{q} -type f -delete\n" for q in ("incoming", "active", "deferred", "defer"))
-        script += f"postconf -F \"*/*/chroot=n\"\npostconf -MX smtp/inet 2>/dev/null || true\n"
+        script += "postconf -F \"*/*/chroot=n\"\npostconf -MX smtp/inet 2>/dev/null || true\n"
         script += "postconf -M# \"smtp/inet\" 2>/dev/null || true\n"
         script += "for s in $(postconf -M | awk \"\\$2==\\\"inet\\\"{print \\$1}\"); do postconf -MX $s/inet; done\n"
         script += f"postconf -M \"127.0.0.1:{self.port}/inet=127.0.0.1:{self.port} inet n - n - - smtpd\"\n"

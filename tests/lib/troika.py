@@ -78,6 +78,15 @@ def system_users(*more):
                 subprocess.run(["userdel", user], check=False)
 
 
+def measured(*command, **more):
+    """Runs a command: (exit code, its output, its peak of memory in KiB). From a small process of its own, because memory counts from the fork on."""
+    script = "import resource, subprocess, sys; r = subprocess.run(sys.argv[1:]); print(r.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    out = subprocess.run([sys.executable, "-c", script, *map(str, command)], stdout=subprocess.PIPE, text=True, check=True, **more).stdout
+    *output, last = out.splitlines()
+    code, peak_kib = map(int, last.split())
+    return code, "\n".join(output), peak_kib
+
+
 class EventLoop:
     """A thread that runs an asyncio loop, for servers that are objects of a test."""
 
