@@ -33,7 +33,7 @@ def test_overview_and_unknown_command():
 def test_init_check_and_start(tmp_path):
     program = troika.programs() + "/troika"
     conf = tmp_path / "t.conf"
-    os.chmod(tmp_path, 0o755)
+    troika.open_to_all(tmp_path)
     result = subprocess.run([program, "init", "--hostname", "mx.one.test", "--domain", "one.test", "--state", str(tmp_path / "s"), "-c", str(conf)],
                             capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert result.returncode == 0, result.stderr
@@ -209,7 +209,7 @@ def test_an_output_that_cannot_be_written_is_an_error():
 
 
 def test_an_unreadable_configuration_is_no_reason_for_init(tmp_path):
-    os.chmod(tmp_path, 0o755)
+    troika.open_to_all(tmp_path)
     conf = tmp_path / "t.conf"
     conf.write_text("")
     os.chmod(conf, 0)

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from hosts import EHLO_PIPELINING, EHLO_PLAIN, deaf, drip, endless, late, silence, then_end
 from net import Net
-from troika import ROOT, wait_for
+from troika import ROOT, open_to_all, wait_for
 
 LIBRARY = os.path.join(ROOT, "tests/lib/hurried_clock.c")
 TEXT = "Subject: replay\r\n\r\n.dot\r\nend\r\n"
@@ -151,8 +151,7 @@ def played():
 def hurried(tmp_path_factory):
     library = tmp_path_factory.mktemp("clock") / "hurried_clock.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, LIBRARY], check=True)
-    for folder in [library.parent, library.parent.parent, library.parent.parent.parent]:
-        os.chmod(folder, 0o755)
+    open_to_all(library.parent)
     with Net(config="retry = { 1s }\n", environment={"LD_PRELOAD": str(library), "TROIKA_HURRY": "relay"}) as net:
         yield play_all(net, PATIENCE)
 

@@ -172,10 +172,7 @@ def test_binary_where_it_is_taken(tmp_path):
     content = bytes(range(256)) * 1000
     (tmp_path / "bytes").write_bytes(content)
     with Troika() as t:
-        os.chmod(tmp_path, 0o755)
-        for parent in tmp_path.parents:
-            if parent.stat().st_uid == os.getuid() and parent != parent.parent and str(parent).startswith("/tmp/"):
-                os.chmod(parent, 0o755)
+        troika.open_to_all(tmp_path)
         result = t.run("send", *FROM_TO, "-v", "--attach", str(tmp_path / "bytes"), "x", check=False)
         assert result.returncode == 0 and "BODY=BINARYMIME" in result.stderr and "BDAT" in result.stderr, result
         (mail,) = t.wait_mails("bob")

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from peers import Postfix
 from sinks import Sink
-from troika import Dialogue, Troika, free_port, wait_for
+from troika import Dialogue, Troika, free_port, open_to_all, wait_for
 
 A_LABELS = "xn--e1afmkfd.xn--p1ai"  # пример.рф
 BOX = "%d0%bf%d0%be%d1%87%d1%82%d0%b0"  # the folder of почта
@@ -137,8 +137,7 @@ def test_a_report_to_the_ascii_world(tmp_path):
     """An ASCII message whose recipient is an alias of somebody outside ASCII."""
     aliases = tmp_path / "aliases"
     aliases.write_text("list: кому@far.test\n")
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    open_to_all(tmp_path)
     aliases.chmod(0o644)
     with Sink() as sink, Troika(config=f'domain "list.test" {{ aliases = "{aliases}" }}\nsmarthost "127.0.0.1:{sink.port}" {{ }}\n') as t:
         t.send(to="list@list.test")
