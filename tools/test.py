@@ -133,18 +133,26 @@ def pytest(step, *arguments):
     report = f"build/logs/{step}.xml"
     if os.path.exists(report):
         os.unlink(report)
-    code, output = run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "--timeout=180", "--durations=5",
+    code, output = run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rfEs", "--timeout=180", "--durations=5",
                         f"--junitxml={report}", *arguments], step)
     total = bad = skipped = 0
+    names = []
     if os.path.exists(report):
         suite = ElementTree.parse(report).getroot().find("testsuite")
         total, skipped = int(suite.get("tests")), int(suite.get("skipped"))
         bad = int(suite.get("failures")) + int(suite.get("errors"))
-    count(step, max(total - bad - skipped, 0), bad or int(code != 0), f"{bad} failed, pytest ended with {code}")
+        names = [failed_case(case) for case in suite.iter("testcase") if case.find("failure") is not None or case.find("error") is not None]
+    count(step, max(total - bad - skipped, 0), bad or int(code != 0), "\n  ".join([f"{bad} failed, pytest ended with {code}", *names]))
     if code:
         tail(output, 120)
     for line in re.findall(r"^SKIPPED.*", output, flags=re.M):
         print("  " + line)
+
+
+def failed_case(case):
+    """One line that names a failed case and why: the last lines of a long log are all that some people get to see."""
+    trouble = case.find("failure") if case.find("failure") is not None else case.find("error")
+    return f"{case.get('classname')}::{case.get('name')}: {' '.join(trouble.get('message', '').split())[:600]}"
 
 
 def step_e2e():
