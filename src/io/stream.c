@@ -250,33 +250,38 @@ static void read_ended(struct stream *s, int error)
     stream_end(s, error ? STREAM_ERROR : STREAM_EOF, error);
 }
 
-static void read_some(struct stream *s)
+/* False: nothing came. */
+static bool read_some(struct stream *s)
 {
     size_t n;
     char *to = s->paused ? NULL : in_room(s, &n);
 
     if (!to) { /* a pause that ends before the next byte costs nothing; this one did not */
         watch_stop(&s->reading);
-        return;
+        return false;
     }
     ssize_t got = wire_read(s, to, n);
     if (got > 0) {
         idle_count(s);
         buf_added(&s->in, (size_t)got);
         stream_deliver(s);
-        return;
+        return true;
     }
     in_settle(s);
     if (!error_passes((int)-got))
         read_ended(s, (int)-got);
+    return false;
 }
 
-/* What the layer has taken from the socket already makes no descriptor ready. */
+/* What the layer has taken from the socket already makes no descriptor ready. It may be less than
+ * the layer needs to make bytes of it. */
 static void read_held(struct stream *s)
 {
-    while (s->phase == OPEN && s->layer && !s->on_secured && !s->paused && !s->resumed &&
+    bool some = true;
+
+    while (some && s->phase == OPEN && s->layer && !s->on_secured && !s->paused && !s->resumed &&
            s->in.n < s->in.bytes_max && s->layer->holds(s->layer_arg))
-        read_some(s);
+        some = read_some(s);
 }
 
 static void secure_step(struct stream *s);
@@ -290,7 +295,7 @@ static void read_ready(void *arg, unsigned what)
     } else if (s->on_secured) {
         secure_step(s);
     } else if (!s->resumed) { /* else what is here already goes to the owner first, in this turn */
-        read_some(s);
+        (void)read_some(s);
         read_held(s);
     }
 }
@@ -368,6 +373,11 @@ static void stream_turn(void *arg)
         return;
     if (!s->writing.event)
         out_send(s);
+    if (s->on_secured && s->phase == OPEN) {
+        if (!s->writing.event)
+            secure_step(s);
+        return;
+    }
     linger(s);
     if (s->phase > ENDED)
         return;
@@ -474,8 +484,8 @@ void stream_secure(struct stream *s, const struct stream_layer *layer, void *lay
     s->on_secured = on_secured;
     s->resumed = false;
     buf_reset(&s->in);
-    watch_stop(&s->reading);
-    writing_start(s); /* begins outside of this call, and behind what was written before */
+    reading_start(s);
+    turn_want(s->loop, TURN_FLUSH, &s->turn); /* begins behind what was written before */
 }
 
 /* ---- the owner's wishes ---- */

@@ -46,5 +46,5 @@ struct tls *tls_accept(struct stream *s, struct tls_server *server, bool ask_cer
 /* The mail address in the client's certificate, if it is verified; else nothing. */
 void tls_peer_mail(const struct tls *t, struct buf *to);
 struct str tls_asked_name(const struct tls *t); /* which server the client wants (SNI), or empty */
-/* "TLSv1.3 TLS_AES_256_GCM_SHA384", with the client's certificate behind it if there is one. */
+/* "TLSv1.3 TLS_AES_128_GCM_SHA256", with the client's certificate behind it if there is one. */
 void tls_words(const struct tls *t, struct buf *to);

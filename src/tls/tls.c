@@ -1,7 +1,8 @@
 /* tls/tls.c - OpenSSL as a layer of a stream, see tls.h.
  *
  * OpenSSL reads and writes the socket itself, through a BIO of ours (its own would raise SIGPIPE);
- * it holds one record in each direction at most. */
+ * it holds one record in each direction at most. In the handshake it reads what there is, for two
+ * calls a record are dear there; later one record, so that no peer keeps a turn going. */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
 #include <limits.h>
@@ -125,8 +126,10 @@ static int layer_shake(void *layer)
 
     before(t);
     int r = SSL_do_handshake(t->ssl);
-    if (r == 1)
+    if (r == 1) {
+        SSL_set_read_ahead(t->ssl, 0); /* what it holds already, it hands over first */
         return 0;
+    }
     r = result(t, r, -EAGAIN, -EINPROGRESS);
     return r == 0 ? -ECONNRESET : r;
 }
@@ -158,13 +161,15 @@ static bool layer_holds(void *layer)
 {
     const struct tls *t = layer;
 
-    return SSL_pending(t->ssl) > 0;
+    return SSL_has_pending(t->ssl) == 1;
 }
 
 static void layer_end(void *layer)
 {
     struct tls *t = layer;
 
+    if (t->eof)
+        return;
     before(t);
     (void)SSL_shutdown(t->ssl); /* a courtesy: who does not get it sees the end of the connection */
     ERR_clear_error();
@@ -209,6 +214,7 @@ struct tls *tls_new(struct stream *s, SSL_CTX *ssl)
     check(t->ssl);
     BIO *b = socket_bio(t);
     SSL_set_bio(t->ssl, b, b);
+    SSL_set_read_ahead(t->ssl, 1);
     return t;
 }
 

@@ -379,9 +379,9 @@ def test_received_and_trace(submission, how, more, word):
         assert code == 250, words
         identity = re.search(rb"id ([0-9a-z]{15})", words).group(1).decode()
     accepted = submission.wait_event(identity, "accepted", 60)[0]
-    assert (accepted["login"], accepted["tls"], accepted["with"]) == ("alice@example.test", "TLSv1.3 TLS_AES_256_GCM_SHA384", word)
+    assert (accepted["login"], accepted["tls"], accepted["with"]) == ("alice@example.test", "TLSv1.3 TLS_AES_128_GCM_SHA256", word)
     mail = submission.arrived()[0].decode()
-    assert re.search(rf"with {word}\s+\(TLSv1\.3\s+TLS_AES_256_GCM_SHA384\)\s+id\s+{identity}", mail), mail
+    assert re.search(rf"with {word}\s+\(TLSv1\.3\s+TLS_AES_128_GCM_SHA256\)\s+id\s+{identity}", mail), mail
 
 
 def test_behind_a_balancer_that_hands_tls_through(ca):

@@ -108,7 +108,7 @@ bool session_waits(const struct session *s); /* for an answer: feeding it is of 
  * else the client had sent. */
 bool session_shakes(const struct session *s);
 bool session_is_mute(const struct session *s); /* nothing can be said before TLS is up */
-/* TLS is up; words: "TLSv1.3 TLS_AES_256_GCM_SHA384". */
+/* TLS is up; words: "TLSv1.3 TLS_AES_128_GCM_SHA256". */
 void session_secured(struct session *s, struct str words, struct buf *out);
 bool session_ended(const struct session *s); /* what is in out is the last word */
 
