@@ -402,10 +402,13 @@ static void on_config(struct life *f, union message *m)
 {
     struct msg_config_taken taken = {.kind = MSG_CONFIG_TAKEN, .generation = m->config.generation};
 
-    if (f->w.spec->config)
-        f->w.spec->config(&f->w, m->config.snapshot);
-    else
-        (void)close(m->config.snapshot);
+    int error = f->w.spec->config ? f->w.spec->config(&f->w, m->config.snapshot) : 0;
+
+    (void)close(m->config.snapshot); /* only read */
+    if (error < 0) {
+        log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-error), NULL);
+        exit(EX_TEMPFAIL);
+    }
     if (f->w.parent)
         channel_send(f->w.parent, &taken);
 }

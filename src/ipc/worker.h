@@ -42,8 +42,9 @@ struct role_spec {
      * tried again). Runs with the effective uid of `user` and the folder as working directory. */
     int (*start)(struct worker *w);
     void (*run)(struct worker *w); /* after the jail, before the first event; may be NULL */
-    void (*config)(struct worker *w,
-                   int snapshot_fd); /* also the first, before start; owns the fd */
+    /* Also the first, before start. 0, or a negative errno: logged; exit 75: the parent hands it
+     * over again. */
+    int (*config)(struct worker *w, int snapshot_fd);
     void (*listener)(struct worker *w, uint32_t listen_index, struct str address,
                      int fd);                /* owns fd; NULL: none */
     void (*listeners_end)(struct worker *w); /* those of older generations are to be closed */

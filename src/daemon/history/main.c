@@ -33,21 +33,19 @@ static int start(struct worker *w)
     return keeper_init(&keeper, w->loop, w->folder_fd, &o, broken, w);
 }
 
-static void take_config(struct worker *w, int snapshot_fd)
+static int take_config(struct worker *w, int snapshot_fd)
 {
     struct config *c = NULL;
     int error = config_load(snapshot_fd, &c);
 
-    (void)close(snapshot_fd); /* only read */
-    if (error < 0) {
-        log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-error), NULL);
-        exit(EX_TEMPFAIL); /* the parent hands it over again */
-    }
+    if (error < 0)
+        return error;
     days_max = c->history_days_max;
     bytes_max = c->history_bytes_max;
     config_drop(&c);
     if (keeper.history)
         history_limits(keeper.history, days_max, bytes_max);
+    return 0;
 }
 
 static void peer_up(struct worker *w, struct channel *peer, uint32_t number)

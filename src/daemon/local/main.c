@@ -2,10 +2,7 @@
  * Mail for users of this machine it hands to helpers that the parent starts for them. */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -44,20 +41,18 @@ static void run(struct worker *w)
         log_event(LEVEL_WARNING, "sweep-failed", "error", strerror(-r), NULL);
 }
 
-static void take_config(struct worker *w, int snapshot_fd)
+static int take_config(struct worker *w, int snapshot_fd)
 {
     struct config *fresh = NULL;
     int error = config_load(snapshot_fd, &fresh);
 
-    (void)close(snapshot_fd); /* only read */
-    if (error < 0) {
-        log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-error), NULL);
-        exit(EX_TEMPFAIL); /* the parent hands it over again */
-    }
+    if (error < 0)
+        return error;
     config_drop(&config);
     config = fresh;
     if (ready)
         local_config(&local, config);
+    return 0;
 }
 
 static void peer_up(struct worker *w, struct channel *peer, uint32_t number)

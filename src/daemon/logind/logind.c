@@ -562,18 +562,16 @@ static void peer_down(struct worker *w, struct channel *peer)
 
 /* ---- life ---- */
 
-static void take_config(struct worker *w, int snapshot_fd)
+static int take_config(struct worker *w, int snapshot_fd)
 {
     struct config *c = NULL;
     int error = config_load(snapshot_fd, &c);
 
-    (void)close(snapshot_fd); /* only read */
-    if (error < 0) {
-        log_event(LEVEL_ERROR, "config-unreadable", NULL);
-        return;
-    }
+    if (error < 0)
+        return error;
     config_drop(&logind.config);
     logind.config = c;
+    return 0;
 }
 
 /* Libraries load what they need of the file system before the jail closes. */

@@ -1,9 +1,5 @@
 /* daemon/queue/main.c - the role queue: which message goes to which part. */
 // SPDX-License-Identifier: ISC
-#include <stdlib.h>
-#include <string.h>
-#include <sysexits.h>
-#include <unistd.h>
 
 #include "daemon/queue/queue.h"
 
@@ -130,16 +126,15 @@ static void run(struct worker *w)
     queue_run(queue_of(w));
 }
 
-static void config(struct worker *w, int snapshot_fd)
+static int config(struct worker *w, int snapshot_fd)
 {
     struct config *c = NULL;
-    int r = config_load(snapshot_fd, &c);
-    (void)close(snapshot_fd); /* only read from */
-    if (r < 0) {
-        log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-r), NULL);
-        exit(EX_TEMPFAIL); /* the parent hands it over again */
-    }
+    int error = config_load(snapshot_fd, &c);
+
+    if (error < 0)
+        return error;
     queue_config(queue_of(w), c);
+    return 0;
 }
 
 static void peer_up(struct worker *w, struct channel *peer, uint32_t number)

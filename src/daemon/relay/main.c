@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -111,22 +110,20 @@ static void run(struct worker *w)
     dns_probe();
 }
 
-static void take_config(struct worker *w, int snapshot_fd)
+static int take_config(struct worker *w, int snapshot_fd)
 {
     struct config *fresh = NULL;
     int error = config_load(snapshot_fd, &fresh);
 
-    (void)close(snapshot_fd); /* only read */
-    if (error < 0) {
-        log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-error), NULL);
-        exit(EX_TEMPFAIL); /* the parent hands it over again */
-    }
+    if (error < 0)
+        return error;
     if (dns)
         dns_reload(config, fresh);
     config_drop(&config);
     config = fresh;
     if (relay.pool)
         pool_config(relay.pool, config);
+    return 0;
 }
 
 static void peer_up(struct worker *w, struct channel *peer, uint32_t number)

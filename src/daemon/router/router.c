@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -42,16 +40,15 @@ static int start(struct worker *w)
     return accounts_open(".", false, &router.table.accounts);
 }
 
-static void take_config(struct worker *w, int snapshot_fd)
+static int take_config(struct worker *w, int snapshot_fd)
 {
     struct config *c = NULL;
     int error = config_load(snapshot_fd, &c);
-    close(snapshot_fd);
-    if (error < 0) {
-        log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-error), NULL);
-        exit(EX_TEMPFAIL); /* the parent hands it over again */
-    }
+
+    if (error < 0)
+        return error;
     table_load(&router.table, &c);
+    return 0;
 }
 
 static bool may_complain(const struct worker *w, uint64_t *last_us)

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -206,19 +205,17 @@ static int start(struct worker *w)
     return connections_own(smtpd.connections, w->boards[w->number]);
 }
 
-static void take_config(struct worker *w, int snapshot_fd)
+static int take_config(struct worker *w, int snapshot_fd)
 {
     struct config *fresh = NULL;
     int error = config_load(snapshot_fd, &fresh);
 
-    (void)close(snapshot_fd); /* only read */
-    if (error < 0) {
-        log_event(LEVEL_ERROR, "config-unreadable", "error", strerror(-error), NULL);
-        exit(EX_TEMPFAIL); /* the parent hands it over again */
-    }
+    if (error < 0)
+        return error;
     config_drop(&smtpd.config); /* sessions that began under it hold it */
     smtpd.config = fresh;
     smtpd_tls_config(fresh);
+    return 0;
 }
 
 const struct config *smtpd_config(void)

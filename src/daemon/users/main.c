@@ -3,27 +3,24 @@
  * of its own, without a jail but with a uid that owns nothing (docs/design/0013-system-users.md). */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
-#include <unistd.h>
 
 #include "base/check.h"
-#include "base/log.h"
 #include "config/config.h"
 #include "io/user.h"
 #include "ipc/worker.h"
 
 static uid_t minimum_uid = (uid_t)-1; /* until the configuration says: nobody */
 
-static void take_config(struct worker *w, int snapshot_fd)
+static int take_config(struct worker *w, int snapshot_fd)
 {
     struct config *c = NULL;
     int error = config_load(snapshot_fd, &c);
 
-    (void)close(snapshot_fd); /* only read */
     if (error < 0)
-        log_event(LEVEL_ERROR, "config-unreadable", NULL);
-    else
-        minimum_uid = (uid_t)c->minimum_uid;
+        return error;
+    minimum_uid = (uid_t)c->minimum_uid;
     config_drop(&c);
+    return 0;
 }
 
 static void on_user_ask(struct worker *w, struct channel *from, union message *m)
