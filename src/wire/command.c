@@ -334,3 +334,18 @@ enum smtp_syntax smtp_command_parse(struct str line, bool strict, struct arena *
                      "control characters do not belong into a command");
     return verbs[ret->verb].arguments(&in, ret);
 }
+
+enum reply_name smtp_syntax_reply(enum smtp_syntax s)
+{
+    static const enum reply_name replies[] = {
+        [SYNTAX_OK] = REPLY_OK,
+        [SYNTAX_UNKNOWN_COMMAND] = REPLY_UNKNOWN_COMMAND,
+        [SYNTAX_ARGUMENTS] = REPLY_SYNTAX,
+        [SYNTAX_SENDER] = REPLY_SENDER_SYNTAX,
+        [SYNTAX_RECIPIENT] = REPLY_RECIPIENT_SYNTAX,
+        [SYNTAX_PARAMETERS] = REPLY_SYNTAX,
+        [SYNTAX_CHUNK] = REPLY_CHUNK_SYNTAX,
+    };
+
+    return replies[s];
+}

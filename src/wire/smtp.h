@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "mail/address.h"
+#include "mail/reply.h"
 
 /* ---- lines ---- */
 enum line_event {
@@ -84,8 +85,9 @@ enum smtp_syntax {
  * what is wrong and what would be right. Strings are in the arena or views into line. */
 enum smtp_syntax smtp_command_parse(struct str line, bool strict, struct arena *a,
                                     struct smtp_command *ret, struct parse_error *error);
-const char *smtp_verb_word(enum smtp_verb verb); /* "MAIL"; "" for VERB_UNKNOWN */
-enum smtp_verb smtp_verb_find(struct str word);  /* in any case; VERB_UNKNOWN: none */
+enum reply_name smtp_syntax_reply(enum smtp_syntax s); /* what it is answered with; not SYNTAX_OK */
+const char *smtp_verb_word(enum smtp_verb verb);       /* "MAIL"; "" for VERB_UNKNOWN */
+enum smtp_verb smtp_verb_find(struct str word);        /* in any case; VERB_UNKNOWN: none */
 
 /* ---- the content after DATA: dot-stuffing removed, RFC 5321 4.5.2 ---- */
 enum dot_event {

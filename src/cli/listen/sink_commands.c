@@ -556,15 +556,6 @@ static const struct command_row {
 
 /* ---- lines ---- */
 
-static const enum reply_name syntax_replies[] = {
-    [SYNTAX_UNKNOWN_COMMAND] = REPLY_UNKNOWN_COMMAND,
-    [SYNTAX_ARGUMENTS] = REPLY_SYNTAX,
-    [SYNTAX_SENDER] = REPLY_SENDER_SYNTAX,
-    [SYNTAX_RECIPIENT] = REPLY_RECIPIENT_SYNTAX,
-    [SYNTAX_PARAMETERS] = REPLY_SYNTAX,
-    [SYNTAX_CHUNK] = REPLY_CHUNK_SYNTAX,
-};
-
 /* "AUTH PLAIN ****" */
 static void show(struct sink *s, struct str line)
 {
@@ -697,8 +688,8 @@ void sink_command(struct sink *s, struct str line)
         x.then = THEN_HANG_UP;
         (void)sink_answer(s, &x);
     } else if (syntax != SYNTAX_OK) {
-        say(s, c.verb == VERB_UNKNOWN ? STEP_OTHER : commands[c.verb].step, syntax_replies[syntax],
-            str_c(error.text));
+        say(s, c.verb == VERB_UNKNOWN ? STEP_OTHER : commands[c.verb].step,
+            smtp_syntax_reply(syntax), str_c(error.text));
     } else {
         run(s, &c, &a);
     }

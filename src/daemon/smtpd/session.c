@@ -366,15 +366,6 @@ void session_tick(struct session *s, struct buf *out)
 
 /* ---- commands ---- */
 
-static const enum reply_name syntax_replies[] = {
-    [SYNTAX_UNKNOWN_COMMAND] = REPLY_UNKNOWN_COMMAND,
-    [SYNTAX_ARGUMENTS] = REPLY_SYNTAX,
-    [SYNTAX_SENDER] = REPLY_SENDER_SYNTAX,
-    [SYNTAX_RECIPIENT] = REPLY_RECIPIENT_SYNTAX,
-    [SYNTAX_PARAMETERS] = REPLY_SYNTAX,
-    [SYNTAX_CHUNK] = REPLY_CHUNK_SYNTAX,
-};
-
 /* The step that is missing before a command that is not legal now. */
 enum reply_name what_is_missing(const struct session *s, enum smtp_verb verb)
 {
@@ -407,7 +398,7 @@ static struct reply command_run(struct session *s, struct str line, struct smtp_
     if (foreign)
         return reply_about(REPLY_OTHER_PROTOCOL, str_c(foreign));
     if (syntax != SYNTAX_OK)
-        return reply_about(syntax_replies[syntax], str_c(error.text));
+        return reply_about(smtp_syntax_reply(syntax), str_c(error.text));
     if (!(command_table[c->verb].phases & s->phase))
         return reply(what_is_missing(s, c->verb));
     if (starttls_missing(s) && !command_table[c->verb].plain_too)
