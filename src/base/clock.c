@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: ISC
 #include "base/clock.h"
 
-#include "base/check.h"
-
+#include <string.h>
 #include <time.h>
+
+#include "base/check.h"
 
 enum { TIME_BYTES = 27, DAY_BYTES = 10, S_PER_DAY = 86400 };
 /* 9999-12-31: what four digits of a year can say. Later times are printed as this. */
@@ -80,15 +81,26 @@ static void put_digits(char *to, size_t digits, uint64_t v)
         to[i] = (char)('0' + v % 10);
 }
 
+/* Nearly always the day of the last time. */
 static void put_day(char *to, uint64_t day)
 {
-    struct date d = civil_date(MIN_OF(day, DAYS_MAX));
+    static _Thread_local struct {
+        uint64_t day;
+        char text[DAY_BYTES];
+    } last = {.day = UINT64_MAX};
 
-    put_digits(to, 4, d.year);
-    to[4] = '-';
-    put_digits(to + 5, 2, d.month);
-    to[7] = '-';
-    put_digits(to + 8, 2, d.day);
+    day = MIN_OF(day, DAYS_MAX);
+    if (last.day != day) {
+        struct date d = civil_date(day);
+
+        last.day = day;
+        put_digits(last.text, 4, d.year);
+        last.text[4] = '-';
+        put_digits(last.text + 5, 2, d.month);
+        last.text[7] = '-';
+        put_digits(last.text + 8, 2, d.day);
+    }
+    memcpy(to, last.text, DAY_BYTES);
 }
 
 void day_print(struct buf *to, uint64_t day)

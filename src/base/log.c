@@ -214,6 +214,38 @@ bool line_get(struct str line, const char *key, struct str *value, struct buf *s
     return false;
 }
 
+/* The place of a key, looked for from a place on; count: nowhere. */
+static size_t key_find(const char *const *keys, size_t count, size_t from, struct str key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq_c(key, keys[(from + i) % count]))
+            return (from + i) % count;
+    return count;
+}
+
+void line_pick(struct str line, const char *const *keys, size_t count, struct str *values,
+               struct buf *scratch)
+{
+    struct str key, raw;
+    size_t at = 0;
+
+    for (size_t i = 0; i < count; i++)
+        values[i] = STR("");
+    buf_reset(scratch);
+    if (!buf_room(scratch, line.n)) /* no value is longer unescaped: what points there stays */
+        return;
+    while (cut_pair(&line, &key, &raw)) {
+        size_t i = key_find(keys, count, at, key), begin = scratch->n;
+
+        if (i == count || values[i].n > 0)
+            continue;
+        if (!unescape(raw, scratch))
+            buf_cut(scratch, begin);
+        values[i] = str_sub(buf_str(scratch), begin, scratch->n);
+        at = i + 1;
+    }
+}
+
 static const struct {
     const char *name;
     int syslog_severity;

@@ -120,6 +120,25 @@ static void gets_one_key(void **state)
     buf_free(&scratch);
 }
 
+static void picks_keys(void **state)
+{
+    static const char *const keys[] = {"b", "a", "none", "bad", "c"};
+    struct buf scratch = buf_init(64);
+    struct str values[countof(keys)];
+
+    line_pick(STR("a=\"1\\x20 2\" x=- b=<\\xff> b=again c=\"\" bad=1\\x c=3 d"), keys,
+              countof(keys), values, &scratch);
+    assert_true(str_eq_c(values[0], "<\xff>"));
+    assert_true(str_eq_c(values[1], "1  2"));
+    assert_int_equal(values[2].n, 0);
+    assert_int_equal(values[3].n, 0);
+    assert_true(str_eq_c(values[4], "3"));
+    line_pick(STR(""), keys, countof(keys), values, &scratch);
+    for (size_t i = 0; i < countof(keys); i++)
+        assert_true(str_eq_c(values[i], ""));
+    buf_free(&scratch);
+}
+
 static void refuses_malformed_pairs(void **state)
 {
     static const char *const bad[] = {
@@ -202,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_pair_fits_whole_or_not_at_all),
         cmocka_unit_test(reads_back_all_bytes),
         cmocka_unit_test(gets_one_key),
+        cmocka_unit_test(picks_keys),
         cmocka_unit_test(refuses_malformed_pairs),
         cmocka_unit_test(writes_to_its_descriptor),
         cmocka_unit_test(journal_and_syslog_have_their_heads),

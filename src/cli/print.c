@@ -107,12 +107,18 @@ static struct str value_of(struct str line, const char *key, struct buf *scratch
     return line_get(line, key, &value, scratch) ? value : STR("");
 }
 
+static void print_blanks(size_t n)
+{
+    while (n-- > 0)
+        putchar(' ');
+}
+
 /* A column: the value and blanks up to the width, one at least. */
 static void print_column(struct str value, size_t width)
 {
     size_t columns = print_text(value);
 
-    printf("%*s", columns < width ? (int)(width - columns) : 1, "");
+    print_blanks(columns < width ? width - columns : 1);
 }
 
 /* 2026-11-20T20:01:41.771392Z without what is more than so many bytes, the T a blank. */
@@ -163,16 +169,23 @@ void print_queue_head(void)
 
 void print_queue_row(struct str line)
 {
-    static const char *const rest[] = {"from", "to", "via", "last"};
+    enum { MSG, STATE, FROM, TO, VIA, ATTEMPTS, DUE, LAST, COLUMNS };
+    static const char *const keys[] = {
+        [MSG] = "msg", [STATE] = "state",       [FROM] = "from", [TO] = "to",
+        [VIA] = "via", [ATTEMPTS] = "attempts", [DUE] = "due",   [LAST] = "last"};
+    static const unsigned rest[] = {FROM, TO, VIA, LAST};
     struct buf scratch = buf_init(LINE_BYTES_MAX);
+    struct str values[COLUMNS];
 
-    print_column(value_of(line, "msg", &scratch), 17);
-    print_column(value_of(line, "state", &scratch), 8);
-    print_column(value_of(line, "attempts", &scratch), 10);
-    print_time(value_of(line, "due", &scratch), 19);
+    line_pick(line, keys, COLUMNS, values, &scratch);
+    print_column(values[MSG], 17);
+    print_column(values[STATE], 8);
+    print_column(values[ATTEMPTS], 10);
+    print_time(values[DUE], 19);
     for (size_t i = 0; i < countof(rest); i++) {
-        printf("%s", i ? "  " : "");
-        print_text(value_of(line, rest[i], &scratch));
+        if (i > 0)
+            print_blanks(2);
+        print_text(values[rest[i]]);
     }
     putchar('\n');
     buf_free(&scratch);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: ISC
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "cli/cli.h"
@@ -65,6 +66,8 @@ static int ask_queue(const struct command_line *l, const struct verb *v, const c
     struct msg_end end = {0};
     int code = ask_open(l, QUEUE, &a);
 
+    if (!isatty(STDOUT_FILENO)) /* a million rows are not written 4 KiB by 4 KiB */
+        (void)setvbuf(stdout, NULL, _IOFBF, 64 * KIB);
     if (code == EX_OK)
         code = ask_lines(a, question, print, &printing, &end);
     ask_close(&a);

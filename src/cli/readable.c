@@ -42,7 +42,9 @@ static bool shows_as_it_is(struct str s)
 
 size_t write_text(FILE *to, struct str text)
 {
-    if (text.n > 0 && shows_as_it_is(text))
+    if (text.n == 0)
+        return 0;
+    if (shows_as_it_is(text))
         return fwrite(text.p, 1, text.n, to);
 
     struct buf b = readable(text);
