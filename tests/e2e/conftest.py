@@ -13,3 +13,13 @@ from troika import Troika  # noqa: E402
 def server():
     with Troika() as t:
         yield t
+
+
+# A file is the work of one process. These take a minute and more; begun last, one of them would run on
+# while the other processes have nothing left to do.
+LONG = ["test_tls_in", "test_replays", "test_smarthost", "test_sendmail", "test_talk", "test_send_peers", "test_listen_misbehave",
+        "test_lmtp_out", "test_probe_servers", "test_auth", "test_lmtp_unix", "test_matrix", "test_submission_tls", "test_tls_out"]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
