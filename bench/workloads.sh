@@ -257,40 +257,22 @@ tls() { # PEER: troika or postfix
     fresh
     peer_start hold
     [ "$1" != postfix ] || postfix_with_tls
-    tls_load_build
+    cc -O2 -std=gnu17 -D_GNU_SOURCE -o build/bench/tls_load bench/tls_load.c bench/handshake.c -lssl -lcrypto
     for mode in new again mail; do
-        tls_rate "$mode" "$mode"
+        tls_rate "$mode"
     done
     [ "$1" != troika ] || rec tls idle-10000-mib "$(python3 bench/tls_idle.py "$TLS_PORT" "$(calc "10000*$SCALE" 0)" "$(pgrep -f "parent -c $ROOT/troika.conf" | head -1)")"
-    tls_apart
     fresh
 }
 
-tls_load_build() {
-    local boring
-    boring=/usr/lib/$(cc -print-multiarch)/android
-    cc -O2 -std=gnu17 -D_GNU_SOURCE -I/usr/include/android -o build/bench/tls_load bench/tls_load.c \
-        -L"$boring" -Wl,-rpath,"$boring" -lssl -lcrypto
-}
-
-# tls_rate MODE NAME [COMMAND...]: runs the load, by COMMAND, and records what it and the server took
+# tls_rate MODE: runs the load, and records what it and the server took
 tls_rate() {
-    local mode=$1 name=$2 c0 rate count seconds
-    shift 2
+    local mode=$1 c0 rate count seconds
     c0=$(cg_cpu mta)
-    read -r rate count seconds <<<"$("$@" build/bench/tls_load "$mode" "$SMTPPORT" "$SECONDS_MIN" 100)"
-    rec tls "$name" "$rate"
-    rec tls "$name-cpu" "$(calc "($(cg_cpu mta)-$c0)/1e9/${count:-0}*1000" 3)"
-    rec tls "$name-load-cpu" "$(calc "${seconds:-0}/${count:-0}*1000" 3)"
-}
-
-# Handshakes once more, with one core for all processes of the server and another one for the load:
-# where they share, a load that costs as much as the server hides half of what the server can do.
-tls_apart() {
-    local pid
-    [ "$(nproc)" -gt 1 ] || return 0
-    for pid in $(cg_pids mta); do taskset -a -c -p 0 "$pid" >/dev/null 2>&1; done
-    tls_rate new apart taskset -c 1
+    read -r rate count seconds <<<"$(build/bench/tls_load "$mode" "$SMTPPORT" "$SECONDS_MIN" 100)"
+    rec tls "$mode" "$rate"
+    rec tls "$mode-cpu" "$(calc "($(cg_cpu mta)-$c0)/1e9/${count:-0}*1000" 3)"
+    rec tls "$mode-load-cpu" "$(calc "${seconds:-0}/${count:-0}*1000" 3)"
 }
 
 # The harness starts Postfix without TLS; its certificate is set while it runs.
