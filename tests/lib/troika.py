@@ -6,6 +6,7 @@ Run by root the server runs as `nobody`, unless privilege separation is the subj
 import asyncio
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import pwd
@@ -37,16 +38,33 @@ def wait_for(condition, seconds=20.0, what="a condition"):
         time.sleep(0.01)
 
 
+# Below the ports that the kernel takes for clients. Each process of pytest-xdist has its own part, and no port comes
+# again before all others: two that ask at the same time, or one that asks twice before it listens, never get the same.
+PORTS = range(10000, 32768)
+PROCESSES_MAX = 16
+
+
+def ports_of_this_process():
+    part = len(PORTS) // PROCESSES_MAX
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % PROCESSES_MAX
+    begin = random.randrange(part)  # another run of the tests begins elsewhere
+    own = PORTS[number * part:(number + 1) * part]
+    return itertools.cycle([*own[begin:], *own[:begin]])
+
+
+ports = ports_of_this_process()
+
+
 def free_port():
-    """A port nobody has on any address of this machine; below those the kernel takes for clients, so it stays free."""
-    for _ in range(1000):
+    """A port nobody has on any address of this machine, and which stays free until it is used."""
+    for port in itertools.islice(ports, len(PORTS)):
         with socket.socket() as s:
             try:
-                s.bind(("0.0.0.0", random.randrange(10000, 32768)))
-                return s.getsockname()[1]
+                s.bind(("0.0.0.0", port))
+                return port
             except OSError:
                 pass
-    raise AssertionError("no free port between 10000 and 32767")
+    raise AssertionError(f"no free port between {PORTS[0]} and {PORTS[-1]}")
 
 
 @contextlib.contextmanager
