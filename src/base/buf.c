@@ -74,7 +74,13 @@ bool buf_add_c(struct buf *b, const char *terminated)
 
 bool buf_add_char(struct buf *b, char c)
 {
-    return buf_add(b, str_n(&c, 1));
+    char *to = buf_room(b, 1);
+
+    if (!to)
+        return false;
+    *to = c;
+    b->n++;
+    return true;
 }
 
 bool buf_add_u64(struct buf *b, uint64_t v)

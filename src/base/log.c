@@ -77,17 +77,43 @@ static void add_value(struct buf *b, const char *before, struct str value, const
     (void)buf_add_c(b, quoted ? "\"" : "");
 }
 
+static char *put(char *to, struct str s)
+{
+    return mempcpy(to, s.p, s.n);
+}
+
+/* Nearly all pairs: the value stands there as it is. */
+static void add_plain_pair(struct buf *b, struct str key, struct str before, struct str value,
+                           struct str after)
+{
+    char *to = buf_room(b, (b->n > 0) + key.n + 1 + before.n + value.n + after.n);
+    char *end = to;
+
+    if (!to)
+        return;
+    if (b->n)
+        *end++ = ' ';
+    end = put(end, key);
+    *end++ = '=';
+    end = put(put(put(end, before), value), after);
+    buf_added(b, (size_t)(end - to));
+}
+
 /* A pair that does not fit leaves nothing behind: half of one would be read back as another. */
 static void add_pair(struct buf *b, const char *key, const char *before, struct str value,
                      const char *after)
 {
     size_t start = b->n;
 
-    if (b->n)
-        (void)buf_add_char(b, ' ');
-    (void)buf_add_c(b, key);
-    (void)buf_add_char(b, '=');
-    add_value(b, before, value, after);
+    if (value.n > 0 && value.n <= LINE_VALUE_BYTES_MAX && value_class(value) == PLAIN) {
+        add_plain_pair(b, str_c(key), str_c(before), value, str_c(after));
+    } else {
+        if (b->n)
+            (void)buf_add_char(b, ' ');
+        (void)buf_add_c(b, key);
+        (void)buf_add_char(b, '=');
+        add_value(b, before, value, after);
+    }
     if (b->full)
         buf_cut(b, start);
 }
@@ -227,23 +253,27 @@ void line_pick(struct str line, const char *const *keys, size_t count, struct st
                struct buf *scratch)
 {
     struct str key, raw;
-    size_t at = 0;
+    size_t left = count, at = 0;
 
     for (size_t i = 0; i < count; i++)
-        values[i] = STR("");
+        values[i] = STR_NONE;
     buf_reset(scratch);
     if (!buf_room(scratch, line.n)) /* no value is longer unescaped: what points there stays */
-        return;
-    while (cut_pair(&line, &key, &raw)) {
+        line = STR_NONE;
+    while (left > 0 && cut_pair(&line, &key, &raw)) {
         size_t i = key_find(keys, count, at, key), begin = scratch->n;
 
-        if (i == count || values[i].n > 0)
+        if (i == count || values[i].p)
             continue;
         if (!unescape(raw, scratch))
             buf_cut(scratch, begin);
-        values[i] = str_sub(buf_str(scratch), begin, scratch->n);
+        values[i] = str_n(scratch->p + begin, scratch->n - begin);
+        left--;
         at = i + 1;
     }
+    for (size_t i = 0; i < count && left > 0; i++)
+        if (!values[i].p)
+            values[i] = STR("");
 }
 
 static const struct {

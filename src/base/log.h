@@ -31,7 +31,7 @@ bool line_next(struct str *rest, struct str *key, struct str *value, struct buf 
 /* The value of one key, or false. */
 bool line_get(struct str line, const char *key, struct str *value, struct buf *scratch);
 /* The values of so many keys in one pass, all of them in *scratch; "" where a key is not there or
- * malformed, the first that is not "" where it comes again. Fastest in the order of the line. */
+ * malformed, the first where it comes again. Fastest in the order of the line. */
 void line_pick(struct str line, const char *const *keys, size_t count, struct str *values,
                struct buf *scratch);
 

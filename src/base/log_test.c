@@ -126,7 +126,7 @@ static void picks_keys(void **state)
     struct buf scratch = buf_init(64);
     struct str values[countof(keys)];
 
-    line_pick(STR("a=\"1\\x20 2\" x=- b=<\\xff> b=again c=\"\" bad=1\\x c=3 d"), keys,
+    line_pick(STR("a=\"1\\x20 2\" x=- b=<\\xff> b=again c=3 bad=1\\x c=\"\" d"), keys,
               countof(keys), values, &scratch);
     assert_true(str_eq_c(values[0], "<\xff>"));
     assert_true(str_eq_c(values[1], "1  2"));

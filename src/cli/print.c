@@ -109,8 +109,11 @@ static struct str value_of(struct str line, const char *key, struct buf *scratch
 
 static void print_blanks(size_t n)
 {
-    while (n-- > 0)
-        putchar(' ');
+    static const char blanks[] = "                    ";
+
+    for (; n >= sizeof(blanks); n -= sizeof(blanks) - 1)
+        (void)fwrite(blanks, 1, sizeof(blanks) - 1, stdout);
+    (void)fwrite(blanks, 1, n, stdout);
 }
 
 /* A column: the value and blanks up to the width, one at least. */
