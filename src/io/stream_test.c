@@ -542,6 +542,143 @@ static void test_connect_impossible(void **state)
     assert_true(connect_to(f, &a) < 0);
 }
 
+/* ---- a layer: its handshake is hi and HI, and it hands over two bytes at a time ---- */
+
+struct pairs {
+    int fd;
+    char held[64];
+    size_t n;
+};
+
+static ssize_t pairs_take(struct pairs *p)
+{
+    ssize_t n = read(p->fd, p->held + p->n, sizeof(p->held) - p->n);
+
+    p->n += n > 0 ? (size_t)n : 0;
+    return n < 0 ? -errno : n;
+}
+
+static void pairs_drop(struct pairs *p)
+{
+    p->n -= 2;
+    memmove(p->held, p->held + 2, p->n);
+}
+
+static int pairs_shake(void *layer)
+{
+    struct pairs *p = layer;
+    ssize_t n = pairs_take(p);
+
+    if (p->n < 2)
+        return n == 0 ? -ECONNRESET : -EAGAIN;
+    if (memcmp(p->held, "hi", 2) != 0)
+        return -EPROTO;
+    pairs_drop(p);
+    return write(p->fd, "HI", 2) == 2 ? 0 : -EPIPE;
+}
+
+static ssize_t pairs_read(void *layer, char *to, size_t n)
+{
+    struct pairs *p = layer;
+    ssize_t got = p->n < 2 ? pairs_take(p) : 1;
+
+    if (p->n < 2)
+        return got > 0 ? -EAGAIN : got;
+    memcpy(to, p->held, 2);
+    pairs_drop(p);
+    return 2;
+}
+
+static ssize_t pairs_write(void *layer, const char *from, size_t n)
+{
+    ssize_t sent = write(((struct pairs *)layer)->fd, from, n);
+
+    return sent < 0 ? -errno : sent;
+}
+
+static bool pairs_holds(void *layer)
+{
+    return ((struct pairs *)layer)->n > 0;
+}
+
+static void pairs_nothing(void *layer) {}
+
+static const struct stream_layer pairs_layer = {.shake = pairs_shake,
+                                                .read = pairs_read,
+                                                .write = pairs_write,
+                                                .holds = pairs_holds,
+                                                .end = pairs_nothing,
+                                                .free = pairs_nothing};
+
+static void on_secured(void *arg)
+{
+    buf_add_c(&((struct fixture *)arg)->seen, "secured ");
+}
+
+static void test_secure(void **state)
+{
+    struct fixture *f = *state;
+    struct pairs layer = {.fd = stream_fd(f->stream)};
+
+    peer_say(f, "STARTTLS and what was slipped in");
+    f->use_max = 8;
+    expect(f, "bytes:STARTTLS and what wa ");
+    f->use_max = SIZE_MAX;
+    assert_true(stream_write(f->stream, STR("go ahead ")));
+    stream_secure(f->stream, &pairs_layer, &layer, on_secured);
+    peer_hears(f, ""); /* nothing happens within the call */
+    expect(f, "");
+    peer_hears(f, "go ahead ");
+    peer_say(f, "hiabc"); /* the half pair is no reason to go round and round */
+    expect(f, "secured drained bytes:ab ");
+    peer_hears(f, "HI");
+    peer_say(f, "defgh");
+    expect(f, "bytes:cd bytes:ef bytes:gh ");
+    assert_true(stream_write(f->stream, STR("bye")));
+    expect(f, "drained ");
+    peer_hears(f, "bye");
+    stream_free(&f->stream);
+    turns(f);
+}
+
+static void test_secure_behind_much(void **state)
+{
+    struct fixture *f = *state;
+    struct pairs layer = {.fd = stream_fd(f->stream)};
+    size_t left = 1000000;
+    char *much = mem_new(left);
+
+    assert_true(stream_write(f->stream, str_n(much, left)));
+    stream_secure(f->stream, &pairs_layer, &layer, on_secured);
+    peer_say(f, "hi"); /* is not looked at before all of it has left */
+    expect(f, "");
+    while (left > 0) {
+        ssize_t n = read(f->peer, much, left);
+
+        assert_true(n > 0);
+        left -= (size_t)n;
+        loop_turn(f->loop, false);
+    }
+    expect(f, "secured drained ");
+    peer_hears(f, "HI");
+    stream_free(&f->stream);
+    turns(f);
+    free(much);
+}
+
+static void test_secure_fails(void **state)
+{
+    struct fixture *f = *state;
+    struct pairs layer = {.fd = stream_fd(f->stream)};
+
+    peer_say(f, "EHLO");
+    stream_secure(f->stream, &pairs_layer, &layer, on_secured);
+    expect(f, "error:EPROTO ");
+    assert_false(stream_write(f->stream, STR("x")));
+    stream_free(&f->stream);
+    turns(f);
+}
+
 /* ---- memory ---- */
 
 static void test_idle_streams_are_small(void **state)
@@ -598,6 +735,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_connect_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_connect_timeout, setup, teardown),
         cmocka_unit_test_setup_teardown(test_connect_impossible, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_secure, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_secure_behind_much, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_secure_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_idle_streams_are_small, setup, teardown),
     };
 
