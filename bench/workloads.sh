@@ -132,10 +132,6 @@ w6() { # PEER MESSAGES
     local n=$2 t0
     peer_load "$1"
     fresh
-    peer_start hold
-    reused_rate 1000 >/dev/null
-    rec "w6-$n" w1_empty "$(at_least "$SECONDS_MIN" reused_rate 3000)"
-    fresh
     peer_start relay
     LOAD send -s 100 -m "$n" -d -t rcpt@dead.test >"$RAM/load.out" 2>&1
     rec "w6-$n" fill "$(grep -o 'rate=[0-9.]*' "$RAM/load.out" | cut -d= -f2)"
@@ -153,14 +149,35 @@ w6() { # PEER MESSAGES
     rec "w6-$n" start_s "$(calc "$(now)-$t0" 2)"
     rec "w6-$n" delay_ms "$(python3 bench/delay.py "$SMTPPORT" "$SINKPORT" 100)"
     peer_stop
+    w6_turns "w6-$n"
+    rec "w6-$n" pss_after_mib "$(cg_pss_mb mta | cut -d' ' -f1)"
+    rm -f "$RAM/mailq.out"
+    fresh
+}
+
+# W1 three times without and with the backlog, by turns: no machine is the same for minutes on end.
+w6_turns() { # NAME
+    local turn
+    for turn in 1 2 3; do
+        mv "$ROOT/state" "$ROOT/backlog"
+        mkdir "$ROOT/state"
+        touch "$ROOT/state/bench-accounts" # none are needed
+        w6_turn "$1" w1_empty
+        peer_stop
+        rm -rf "$ROOT/state"
+        mv "$ROOT/backlog" "$ROOT/state"
+        w6_turn "$1" w1_reused
+        [ "$turn" = 3 ] || peer_stop
+    done
+}
+
+w6_turn() { # NAME VARIANT
+    sync
     peer_conf hold
     peer_launch
     wait_port "$SMTPPORT" 300 >/dev/null
     reused_rate 1000 >/dev/null
-    rec "w6-$n" w1_reused "$(at_least "$SECONDS_MIN" reused_rate 3000)"
-    rec "w6-$n" pss_after_mib "$(cg_pss_mb mta | cut -d' ' -f1)"
-    rm -f "$RAM/mailq.out"
-    fresh
+    rec "$1" "$2" "$(at_least "$SECONDS_MIN" reused_rate 3000)"
 }
 
 # Every fsync and fdatasync of the server takes 8 ms more, for Troika and Postfix alike. Postfix's
