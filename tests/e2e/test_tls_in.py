@@ -390,6 +390,7 @@ def test_troika_tls(ca):
 
 # ---- everything about it, by somebody else's eyes ----
 
+@pytest.mark.timeout(900)  # a shell script: 100 s alone, 180 s beside two other tests
 @pytest.mark.skipif(not os.path.exists("/usr/bin/testssl"), reason="needs testssl.sh")
 @pytest.mark.parametrize("how", ["implicit", "starttls"])
 def test_testssl_finds_nothing_above_low(ca, how):
