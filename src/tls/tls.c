@@ -168,7 +168,7 @@ static void layer_end(void *layer)
 {
     struct tls *t = layer;
 
-    if (t->eof)
+    if (t->eof) /* it ended without a farewell, and gets none */
         return;
     before(t);
     (void)SSL_shutdown(t->ssl); /* a courtesy: who does not get it sees the end of the connection */

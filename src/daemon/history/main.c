@@ -1,7 +1,6 @@
 /* daemon/history/main.c - the role history: the life of messages, for trace and reports. */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>

@@ -18,7 +18,6 @@
 #include <openssl/hmac.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/list.h"

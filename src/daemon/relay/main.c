@@ -2,7 +2,6 @@
  * no files: sockets out, questions to name servers, and the bytes of the messages it was handed. */
 // SPDX-License-Identifier: ISC
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

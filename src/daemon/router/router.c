@@ -3,7 +3,6 @@
 #include "daemon/router/router.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
