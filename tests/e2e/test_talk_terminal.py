@@ -138,7 +138,7 @@ def test_what_the_server_says_unasked_is_shown_at_once(tmp_path):
 
 def test_silence_is_counted_and_nothing_is_said(tmp_path):
     with ScriptedSmtp({"NOOP": b"250 2.0.0 noop\r\n"}) as s, Talk(tmp_path, s.port) as t:
-        t.wait(b"silent 5 s")
+        t.wait(re.compile(rb"silent [5-9] s"))
         t.wait(b"some servers hang up after 15")
         assert s.commands == []
         t.says("/keepalive 1", "NOOP is said")

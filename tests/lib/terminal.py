@@ -5,6 +5,7 @@ import pty
 import select
 import signal
 import termios
+import time
 
 from troika import wait_for
 
@@ -31,8 +32,11 @@ class Terminal:
         return bool(piece)
 
     def wait(self, words):
-        while words not in self.shown:
+        """words: bytes, or a compiled pattern of them. A minute at most, also for a program that goes on talking."""
+        end = time.monotonic() + 60
+        while not (words in self.shown if isinstance(words, bytes) else words.search(self.shown)):
             assert self.read(), self.shown
+            assert time.monotonic() < end, f"{words!r} is not in {self.shown!r}"
 
     def type(self, prompt, text):
         """Types only when nothing is echoed any more."""

@@ -92,12 +92,12 @@ static void ring_bell(struct talk *t)
                    s);
 }
 
-/* Once a second, at a terminal: the prompt counts the silence. */
+/* When another whole second of silence is over, at a terminal: the prompt counts them. */
 static void on_second(void *arg)
 {
     struct talk *t = arg;
 
-    timer_set(t->loop, &t->second, US_PER_S, on_second, t);
+    timer_set(t->loop, &t->second, US_PER_S - silence_us(t) % US_PER_S, on_second, t);
     if (t->state != TALK_OPEN)
         return;
     keep_alive(t);
