@@ -39,14 +39,18 @@ struct command {
     const char *summary;
     const char *help; /* the rest of --help */
     int (*run)(const struct command_line *line);
+    const char *program; /* of libexec that runs it, when run is NULL */
 };
 
-#define COMMAND(name, options, usage, summary, help) int run_##name(const struct command_line *l);
+#define COMMAND(program, name, ...) int run_##name(const struct command_line *l);
 #include "cli/commands.def"
 #undef COMMAND
 
-extern const struct command commands[];
-extern const size_t command_count;
+/* The whole of a program with these commands: returns its exit code. */
+int command_main(const struct command *commands, size_t count, int argc, char **argv);
+const struct command *command_named(const struct command *commands, size_t count, const char *name);
+/* 0, -1: help was shown, or an exit code after the error was printed. */
+int command_options(const struct command *c, struct command_line *l, int argc, char **argv);
 
 /* stderr: "troika NAME: …"; returns code. */
 int fail(const struct command_line *l, int code, const char *format, ...)
@@ -58,17 +62,6 @@ struct config *load_config(const struct command_line *l, int *ret_snapshot_fd);
 bool libexec_path(const struct command_line *l, const char *role, char *ret, size_t ret_bytes);
 /* Likewise data files: "providers.conf" of share/, and the folder "locale" of translations. */
 bool share_path(const char *name, char *ret, size_t ret_bytes);
-/* providers: all files of them (provider/load.h), or an exit code after the errors were printed. */
-struct providers;
-int load_providers(const struct command_line *l, struct arena *a, struct providers *ret);
-/* Whom to ask for names: --resolver, or the resolvers of the system. EX_OK, or an exit code after
- * the error was printed. The caller frees it. */
-struct loop;
-struct dns;
-int command_dns(const struct command_line *l, struct loop *loop, struct dns **ret);
-/* The same, and answers are validated from these trust anchors on (dns/dns.h). */
-int command_dns_anchored(const struct command_line *l, struct loop *loop, struct str anchors,
-                         struct dns **ret);
 void language_start(void); /* the locale of the environment, and its translations */
 
 /* STATE and STATE/accounts (folder), for the first account or alias of all; EX_OK, or the error was
@@ -82,9 +75,6 @@ int check_aliases(const struct config *c, struct buf *errors);
 
 /* Everything that is wrong with the certificates and their keys, a line each: likewise. */
 int check_certificates(const struct config *c, struct buf *errors);
-
-/* troika probe --listen: the whole of it, see listen/listen.c */
-int run_probe_listen(const struct command_line *line);
 
 /* ---- asking a role: the running server's, or one started just for the question ---- */
 struct asked;

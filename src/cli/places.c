@@ -47,7 +47,12 @@ bool libexec_path(const struct command_line *l, const char *role, char *ret, siz
 
 bool share_path(const char *name, char *ret, size_t ret_bytes)
 {
-    static const char *const of_locale[] = {".", "../share"};
+    static const char *const of_locale[] = {
+        ".",           /* build/troika */
+        "..",          /* build/libexec/outward */
+        "../share",    /* PREFIX/bin/troika */
+        "../../share", /* PREFIX/libexec/troika/outward */
+    };
 
     if (strcmp(name, "locale") == 0)
         return program_file(of_locale, countof(of_locale), name, R_OK, ret, ret_bytes);

@@ -345,7 +345,7 @@ def test_the_folder_is_never_written_over(tmp_path):
 
 def test_the_page_names_every_finding():
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    with open(root + "/src/cli/listen/findings.def") as f:
+    with open(root + "/src/outward/listen/findings.def") as f:
         rows = re.findall(r'FINDING\(\w+, \w+, (\w+), "([^"]+)", "([^"]+)",\s+N_\("((?:[^"\\]|\\.)*)"\)\)', f.read())
     with open(root + "/docs/operating/testing-senders.md") as f:
         page = f.read()

@@ -1,11 +1,11 @@
 /* Any bytes as a sender that talks to `troika probe --listen`, which behaves or does not: nothing it
  * says breaks the facts of the session, every message that begins ends. First byte: orders, LMTP, a
  * password, the size of pieces. */
-// links: base io mail wire sasl cli
+// links: base io mail wire sasl outward
 // SPDX-License-Identifier: ISC
 #include <stdint.h>
 
-#include "cli/listen/test_sink.h"
+#include "outward/listen/test_sink.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

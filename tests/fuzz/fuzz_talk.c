@@ -1,13 +1,13 @@
 /* A hostile server against the reader of `troika talk`, and against completion from what it offers; the
  * first byte chooses the protocol, a line of 0xff changes sides. */
-// links: base mail wire cli
+// links: base mail wire outward
 // SPDX-License-Identifier: ISC
 #include "base/arena.h"
 #include "base/check.h"
-#include "cli/talk/complete.h"
-#include "cli/talk/exchange.h"
-#include "cli/talk/mask.h"
-#include "cli/talk/script.h"
+#include "outward/talk/complete.h"
+#include "outward/talk/exchange.h"
+#include "outward/talk/mask.h"
+#include "outward/talk/script.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

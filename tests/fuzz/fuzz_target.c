@@ -1,11 +1,11 @@
 /* Anything as what a person types to say where: what is taken names one server, and could be typed
  * again; what is not comes with a reason, in which there is nothing that moves the cursor. */
-// links: base mail wire provider cli
+// links: base mail wire provider outward
 // SPDX-License-Identifier: ISC
 #include "base/check.h"
 #include "base/utf8.h"
-#include "cli/send/target.h"
 #include "mail/address.h"
+#include "outward/send/target.h"
 #include "wire/proxy.h"
 
 static struct provider_endpoint endpoint = {
