@@ -81,26 +81,28 @@ static void put_digits(char *to, size_t digits, uint64_t v)
         to[i] = (char)('0' + v % 10);
 }
 
-/* Nearly always the day of the last time. */
+/* Nearly always one of a few days: today, or when what came today expires. */
 static void put_day(char *to, uint64_t day)
 {
+    enum { DAYS_KEPT = 8 };
     static _Thread_local struct {
-        uint64_t day;
+        uint64_t number; /* 0: none; what is kept of day 0 is never used */
         char text[DAY_BYTES];
-    } last = {.day = UINT64_MAX};
+    } kept[DAYS_KEPT];
 
     day = MIN_OF(day, DAYS_MAX);
-    if (last.day != day) {
+    char *text = kept[day % DAYS_KEPT].text;
+    if (kept[day % DAYS_KEPT].number != day || day == 0) {
         struct date d = civil_date(day);
 
-        last.day = day;
-        put_digits(last.text, 4, d.year);
-        last.text[4] = '-';
-        put_digits(last.text + 5, 2, d.month);
-        last.text[7] = '-';
-        put_digits(last.text + 8, 2, d.day);
+        kept[day % DAYS_KEPT].number = day;
+        put_digits(text, 4, d.year);
+        text[4] = '-';
+        put_digits(text + 5, 2, d.month);
+        text[7] = '-';
+        put_digits(text + 8, 2, d.day);
     }
-    memcpy(to, last.text, DAY_BYTES);
+    memcpy(to, text, DAY_BYTES);
 }
 
 void day_print(struct buf *to, uint64_t day)

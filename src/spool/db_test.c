@@ -47,6 +47,7 @@ static void test_indexes(void **state)
         {SQL_FAR_RECIPIENTS, "recipient_due (destination=? AND held=? AND due_us>?"},
         {SQL_IDLE_DESTINATIONS, "destination_wake (wake_us=? AND rowid>?"},
         {SQL_LIST, "USING PRIMARY KEY ((key,number)>(?,?))"},
+        {SQL_MESSAGES, "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
     };
     struct test_spool t;
     char sql[2048];

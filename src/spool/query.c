@@ -290,19 +290,11 @@ int spool_list(struct spool *s, struct spool_cursor *after, struct arena *a,
 
 /* ---- messages ---- */
 
-int spool_message(struct spool *s, uint64_t key, struct arena *a, struct spool_message *ret)
+static void read_message(const struct spool *s, sqlite3_stmt *st, struct arena *a,
+                         struct spool_message *ret)
 {
-    int r = spool_read_begin(s);
-
-    if (r < 0)
-        return r;
-    sqlite3_stmt *st = db_use(&s->db, SQL_MESSAGE);
-    bind_u64(st, 1, key);
-    r = db_row(st);
-    if (r != 1)
-        return r < 0 ? r : -ENOENT;
     *ret = (struct spool_message){
-        .id = {.key = key, .node = s->node},
+        .id = {.key = column_u64(st, 11), .node = s->node},
         .sender = column_str(st, 0, a),
         .client = column_str(st, 1, a),
         .prefix = column_str(st, 2, a),
@@ -315,8 +307,39 @@ int spool_message(struct spool *s, uint64_t key, struct arena *a, struct spool_m
         .envid = column_str(st, 9, a),
         .utf8 = (enum message_utf8)MIN_OF(column_u64(st, 10), (uint64_t)UTF8_HEADER),
     };
+}
+
+int spool_message(struct spool *s, uint64_t key, struct arena *a, struct spool_message *ret)
+{
+    int r = spool_read_begin(s);
+
+    if (r < 0)
+        return r;
+    sqlite3_stmt *st = db_use(&s->db, SQL_MESSAGE);
+    bind_u64(st, 1, key);
+    r = db_row(st);
+    if (r != 1)
+        return r < 0 ? r : -ENOENT;
+    read_message(s, st, a, ret);
     db_end(st);
     return 0;
+}
+
+int spool_messages(struct spool *s, uint64_t first, uint64_t last, struct arena *a,
+                   struct spool_message *ret, size_t count)
+{
+    size_t n = 0;
+    int r = spool_read_begin(s);
+
+    if (r < 0)
+        return r;
+    sqlite3_stmt *st = db_use(&s->db, SQL_MESSAGES);
+    bind_u64(st, 1, first);
+    bind_u64(st, 2, last);
+    bind_u64(st, 3, count);
+    while ((r = db_row(st)) == 1)
+        read_message(s, st, a, &ret[n++]);
+    return r < 0 ? r : (int)n;
 }
 
 struct place column_place(sqlite3_stmt *st, int at)

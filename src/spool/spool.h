@@ -184,6 +184,9 @@ struct spool_message {
 };
 int spool_message(struct spool *s, uint64_t key, struct arena *a,
                   struct spool_message *ret); /* -ENOENT */
+/* The messages with keys from first to last, by key, at most `count`: how many, or an error. */
+int spool_messages(struct spool *s, uint64_t first, uint64_t last, struct arena *a,
+                   struct spool_message *ret, size_t count);
 /* The content. Small: checked against its CRC and copied into the arena; -EBADMSG: the disk gave
  * other bytes than were written: hold and report, never send. Large: a read-only descriptor the caller closes. */
 int spool_content(struct spool *s, uint64_t key, struct arena *a, struct str *ret);

@@ -400,6 +400,7 @@ static void test_pages(void **state)
 {
     enum { COUNT = 2500, PAGE = 100 };
     struct spool_recipient page[PAGE];
+    struct spool_message messages[PAGE];
     struct spool_cursor list = {0};
     struct spool_cursor due_at = {0};
     struct spool_cursor expired = {0};
@@ -417,12 +418,20 @@ static void test_pages(void **state)
     for (uint64_t i = 0; i < COUNT; i++) /* some at the same microsecond */
         assert_int_equal(test_put(&t, "mx:25", STR("x"), now - i / 7, &id), 0);
     test_commit(&t);
-    while ((n = spool_list(t.s, &list, &t.arena, page, PAGE)) > 0)
+    while ((n = spool_list(t.s, &list, &t.arena, page, PAGE)) > 0) {
+        uint64_t first = page[0].key, last = page[n - 1].key;
+
+        assert_int_equal(spool_messages(t.s, first, last, &t.arena, messages, PAGE), n);
         for (int i = 0; i < n; i++, listed++) {
             assert_true(page[i].key > before);
             before = page[i].key;
+            assert_int_equal(messages[i].id.key, page[i].key);
         }
+        assert_int_equal(spool_messages(t.s, first, UINT64_MAX >> 1, &t.arena, messages, 1), 1);
+        assert_int_equal(messages[0].id.key, first);
+    }
     assert_int_equal(n, 0);
+    assert_int_equal(spool_messages(t.s, before + 1, before + 9, &t.arena, messages, PAGE), 0);
     assert_int_equal(listed, COUNT);
 
     assert_int_equal(spool_destination_find(t.s, TRANSPORT_RELAY, STR("mx:25"), &t.arena, &d), 0);

@@ -30,7 +30,9 @@ struct asker {
     struct selection which;
     struct spool_cursor cursor;
     struct arena page;
-    struct spool_message message; /* of the row at hand; strings in page */
+    struct spool_message *messages; /* of the page, by key; PAGE_ROWS_MAX, strings in page */
+    size_t message_count, message_at;
+    struct spool_message message; /* of the row at hand */
     struct hop hops[HOPS_KEPT];   /* by id, as they were when the listing met them */
     struct buf lines, line, scratch;
     struct buf fact; /* the last name, of ASK_LIMITS */
@@ -62,32 +64,58 @@ static bool row_chosen(const struct asker *k, const struct spool_recipient *r)
            address_chosen(k->message.sender, text);
 }
 
-/* The next page of candidates; the message of each row is loaded by load_message. */
+/* Those of the rows of a page, which are ordered by key. */
+static void read_messages(struct asker *k, const struct spool_recipient *rows, int count)
+{
+    struct queue *q = k->peer->queue;
+    int n = count > 0 ? spool_messages(q->spool, rows[0].key, rows[count - 1].key, &k->page,
+                                       k->messages, PAGE_ROWS_MAX)
+                      : 0;
+
+    queue_must(q, n);
+    k->message = (struct spool_message){0};
+    k->message_count = (size_t)MAX_OF(n, 0);
+    k->message_at = 0;
+}
+
+/* The next page of candidates; which message a row is of, tells find_message. */
 static int next_rows(struct asker *k, struct spool_recipient *rows)
 {
     struct queue *q = k->peer->queue;
     int n;
     arena_free(&k->page);
-    k->message = (struct spool_message){0};
     if (k->which.id.key != 0)
         n = spool_recipients(q->spool, k->which.id.key, k->cursor.number, &k->page, rows,
                              PAGE_ROWS_MAX);
     else
         n = spool_list(q->spool, &k->cursor, &k->page, rows, PAGE_ROWS_MAX);
     queue_must(q, n);
+    read_messages(k, rows, n);
     if (n > 0)
         k->cursor = (struct spool_cursor){.key = rows[n - 1].key, .number = rows[n - 1].number};
     return n;
 }
 
+/* One that the page has not. */
 static void load_message(struct asker *k, uint64_t key)
 {
-    if (k->message.id.key == key)
-        return;
     int r = spool_message(k->peer->queue->spool, key, &k->page, &k->message);
+
     queue_must(k->peer->queue, r);
     if (r < 0)
         k->message = (struct spool_message){.id = queue_id(k->peer->queue, key)};
+}
+
+static void find_message(struct asker *k, uint64_t key)
+{
+    if (k->message.id.key == key)
+        return;
+    while (k->message_at < k->message_count && k->messages[k->message_at].id.key < key)
+        k->message_at++;
+    if (k->message_at < k->message_count && k->messages[k->message_at].id.key == key)
+        k->message = k->messages[k->message_at];
+    else
+        load_message(k, key);
 }
 
 /* ---- lines ---- */
@@ -208,7 +236,7 @@ static bool list_step(struct asker *k)
     struct spool_recipient *rows = k->peer->queue->schedule.page;
     int n = next_rows(k, rows);
     for (int i = 0; i < n; i++) {
-        load_message(k, rows[i].key);
+        find_message(k, rows[i].key);
         if (row_chosen(k, &rows[i]))
             add_row(k, &rows[i]);
     }
@@ -321,7 +349,7 @@ static bool act_step(struct asker *k)
     struct spool_recipient *rows = q->schedule.page;
     int n = next_rows(k, rows);
     for (int i = 0; i < n; i++) {
-        load_message(k, rows[i].key);
+        find_message(k, rows[i].key);
         if (row_chosen(k, &rows[i]))
             act_row(k, &rows[i]);
     }
@@ -387,6 +415,7 @@ static void asker_free(struct asker *k)
     buf_free(&k->scratch);
     buf_free(&k->fact);
     free((char *)(uintptr_t)k->which.text.p);
+    free(k->messages);
     free(k);
 }
 
@@ -440,6 +469,7 @@ void control_ask(struct peer *peer, enum question question, enum queue_act act, 
                         .question = question,
                         .act = act,
                         .which = selection_make(text),
+                        .messages = mem_new(PAGE_ROWS_MAX * sizeof(*k->messages)),
                         .lines = buf_init(PACKET_BYTES_MAX),
                         .line = buf_init(LINE_BYTES_MAX),
                         .scratch = buf_init(LINE_BYTES_MAX),
