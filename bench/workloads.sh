@@ -223,14 +223,24 @@ slow_peer() {
 
 # What one more costs: sessions, recipients of a message, destinations, backlog. A curve that rises is
 # worse than linear.
+# With so many sessions, and what the load itself can do with them: smtp-source straight into smtp-sink.
+growth_sessions() { # SESSIONS
+    local warm=$(($1 > 1000 ? $1 : 1000))
+    sync
+    sink_start
+    (PEER=ceiling SMTPPORT=$SINKPORT; rec growth-sessions "$1" "$(at_least "$SECONDS_MIN" reused_rate "$warm")")
+    sink_stop
+    fresh
+    peer_start hold
+    rec growth-sessions "$1" "$(at_least "$SECONDS_MIN" reused_rate "$warm")"
+}
+
 growth() {
     local n
     peer_load troika
     for n in 1 10 100 1000 4000; do
-        fresh
-        peer_start hold
         SESSIONS=$n
-        rec growth-sessions "$n" "$(at_least "$SECONDS_MIN" reused_rate $((n > 1000 ? n : 1000)))"
+        growth_sessions "$n"
     done
     unset SESSIONS
     fresh

@@ -82,7 +82,15 @@ static char *put(char *to, struct str s)
     return mempcpy(to, s.p, s.n);
 }
 
-/* Nearly all pairs: the value stands there as it is. */
+static void begin_pair(struct buf *b, const char *key)
+{
+    if (b->n)
+        (void)buf_add_char(b, ' ');
+    (void)buf_add_c(b, key);
+    (void)buf_add_char(b, '=');
+}
+
+/* Nearly all pairs, in one piece: the value stands there as it is. */
 static void add_plain_pair(struct buf *b, struct str key, struct str before, struct str value,
                            struct str after)
 {
@@ -108,10 +116,7 @@ static void add_pair(struct buf *b, const char *key, const char *before, struct 
     if (value.n > 0 && value.n <= LINE_VALUE_BYTES_MAX && value_class(value) == PLAIN) {
         add_plain_pair(b, str_c(key), str_c(before), value, str_c(after));
     } else {
-        if (b->n)
-            (void)buf_add_char(b, ' ');
-        (void)buf_add_c(b, key);
-        (void)buf_add_char(b, '=');
+        begin_pair(b, key);
         add_value(b, before, value, after);
     }
     if (b->full)
@@ -142,10 +147,7 @@ void line_u64(struct buf *b, const char *key, uint64_t value)
 {
     size_t start = b->n;
 
-    if (b->n)
-        (void)buf_add_char(b, ' ');
-    (void)buf_add_c(b, key);
-    (void)buf_add_char(b, '=');
+    begin_pair(b, key);
     (void)buf_add_u64(b, value);
     if (b->full)
         buf_cut(b, start);
