@@ -284,8 +284,6 @@ def test_troika_itself(ca):
 
 
 class Subject(Postfix):
-    name = "postfix-probe"
-
     def __init__(self, certificate, networks, logins_in_plain_text, vrfy, versions):
         super().__init__(free_port(), certificate=certificate, settings={
             "mynetworks": networks, "smtpd_sasl_auth_enable": "yes", "smtpd_sasl_path": "smtpd", "smtpd_tls_auth_only": "no" if logins_in_plain_text else "yes",

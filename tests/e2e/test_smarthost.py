@@ -15,7 +15,7 @@ import tempfile
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from certificates import Authority
-from peers import OVERLAYS, Postfix
+from peers import Postfix
 from sinks import Sink
 from troika import PLAIN_USER, ROOT, EventLoop, Troika, free_port, wait_for
 
@@ -109,12 +109,8 @@ class Provider(Sink):
 class SaslPostfix(Postfix):
     """Postfix with Cyrus SASL, offering one mechanism."""
 
-    packages = ("postfix", "libsasl2-modules", "sasl2-bin")
-
     def __init__(self, mechanism, certificate, implicit=False):
         super().__init__(free_port(), certificate=certificate)
-        self.base = OVERLAYS + "/postfix-sasl"  # its settings stay in there, and are not those of other tests
-        self.upper = self.base + "/upper"
         self.mechanism, self.implicit = mechanism, implicit
 
     def files(self):
@@ -122,11 +118,11 @@ class SaslPostfix(Postfix):
 
     def script(self):
         wrapper = "-o smtpd_tls_wrappermode=yes" if self.implicit else ""
-        settings = ('postconf -e smtpd_sasl_auth_enable=yes smtpd_sasl_local_domain=provider.test "smtpd_relay_restrictions=permit_sasl_authenticated,reject" '
+        settings = ('main_cf smtpd_sasl_auth_enable=yes smtpd_sasl_local_domain=provider.test "smtpd_relay_restrictions=permit_sasl_authenticated,reject" '
                     'mynetworks=192.0.2.1/32 "smtpd_recipient_restrictions=permit_sasl_authenticated,reject" smtpd_sasl_security_options=noanonymous\n'
                     f'echo "{PASSWORD}" | saslpasswd2 -c -p -u provider.test me\nchmod 644 /etc/sasldb2\n')
         script = super().script()
-        start = script.rindex("exec postfix")
+        start = script.rindex(self.start)
         if wrapper:
             settings += f'postconf -P "127.0.0.1:{self.port}/inet/smtpd_tls_wrappermode=yes"\n'
         return script[:start] + settings + script[start:]

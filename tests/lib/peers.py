@@ -12,7 +12,7 @@ import pytest
 from troika import ROOT, free_port, locked, wait_for
 
 PEERS = os.path.join(ROOT, "build", "peers")
-# An overlay belongs to one of the processes of pytest-xdist: its files are written anew for each test.
+# An overlay belongs to one of the processes of pytest-xdist: each start of a peer makes it anew.
 OVERLAYS = os.path.join(PEERS, os.environ.get("PYTEST_XDIST_WORKER", "gw0"))
 
 
@@ -159,6 +159,41 @@ class SmtpSink:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def in_overlay(base, script):
+    """The command that runs a script without a single quote as root, in an overlay over / whose files are below `base`/upper."""
+    for folder in ("upper", "work", "root"):
+        os.makedirs(f"{base}/{folder}", exist_ok=True)
+    setup = f"""set -e
+mount -t overlay overlay -o lowerdir=/,upperdir={base}/upper,workdir={base}/work {base}/root
+mount -t proc proc {base}/root/proc
+mount --rbind /dev {base}/root/dev
+"""
+    return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=SIGKILL", "sh", "-c", setup + f"exec chroot {base}/root sh -c '{script}'"]
+
+
+def installed(packages):
+    """The folder with what apt-get changes in / to install Debian packages: once for all processes, who copy it."""
+    name = "+".join(packages)
+    base = f"{PEERS}/{name}"
+    os.makedirs(PEERS, exist_ok=True)
+    with locked("peers/" + name):
+        if not os.path.exists(base + "/ready"):
+            shutil.rmtree(base, ignore_errors=True)  # what a run that was ended left half done
+            # Nobody reads its manual pages, no power cut harms it, and ucf, which takes two seconds for each of Dovecot's
+            # files of configuration, would make what is not read.
+            install = "apt-get install -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io -o DPkg::Path=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin " + " ".join(packages)
+            script = f"""printf "#!/bin/sh\\nexit 101\\n" >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
+rm -f /var/lib/man-db/auto-update; ln -s /bin/true /usr/local/bin/ucf
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+{install} || {{ apt-get update && {install}; }}
+apt-get clean"""
+            result = subprocess.run(in_overlay(base, script), capture_output=True, text=True, timeout=600)
+            if result.returncode:
+                raise AssertionError(f"{name} could not be installed below build/peers:\n" + result.stdout[-2000:] + result.stderr[-2000:])
+            open(base + "/ready", "w").close()
+    return base + "/upper"
+
+
 class Peer:
     """A mail server of Debian's, installed below build/peers: it runs in a chroot that is an overlay over / in mount
     and pid namespaces of its own, on a port of its own. It takes mail for anybody at `domain` into Maildirs below
@@ -171,32 +206,6 @@ class Peer:
         self.domain = self.name + ".test"
         self.base = OVERLAYS + "/" + self.name
         self.upper = self.base + "/upper"
-
-    def shell(self, script):
-        """The command that runs a script as root inside the overlay."""
-        for folder in ("upper", "work", "root"):
-            os.makedirs(f"{self.base}/{folder}", exist_ok=True)
-        setup = f"""set -e
-mount -t overlay overlay -o lowerdir=/,upperdir={self.upper},workdir={self.base}/work {self.base}/root
-mount -t proc proc {self.base}/root/proc
-mount --rbind /dev {self.base}/root/dev
-"""
-        return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=SIGKILL", "sh", "-c", setup + f"exec chroot {self.base}/root sh -c '{script}'"]
-
-    def install(self):
-        ready = self.base + "/ready"
-        if os.path.exists(ready) and open(ready).read() == " ".join(self.packages):
-            return
-        shutil.rmtree(self.base, ignore_errors=True)  # what a run that was ended left half done
-        install = "apt-get install -y --no-install-recommends " + " ".join(self.packages)
-        script = f"""printf "#!/bin/sh\\nexit 101\\n" >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
-export DEBIAN_FRONTEND=noninteractive LC_ALL=C
-{install} || {{ apt-get update && {install}; }}"""
-        result = subprocess.run(self.shell(script), capture_output=True, text=True, timeout=600)
-        if result.returncode:
-            raise AssertionError(f"{self.name} could not be installed below build/peers:\n" + result.stdout[-2000:] + result.stderr[-2000:])
-        with open(ready, "w") as f:
-            f.write(" ".join(self.packages))
 
     def script(self):
         """What configures and starts it, in the foreground, without a single quote; files() are there."""
@@ -212,7 +221,11 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
     def __enter__(self):
         if os.geteuid() != 0:
             pytest.skip(f"a real {self.name} needs root")
-        self.install()
+        files = installed(self.packages)
+        shutil.rmtree(self.base, ignore_errors=True)
+        os.makedirs(self.base)
+        # A copy, as no overlay has a folder inside of / for a lower layer beside /.
+        subprocess.run(["cp", "-a", files, self.upper], check=True)
         for path, content in self.files().items():
             os.makedirs(os.path.dirname(self.upper + path), exist_ok=True)
             with open(self.upper + path, "w") as f:
@@ -220,7 +233,7 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
         prepare = "rm -rf /var/vmail; mkdir -p /var/vmail; chown 5000:5000 /var/vmail\n"
         if self.log_file:
             prepare += f"rm -f {self.log_file}\n"
-        self.process = subprocess.Popen(self.shell(prepare + self.script()), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(in_overlay(self.base, prepare + self.script()), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             wait_for(lambda: self.listens() or self.process.poll() is not None, 60, self.name)
         except AssertionError:
@@ -249,12 +262,13 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
 
 class Postfix(Peer):
-    name, packages, log_file = "postfix", ("postfix", "libsasl2-modules"), "/var/log/postfix.log"
+    name, packages, log_file = "postfix", ("postfix", "libsasl2-modules", "sasl2-bin"), "/var/log/postfix.log"
+    # The end of `postfix start-fg`, whose beginning is a script that asks forty times for this and that.
+    start = "MAIL_CONFIG=/etc/postfix exec /usr/lib/postfix/sbin/master -i"
 
     def __init__(self, relay_port, certificate=None, transport="smtp", login=None, smtputf8=True, outgoing_tls="none", settings={}):
         """certificate: a file with key and certificate; STARTTLS is offered then. transport: of what goes to relay_port.
-        login: NAME:PASSWORD for where it relays to. outgoing_tls: its smtp_tls_security_level. settings: more of main.cf; they stay
-        there, so whoever gives some is a class with a name of its own."""
+        login: NAME:PASSWORD for where it relays to. outgoing_tls: its smtp_tls_security_level. settings: more of main.cf."""
         super().__init__(relay_port)
         self.settings = settings
         self.certificate, self.transport, self.login, self.smtputf8 = certificate, transport, login, smtputf8
@@ -284,13 +298,15 @@ class Postfix(Peer):
         else:
             settings |= {"smtp_sasl_auth_enable": "no"}
         settings |= self.settings
-        script = "postconf -e " + " ".join(f'"{k}={v}"' for k, v in settings.items()) + "\n"
+        # Postfix reads no file before it is older than a second: each program would wait for that.
+        script = "main_cf() { postconf -e \"$@\"; touch -d \"9 seconds ago\" /etc/postfix/main.cf; }\n"
+        script += "main_cf " + " ".join(f'"{k}={v}"' for k, v in settings.items()) + "\n"
         script += "".join(f"find /var/spool/postfix/{q} -type f -delete\n" for q in ("incoming", "active", "deferred", "defer"))
         script += "postconf -F \"*/*/chroot=n\"\npostconf -MX smtp/inet 2>/dev/null || true\n"
         script += "postconf -M# \"smtp/inet\" 2>/dev/null || true\n"
         script += "for s in $(postconf -M | awk \"\\$2==\\\"inet\\\"{print \\$1}\"); do postconf -MX $s/inet; done\n"
         script += f"postconf -M \"127.0.0.1:{self.port}/inet=127.0.0.1:{self.port} inet n - n - - smtpd\"\n"
-        return script + "exec postfix start-fg"
+        return script + self.start
 
 
 class Exim(Peer):
@@ -378,7 +394,7 @@ exec smtpd -d -f /etc/troika-smtpd.conf >/var/log/smtpd.log 2>&1"""
 class Dovecot(Peer):
     """Takes mail by LMTP for alice, and for full, whose quota has no room."""
 
-    name, packages, log_file, maildir = "dovecot", ("dovecot-lmtpd",), "/var/log/dovecot.log", "/var/vmail/alice/Maildir"
+    name, packages, log_file, maildir = "dovecot", ("dovecot-lmtpd", "dovecot-pop3d"), "/var/log/dovecot.log", "/var/vmail/alice/Maildir"
 
     def files(self):
         users = "".join(f"{user}@{self.domain}::5000:5000::/var/vmail/{user}::userdb_quota_rule=*:bytes={room}\n" for user, room in (("alice", 1 << 30), ("full", 10)))
@@ -415,7 +431,6 @@ class PostfixSasl(Postfix):
     """Takes mail only after a login (Cyrus SASL with passwords in its own database) over STARTTLS."""
 
     name = "postfix-sasl"
-    packages = ("postfix", "libsasl2-modules", "libsasl2-modules-db", "sasl2-bin")
 
     def __init__(self, certificate, user, password):
         super().__init__(relay_port=1, certificate=certificate)
@@ -431,15 +446,15 @@ class PostfixSasl(Postfix):
         login = f"""rm -f /etc/sasldb2
 printf "%s" "{self.password}" | saslpasswd2 -p -c -u postfix.example {self.user}
 chmod 644 /etc/sasldb2
-postconf -e {" ".join(f'"{k}={v}"' for k, v in settings.items())}
-exec postfix start-fg"""
-        return super().script().replace("exec postfix start-fg", login)
+main_cf {" ".join(f'"{k}={v}"' for k, v in settings.items())}
+{self.start}"""
+        return super().script().replace(self.start, login)
 
 
 class DovecotPop3(Peer):
     """POP3 for alice, with STLS on .port and TLS from the first byte on .tls_port."""
 
-    name, packages, log_file = "dovecot-pop3", ("dovecot-pop3d",), "/var/log/dovecot.log"
+    name, packages, log_file = "dovecot-pop3", Dovecot.packages, "/var/log/dovecot.log"
 
     def __init__(self, certificate, password):
         super().__init__(relay_port=0)
@@ -494,13 +509,13 @@ class PostfixLogins(PostfixSasl):
 
     def script(self):
         service = f"127.0.0.1:{self.tls_port}/inet"
-        return super().script().replace("exec postfix start-fg", f"""postconf -M "{service}=127.0.0.1:{self.tls_port} inet n - n - - smtpd"
+        return super().script().replace(self.start, f"""postconf -M "{service}=127.0.0.1:{self.tls_port} inet n - n - - smtpd"
 postconf -P "{service}/smtpd_tls_wrappermode=yes"
-exec postfix start-fg""")
+{self.start}""")
 
 
 class EximLogins(Exim):
-    name, packages = "exim-logins", ("exim4-daemon-light",)
+    name = "exim-logins"
     mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5")
 
     def __init__(self, certificate, user, password):

@@ -5,7 +5,8 @@
  * comes after the shorter sequence too. The name of the client multiplies what can happen, so with
  * it sequences are shorter; so they are in LMTP, with chunks, with XCLIENT, with logins, and for
  * somebody who has logged in, whose sender and From are asked about and whose recipients are
- * counted. */
+ * counted. AddressSanitizer makes each step several times as long; under it all of them are one
+ * event shorter, as other builds walk the whole. */
 // SPDX-License-Identifier: ISC
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +20,11 @@
 #include "daemon/smtpd/state.h"
 
 enum { EVENTS_MAX = 9, CHUNK_EVENTS = 2 };
+#ifdef __SANITIZE_ADDRESS__
+enum { EVENTS_LESS = 1 };
+#else
+enum { EVENTS_LESS = 0 };
+#endif
 
 static const struct world {
     size_t events_max;
@@ -276,7 +282,7 @@ static bool run(const size_t *sequence, size_t count)
 static void follow(size_t *sequence, size_t count)
 {
     sequences++;
-    if (!run(sequence, count) || count == world->events_max)
+    if (!run(sequence, count) || count == world->events_max - EVENTS_LESS)
         return;
     for (size_t i = 0; i < countof(events) - (world->chunks ? 0 : CHUNK_EVENTS); i++) {
         sequence[count] = i;
