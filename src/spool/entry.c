@@ -21,7 +21,8 @@ enum {
     /* Of a large file, as it arrives: then the sync is short. Also, how often room is looked at. */
     WRITE_BACK_BYTES = 1024 * 1024,
     PREFIX_BYTES_MAX = 256 * 1024,
-    ROW_COMMIT_US_MAX = 15 * 1000,
+    ROW_SYNC_US_MIN = 4 * 1000,
+    ROW_SYNC_US_MAX = 15 * 1000,
 };
 
 enum sync_state { NOT_SYNCED, SYNCING, SYNCED };
@@ -282,11 +283,13 @@ static int put_prefix(struct spool_entry *e, struct str prefix)
 /* ---- the bytes of small messages: with the rows, or in a segment ---- */
 
 /* Bytes in the transaction need no sync of their own, but are written twice, into the log and into
- * the database. So a few of them, more the longer a sync takes; and no heap of them that stays. */
+ * the database. So a few of them; more where syncs take so long that the processor has nothing else
+ * to do, as many each ms; and no heap of them that stays. */
 static bool fits_into_rows(const struct spool *s, uint64_t bytes)
 {
     uint64_t few = s->o.row_bytes_max;
-    uint64_t more = few * MIN_OF(s->commit_us, ROW_COMMIT_US_MAX) / 1000; /* as many each ms */
+    uint64_t slow_us = s->sync_us < ROW_SYNC_US_MIN ? 0 : MIN_OF(s->sync_us, ROW_SYNC_US_MAX);
+    uint64_t more = few * slow_us / 1000;
 
     bytes += s->batch.row_bytes;
     return bytes <= few + more && s->tally.content_bytes + bytes <= ROW_BYTES_KEPT;

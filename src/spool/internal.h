@@ -95,7 +95,7 @@ struct spool {
     struct segments *segments;
     struct tally tally; /* as committed */
     uint64_t last_key;  /* the last given out */
-    uint64_t commit_us; /* how long the last COMMIT took */
+    uint64_t sync_us;   /* how long a COMMIT takes that has little to write: an average */
     struct batch batch;
     struct cached_destination *destinations; /* DESTINATION_CACHE_COUNT, then one for long names */
     uint64_t idle_after, pull_back_after;    /* destinations: how far the walks have come */

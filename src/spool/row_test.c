@@ -54,14 +54,15 @@ static void test_few_are_rows_many_are_not(void **state)
 {
     static const struct {
         int count;
-        uint64_t commit_us, kept_bytes, rows;
+        uint64_t sync_us, kept_bytes, rows;
     } table[] = {
         {1, 0, 0, 1},
         {10, 0, 0, 10},
-        {11, 0, 0, 0},     /* all of them go to a segment */
-        {11, 1000, 0, 11}, /* a slow disk: another sync costs more */
-        {20, 1000, 0, 20},
-        {21, 1000, 0, 0},
+        {11, 0, 0, 0}, /* all of them go to a segment */
+        {11, 3999, 0, 0},
+        {11, 4000, 0, 11}, /* a slow disk: another sync costs more */
+        {50, 4000, 0, 50},
+        {51, 4000, 0, 0},
         {160, 60 * US_PER_S, 0, 160}, /* but not any number */
         {161, 60 * US_PER_S, 0, 0},
         {1, 0, ROW_BYTES_KEPT - 10, 1}, /* and not for ever */
@@ -72,7 +73,7 @@ static void test_few_are_rows_many_are_not(void **state)
 
     for (size_t i = 0; i < countof(table); i++) {
         start_with_rows(&t, 100);
-        t.s->commit_us = table[i].commit_us;
+        t.s->sync_us = table[i].sync_us;
         t.s->tally.content_bytes = table[i].kept_bytes;
         for (int n = 0; n < table[i].count; n++)
             ids[n] = test_put_now(&t, "mx:25", "0123456789");
@@ -83,6 +84,44 @@ static void test_few_are_rows_many_are_not(void **state)
             assert_true(test_has(&t, ids[n], "0123456789"));
         test_stop(&t);
     }
+}
+
+static uint64_t monotonic_us, commit_takes_us;
+
+static uint64_t slow_monotonic(const struct clock *c)
+{
+    return monotonic_us += commit_takes_us; /* asked before and after COMMIT */
+}
+
+static void commit_rows(struct test_spool *t, int count, uint64_t takes_us)
+{
+    commit_takes_us = takes_us;
+    for (int i = 0; i < count; i++)
+        (void)test_put_now(t, "mx:25", "0123456789");
+    test_commit(t);
+}
+
+static void test_the_time_of_a_sync_is_learned(void **state)
+{
+    struct test_spool t;
+
+    start_with_rows(&t, 100);
+    struct clock slow = t.clock.clock;
+    slow.monotonic_us = slow_monotonic;
+    t.s->o.clock = &slow;
+    for (int i = 0; i < 30; i++)
+        commit_rows(&t, 1, 8000);
+    uint64_t known_us = t.s->sync_us;
+    assert_in_range(known_us, 7500, 8000);
+    commit_rows(&t, 40, 90000); /* many rows: they took the time */
+    assert_int_equal(row_count(&t), 70);
+    assert_int_equal(t.s->sync_us, known_us);
+    commit_rows(&t, 40, 800); /* and although there were many, a sync was quick */
+    assert_in_range(t.s->sync_us, 6500, 7200);
+    for (int i = 0; i < 30; i++)
+        commit_rows(&t, 1, 800);
+    assert_in_range(t.s->sync_us, 800, 1000);
+    test_stop(&t);
 }
 
 /* The next batch begins anew. */
@@ -132,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_row_lives_and_goes),
         cmocka_unit_test(test_few_are_rows_many_are_not),
+        cmocka_unit_test(test_the_time_of_a_sync_is_learned),
         cmocka_unit_test(test_both_in_one_spool),
         cmocka_unit_test(test_damage_is_seen),
     };
