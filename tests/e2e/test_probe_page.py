@@ -27,7 +27,8 @@ def plain(text):
     text = text.replace("127.0.1.1", "192.0.2.25").replace("shop.test", "shop.example").replace("old.test", "old.example")
     for pattern, to in ((r"192\.0\.2\.25:\d+", "192.0.2.25:25"), (r"\d{4}-\d\d-\d\d", "2026-12-17"), (r"\d+ ms", "3 ms"), (r"took [\d.]+ s", "took 0.4 s")):
         text = re.sub(pattern, to, text)
-    return text.split()
+    said, _, names = text.partition("\nnames\n")  # asked at once, and further ones as answers come in
+    return said.split(), sorted(one.split() for one in re.split(r"\n(?=\S)", names))
 
 
 def shown():
