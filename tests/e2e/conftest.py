@@ -15,10 +15,10 @@ def server():
         yield t
 
 
-# A file is the work of one process. These take a minute and more; begun last, one of them would run on
+# A file is the work of one process. These take half a minute and more; begun last, one of them would run on
 # while the other processes have nothing left to do.
-LONG = ["test_tls_in", "test_replays", "test_smarthost", "test_sendmail", "test_talk", "test_send_peers", "test_listen_misbehave",
-        "test_lmtp_out", "test_probe_servers", "test_auth", "test_lmtp_unix", "test_matrix", "test_submission_tls", "test_tls_out"]
+LONG = ["test_tls_in", "test_compose", "test_listen_misbehave", "test_smarthost", "test_talk", "test_probe_servers", "test_sendmail", "test_replays",
+        "test_tls_out", "test_send", "test_proxy", "test_auth", "test_dev", "test_send_peers", "test_processes", "test_system_users", "test_cuts", "test_pam"]
 
 
 def pytest_collection_modifyitems(items):
