@@ -202,7 +202,7 @@ static const struct command *find_command(const struct command_line *l, const ch
 /* The other program reads the options itself. */
 static int run_elsewhere(const struct command_line *l, const struct command *c, char **argv)
 {
-    char program[4200];
+    char program[4200] = "";
 
     if (libexec_path(l, c->program, program, sizeof(program)))
         execv(program, argv);

@@ -59,9 +59,12 @@ struct client {
     struct downgrade *downgrade;   /* of a binary message that is converted, or NULL */
     struct dot_writer dots;
     uint64_t prefix_sent, content_sent;
-    struct buf wire; /* one block on its way to the stream */
-    char *block;     /* one block of a file, or NULL */
 };
+
+/* A block on its way from a file into a stream: no client keeps anything of it, so all of them
+ * share the place, whose pages stay. */
+static _Thread_local char block_read[BLOCK_BYTES];
+static _Thread_local struct buf wire = {.bytes_max = WIRE_BYTES_MAX};
 
 /* ---- time ---- */
 
@@ -146,10 +149,8 @@ static int next_block(struct client *c, struct str *ret)
         *ret = str_sub(m->content, at, at + n);
         return 0;
     }
-    if (!c->block)
-        c->block = mem_new(BLOCK_BYTES);
-    *ret = str_n(c->block, n);
-    return disk_read_at(m->content_fd, c->block, n, m->content_offset + at);
+    *ret = str_n(block_read, n);
+    return disk_read_at(m->content_fd, block_read, n, m->content_offset + at);
 }
 
 /* Only the end of the content may be followed by the dot: a message that cannot be read to its
@@ -168,11 +169,10 @@ static void content_unconvertible(struct client *c)
 {
     struct status st = reply_status(REPLY_BINARY_UNSENDABLE, STR_NONE);
 
-    buf_reset(&c->wire);
     dialogue_lost(&c->dialogue, &st);
 }
 
-/* The block as text, into c->wire. False: it cannot be made one. */
+/* The block as text, into wire. False: it cannot be made one. */
 static bool write_converted(struct client *c, struct str block)
 {
     struct buf text = buf_init(TEXT_BYTES_MAX);
@@ -181,7 +181,7 @@ static bool write_converted(struct client *c, struct str block)
         c->downgrade = downgrade_new();
     bool good = block.n > 0 ? downgrade_feed(c->downgrade, block, &text)
                             : downgrade_end(c->downgrade, &text);
-    dot_write(&c->dots, buf_str(&text), &c->wire);
+    dot_write(&c->dots, buf_str(&text), &wire);
     buf_free(&text);
     return good;
 }
@@ -190,20 +190,19 @@ static bool write_converted(struct client *c, struct str block)
 static void write_block(struct client *c, struct str block)
 {
     bool converts = dialogue_converts(&c->dialogue);
+    bool in_chunks = dialogue_sends_chunk(&c->dialogue);
 
+    buf_reset(&wire);
     if (converts && !write_converted(c, block)) {
         content_unconvertible(c);
         return;
     }
-    if (dialogue_sends_chunk(&c->dialogue))
-        buf_add(&c->wire, block);
-    else if (block.n > 0 && !converts)
-        dot_write(&c->dots, block, &c->wire);
-    else if (block.n == 0)
-        dot_write_end(&c->dots, &c->wire);
-    check(!c->wire.full);
-    (void)stream_write(c->stream, buf_str(&c->wire)); /* too much: on_end comes */
-    buf_reset(&c->wire);
+    if (block.n > 0 && !converts && !in_chunks)
+        dot_write(&c->dots, block, &wire);
+    else if (block.n == 0 && !in_chunks)
+        dot_write_end(&c->dots, &wire);
+    check(!wire.full);
+    (void)stream_write(c->stream, in_chunks ? block : buf_str(&wire)); /* too much: on_end comes */
     if (c->events.on_sent && block.n > 0)
         c->events.on_sent(c->arg, c->prefix_sent + c->content_sent);
 }
@@ -462,10 +461,7 @@ static void tell_message_end(void *arg)
 {
     struct client *c = arg;
 
-    buf_free(&c->wire);
     downgrade_free(&c->downgrade);
-    free(c->block);
-    c->block = NULL;
     c->events.on_message_end(c->arg);
 }
 
@@ -505,9 +501,7 @@ static void free_memory(void *p)
     reply_reader_free(&c->replies);
     buf_free(&c->peer);
     buf_free(&c->tls_host);
-    buf_free(&c->wire);
     downgrade_free(&c->downgrade);
-    free(c->block);
     free(c);
 }
 
@@ -543,7 +537,6 @@ int client_new(struct loop *l, const struct sock_address *to, const struct clien
         .tls_context = o->tls_context,
         .tls_host = buf_init(TLS_HOST_BYTES_MAX + 1),
         .peer = buf_init(PEER_BYTES_MAX),
-        .wire = buf_init(WIRE_BYTES_MAX),
     };
     c->connect_timeout_us = scaled_us(c, connect_s);
     buf_add(&c->tls_host, o->tls_host);

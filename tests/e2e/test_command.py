@@ -4,13 +4,14 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import subprocess
 import threading
 
 import pytest
 import troika
 from sinks import Sink
-from troika import Troika, free_port, wait_for
+from troika import Troika, free_port, programs, wait_for
 
 
 @pytest.mark.parametrize("command", ["serve", "init", "check", "send", "queue", "trace", "explain", "user", "version"])
@@ -249,3 +250,11 @@ def test_logs_are_lines_with_fixed_keys(server):
     server.wait_event(id, "delivered")
     for line in server.log().splitlines():
         assert re.match(r"(<\d>)?(\w[\w-]*=(\"[^\"]*\"|\S*) ?)+$", line), line
+
+
+def test_a_part_that_is_not_installed(tmp_path):
+    """troika alone: what another program does is said to be missing, the rest works."""
+    shutil.copy(programs() + "/troika", tmp_path)
+    result = subprocess.run([tmp_path / "troika", "send", "--to", "a@b.test"], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    assert result.returncode == 69 and "outward: No such file or directory; a part of Troika is not installed" in result.stderr
+    assert subprocess.run([tmp_path / "troika", "help", "send"], capture_output=True).returncode == 0
