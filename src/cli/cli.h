@@ -1,6 +1,6 @@
 /* cli/cli.h - what the subcommands of `troika` share: options, errors, asking the server.
  *
- * A subcommand is a row in commands.def and one file with its run function. Exit codes come from
+ * A subcommand is a row in commands.def and a file or folder with its run function. Exit codes come from
  * sysexits.h; errors go to stderr as "troika COMMAND: what is wrong, and what to do". */
 // SPDX-License-Identifier: ISC
 #pragma once

@@ -633,7 +633,7 @@ static bool is_socket(int fd)
 }
 
 /* Buffers of a message come and go with it; without this their pages go back to the system each
- * time, and each page that comes again is a fault: 23 of them for 100 KB in a relay. */
+ * time, and each page that comes again is a fault: 21 of them for 100 KB in a relay. */
 static void keep_freed_memory(void)
 {
     (void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);

@@ -71,9 +71,6 @@ static const char settings[] = "PRAGMA journal_mode = WAL;"
     "SELECT r.key, r.number, r.destination, r.address, r.original, d.transport, d.next_hop,"       \
     " r.why, r.held, r.attempts, r.due_us, r.age_us, r.last, r.expires_us, r.notify, r.orcpt"      \
     " FROM recipient r CROSS JOIN destination d ON d.id = r.destination "
-#define MESSAGE_FROM                                                                               \
-    "SELECT sender, client, prefix, received_us, expires_us, size, body, segment, ret, envid,"     \
-    " utf8, key FROM message "
 #define DESTINATION_FROM                                                                           \
     "SELECT id, transport, next_hop, back_off_until_us, failures, due_us, last, wake_us"           \
     " FROM destination "
@@ -99,8 +96,9 @@ static const char *const sql_table[SQL_COUNT] = {
 
     [SQL_ADD_MESSAGE] = "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                         " ?11, ?12, ?13)",
-    [SQL_MESSAGE] = MESSAGE_FROM "WHERE key = ?1",
-    [SQL_MESSAGES] = MESSAGE_FROM "WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3",
+    [SQL_MESSAGES] = "SELECT sender, client, prefix, received_us, expires_us, size, body,"
+                     " segment, ret, envid, utf8, key FROM message"
+                     " WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3",
     [SQL_MESSAGE_PLACE] = "SELECT segment, offset, size FROM message WHERE key = ?1",
     [SQL_EMPTY_MESSAGE] = "SELECT segment, size FROM message WHERE key = ?1"
                           " AND NOT EXISTS (SELECT 1 FROM recipient WHERE key = ?1)",

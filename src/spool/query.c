@@ -309,22 +309,6 @@ static void read_message(const struct spool *s, sqlite3_stmt *st, struct arena *
     };
 }
 
-int spool_message(struct spool *s, uint64_t key, struct arena *a, struct spool_message *ret)
-{
-    int r = spool_read_begin(s);
-
-    if (r < 0)
-        return r;
-    sqlite3_stmt *st = db_use(&s->db, SQL_MESSAGE);
-    bind_u64(st, 1, key);
-    r = db_row(st);
-    if (r != 1)
-        return r < 0 ? r : -ENOENT;
-    read_message(s, st, a, ret);
-    db_end(st);
-    return 0;
-}
-
 int spool_messages(struct spool *s, uint64_t first, uint64_t last, struct arena *a,
                    struct spool_message *ret, size_t count)
 {
@@ -340,6 +324,13 @@ int spool_messages(struct spool *s, uint64_t first, uint64_t last, struct arena 
     while ((r = db_row(st)) == 1)
         read_message(s, st, a, &ret[n++]);
     return r < 0 ? r : (int)n;
+}
+
+int spool_message(struct spool *s, uint64_t key, struct arena *a, struct spool_message *ret)
+{
+    int n = spool_messages(s, key, key, a, ret, 1);
+
+    return n == 0 ? -ENOENT : MIN_OF(n, 0);
 }
 
 struct place column_place(sqlite3_stmt *st, int at)
