@@ -56,6 +56,14 @@ class Sender(threading.Thread):
         return code not in (0, 421) and d.say("RSET")[0] == 250
 
 
+def stop(senders):
+    for sender in senders:
+        sender.stopping.set()
+    for sender in senders:
+        sender.join(30)
+        assert not sender.is_alive()
+
+
 def subject_of(mail):
     """Of a whole message."""
     assert mail.endswith(b"the end\n"), mail[-200:]
@@ -110,10 +118,7 @@ def test_a_failed_sync_is_answered_451_and_survived(breakable, bytes_min, bytes_
         wait_for(lambda: t.workers().get("queue 1", queue) != queue, 10, "another queue")
         before = sum(len(s.accepted) for s in senders)
         wait_for(lambda: sum(len(s.accepted) for s in senders) > before + 10, 10, "mail after the failure")
-    for sender in senders:
-        sender.stopping.set()
-    for sender in senders:
-        sender.join(20)
+    stop(senders)
     refusals = {code for s in senders for code, words in s.refusals}
     assert 451 in refusals and refusals <= {451, 421}, [s.refusals for s in senders]
     assert t.log().count("event=spool-broken") == 2
@@ -197,11 +202,9 @@ def test_a_full_spool_refuses_and_recovers(tmp_path):
         wait_for(lambda: mail_is(t, (452, "4.3.1")), 30, "452 to MAIL")
         before = [len(s.refusals) for s in senders]
         wait_for(lambda: all(len(s.refusals) > n + 1 for s, n in zip(senders, before)), 60, "everybody against the full disk")
-        for sender in senders:
-            sender.stopping.set()
-        for sender in senders:
-            sender.join(30)
-        assert mail_is(t, (452, "4.3.1"))
+        stop(senders[len(small):])
+        wait_for(lambda: mail_is(t, (452, "4.3.1")), 30, "small ones in the room of a large one that was refused half way")
+        stop(small)
         accepted = {one for s in senders for one in s.accepted}
         refusals = {(code, words[:5]) for s in senders for code, words in s.refusals}
         print(len(accepted), refusals, disk.free())
