@@ -46,6 +46,8 @@ int disk_free_bytes(int fd, uint64_t *ret);
 /* Adds a whole small regular file to ret; -EFBIG: it is longer than bytes_max. */
 struct buf;
 int file_read(int dir_fd, const char *name, size_t bytes_max, struct buf *ret);
+/* A file that is only in memory and holds these bytes for good: sealed. Its descriptor, or -errno. */
+int file_in_memory(struct str bytes);
 /* Writes a whole small file so that after 0 the old or the new content exists whatever happens:
  * 1 bytes to "tmp-NAME", synced; 2 renamed over; 3 the directory synced. */
 int file_replace(const struct disk *d, int dir_fd, const char *name, struct str bytes,

@@ -93,6 +93,21 @@ static void test_sizes(void **state)
     assert_int_equal(disk_free_bytes(-1, &free_bytes), -EBADF);
 }
 
+static void test_in_memory(void **state)
+{
+    char bytes[6] = {0};
+    int fd = file_in_memory(STR("hello"));
+
+    assert_true(fd >= 0);
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(disk_read_at(fd, bytes, 5, 0), 0);
+    assert_string_equal(bytes, "hello");
+    assert_int_equal(disk_read_at(fd, bytes, 6, 0), -EIO);
+    assert_int_equal(d->write_at(d, fd, &(struct iovec){bytes, 1}, 1, 0), -EPERM);
+    assert_int_equal(d->truncate(d, fd, 1), -EPERM);
+    d->close(d, fd);
+}
+
 static void test_link_fd(void **state)
 {
     struct buf b = buf_init(100);
@@ -185,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_write_at, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_in_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_link_fd, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_replace, setup, teardown),

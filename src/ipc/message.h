@@ -71,6 +71,7 @@ enum tls_file_kind { TLS_FILE_CHAIN, TLS_FILE_KEY, TLS_FILE_ROOTS, TLS_FILE_COUN
 enum route_what { ROUTE_RECIPIENT, ROUTE_OWNER, ROUTE_VERIFY, ROUTE_LOGIN, ROUTE_WHAT_COUNT };
 /* Of a user of this machine. LATER: PAM cannot tell now. */
 enum password_verdict { PASSWORD_WRONG, PASSWORD_RIGHT, PASSWORD_LATER, PASSWORD_VERDICT_COUNT };
+enum { JOB_CONTENT_BYTES_MAX = 64 * 1024 }; /* more comes as a descriptor */
 enum put_flags { PUT_BEGIN = 1, PUT_END = 2 };
 enum { PUT_CHUNK_BYTES = 64 * 1024, PUT_WINDOW_BYTES = 4 * PUT_CHUNK_BYTES };
 enum queue_act { ACT_RETRY, ACT_HOLD, ACT_RELEASE, ACT_REMOVE, ACT_COUNT };

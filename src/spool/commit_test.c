@@ -98,7 +98,7 @@ static const struct disk fault_disk = {
 /* ---- the story ---- */
 
 enum fate { REFUSED, UNKNOWN, PROMISED, ENDING, ENDED };
-enum { SMALL_COUNT = 3, LARGE = SMALL_COUNT, MESSAGE_COUNT, LARGE_BYTES = 200000 };
+enum { SMALL_COUNT = 3, LARGE = SMALL_COUNT, MESSAGE_COUNT, LARGE_BYTES = 300000 };
 
 struct story {
     struct test_spool t;

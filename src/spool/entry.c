@@ -23,6 +23,7 @@ enum {
     PREFIX_BYTES_MAX = 256 * 1024,
     ROW_SYNC_US_MIN = 4 * 1000,
     ROW_SYNC_US_MAX = 15 * 1000,
+    HELD_BYTES_MAX = 16 * 1024 * 1024, /* by messages that could also be files */
 };
 
 enum sync_state { NOT_SYNCED, SYNCING, SYNCED };
@@ -74,10 +75,16 @@ static void drop_file(struct spool_entry *e)
     (void)d->unlink(d, e->spool->large_fd, name); /* else swept at the next start */
 }
 
+static void drop_held(struct spool_entry *e)
+{
+    e->spool->held_bytes -= e->held.n;
+    buf_free(&e->held);
+}
+
 void entry_free(struct spool_entry *e)
 {
     drop_file(e);
-    buf_free(&e->held);
+    drop_held(e);
     arena_free(&e->arena);
     free(e);
 }
@@ -143,9 +150,22 @@ static int write_file(struct spool_entry *e, struct str content)
     return spool_above_floor(e->spool) ? 0 : -ENOSPC;
 }
 
+/* As many bytes in all. */
+static bool may_hold(const struct spool_entry *e, uint64_t bytes)
+{
+    const struct spool *s = e->spool;
+
+    if (bytes <= SPOOL_SMALL_BYTES_MAX)
+        return true;
+    return bytes <= SPOOL_SEGMENT_BYTES_MAX && segments_fit(s->segments, (size_t)bytes) &&
+           s->held_bytes - e->held.n + bytes <= HELD_BYTES_MAX;
+}
+
 static int hold_or_file(struct spool_entry *e, struct str content)
 {
-    if (e->fd < 0 && buf_add(&e->held, content)) {
+    if (e->fd < 0 && may_hold(e, e->size + content.n)) {
+        check(buf_add(&e->held, content));
+        e->spool->held_bytes += content.n;
         e->size += content.n;
         return 0;
     }
@@ -157,7 +177,7 @@ static int hold_or_file(struct spool_entry *e, struct str content)
         r = write_file(e, str_n(e->held.p, e->held.n));
         if (r < 0)
             return r;
-        buf_free(&e->held);
+        drop_held(e);
     }
     return write_file(e, content);
 }
@@ -173,8 +193,8 @@ int spool_begin(struct spool *s, const struct envelope *from, uint64_t size,
 
     e->spool = s;
     e->fd = -1;
-    e->held = buf_init(SPOOL_INLINE_BYTES_MAX);
-    int r = size > SPOOL_INLINE_BYTES_MAX ? open_file(e) : 0;
+    e->held = buf_init(SPOOL_SEGMENT_BYTES_MAX);
+    int r = may_hold(e, size) ? 0 : open_file(e);
     if (r < 0) {
         entry_free(e);
         return r;
@@ -302,7 +322,7 @@ static int move_to_segment(struct spool_entry *e)
     if (r < 0)
         return r;
     e->place.kind = IN_SEGMENT;
-    buf_free(&e->held);
+    drop_held(e);
     return 0;
 }
 

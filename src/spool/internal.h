@@ -101,6 +101,7 @@ struct spool {
     uint64_t idle_after, pull_back_after;    /* destinations: how far the walks have come */
     uint64_t large_last;                     /* number in the last temporary name */
     struct background *syncs;
+    uint64_t held_bytes; /* of contents in memory, arriving or in the batch */
     struct checkpoint *checkpoint;
     bool has_room, reserved;
     bool short_of_room;     /* looked, and there was too little */

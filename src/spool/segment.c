@@ -21,8 +21,7 @@ enum {
     RECORD_CRC_AT = 24,
     RECORD_ALIGN = 16,
     PAGE_BYTES = 4096,
-    GATHER_BYTES_MAX = 4 * 1024 * 1024, /* more is written early; it is synced by the flush */
-    GATHER_BYTES_KEPT = 1024 * 1024,
+    GATHER_BYTES_MAX = 1024 * 1024, /* more is written early; it is synced by the flush */
     OPEN_FILES_MAX = 32,
     NAME_BYTES = 16,
 };
@@ -278,15 +277,26 @@ static int make_room(struct segments *g, size_t bytes)
     return r < 0 || fits ? r : next_segment(g);
 }
 
+static size_t record_bytes(size_t content_bytes)
+{
+    size_t bytes = RECORD_HEADER_BYTES + content_bytes;
+
+    return (bytes + RECORD_ALIGN - 1) / RECORD_ALIGN * RECORD_ALIGN;
+}
+
+bool segments_fit(const struct segments *g, size_t content_bytes)
+{
+    return record_bytes(content_bytes) <= g->bytes;
+}
+
 int segments_append(struct segments *g, uint64_t key, struct str content, struct segment_place *ret)
 {
     static const char zeros[RECORD_ALIGN];
-    size_t bytes = RECORD_HEADER_BYTES + content.n;
-    size_t padding = (RECORD_ALIGN - bytes % RECORD_ALIGN) % RECORD_ALIGN;
+    size_t bytes = record_bytes(content.n);
     struct buf *b = &g->gathered;
 
-    check(bytes + padding <= GATHER_BYTES_MAX);
-    int r = make_room(g, bytes + padding);
+    check(bytes <= GATHER_BYTES_MAX && bytes <= g->bytes);
+    int r = make_room(g, bytes);
     if (r < 0)
         return r;
     size_t start = b->n;
@@ -298,7 +308,7 @@ int segments_append(struct segments *g, uint64_t key, struct str content, struct
     put_u32(b, crc32c(crc, content.p, content.n));
     put_u32(b, 0);
     (void)buf_add(b, content);
-    (void)buf_add(b, str_n(zeros, padding));
+    (void)buf_add(b, str_n(zeros, start + bytes - b->n));
     check(!b->full);
     touch(g, g->current)->added++;
     *ret = (struct segment_place){.number = g->current, .offset = g->written_to + start};
@@ -332,8 +342,6 @@ int segments_flush(struct segments *g)
         return r;
     g->names_changed = false;
     g->written_to = (g->written_to + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
-    if (g->gathered.room > GATHER_BYTES_KEPT)
-        buf_free(&g->gathered);
     return 0;
 }
 

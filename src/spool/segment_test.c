@@ -44,9 +44,9 @@ static bool has(struct fixture *f, struct segment_place at, uint64_t key, struct
 
 static void test_sizes(void **state)
 {
-    static const size_t sizes[] = {0, 1, 15, 16, 17, 4063, 4064, 4065, 65535, 65536};
+    static const size_t sizes[] = {0, 1, 15, 16, 17, 4063, 4064, 4065, 65535, 65536, 262144};
     struct segment_place places[countof(sizes)];
-    static char bytes[65536];
+    static char bytes[262144];
     struct fixture f;
 
     start(&f);

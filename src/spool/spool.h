@@ -32,9 +32,10 @@ struct spool_options {
     uint32_t row_bytes_max;    /* see docs/design/0025-one-sync.md; 0: ROW_BYTES_MAX */
 };
 
-enum {
-    SPOOL_INLINE_BYTES_MAX = 64 * 1024
-}; /* up to here in a segment or a row, above in a file of its own */
+/* Where a content is kept: up to the first always in a segment or a row, above the second always in
+ * a file of its own; between them in a segment or a row as long as not too much memory is taken by
+ * those that arrive (and it fits into a segment). */
+enum { SPOOL_SMALL_BYTES_MAX = 64 * 1024, SPOOL_SEGMENT_BYTES_MAX = 256 * 1024 };
 
 /* dir_fd must stay open as long as the spool. Afterwards the process may make dir_fd its root and
  * lock itself up: nothing outside dir_fd is needed. Threads start when they are first wanted. */

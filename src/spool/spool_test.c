@@ -737,6 +737,95 @@ static void test_large(void **state)
     test_stop(&t);
 }
 
+enum { MEDIUM_BYTES = 200 * 1024 };
+
+/* Of MEDIUM_BYTES, in pieces; announced or not. */
+static struct spool_entry *medium_begin(struct test_spool *t, uint64_t announced)
+{
+    static char piece[50 * 1024];
+    struct recipient to = test_recipient("bill@example.org", "mx:25");
+    struct envelope e = {.recipient_count = 1, .recipients = &to};
+    struct spool_entry *m;
+
+    assert_int_equal(spool_begin(t->s, &e, announced, &m), 0);
+    for (int i = 0; i < 4; i++) {
+        memset(piece, 'a' + i, sizeof(piece));
+        assert_int_equal(spool_write(m, str_n(piece, sizeof(piece))), 0);
+    }
+    return m;
+}
+
+static void expect_medium(struct test_spool *t, struct id id)
+{
+    struct spool_message m;
+    struct str content;
+
+    assert_int_equal(spool_message(t->s, id.key, &t->arena, &m), 0);
+    assert_false(m.in_file);
+    assert_int_equal(m.size, MEDIUM_BYTES);
+    assert_int_equal(spool_content(t->s, id.key, &t->arena, &content), 0);
+    assert_int_equal(content.n, MEDIUM_BYTES);
+    for (size_t i = 0; i < content.n; i++)
+        assert_int_equal(content.p[i], 'a' + (int)(i / (MEDIUM_BYTES / 4)));
+}
+
+static void test_medium(void **state)
+{
+    static const uint64_t announced[] = {0, MEDIUM_BYTES, 10};
+    struct spool_terms terms = {0};
+    struct test_spool t;
+    struct id id;
+
+    test_start(&t);
+    for (size_t i = 0; i < countof(announced); i++) {
+        struct spool_entry *m = medium_begin(&t, announced[i]);
+        assert_int_equal(spool_sync(m, NULL, on_synced, NULL), 0); /* the commit does it */
+        assert_int_equal(spool_add(&m, STR(""), &terms, &id), 0);
+        test_commit(&t);
+        expect_medium(&t, id);
+        test_reopen(&t);
+        expect_medium(&t, id);
+        assert_int_equal(test_count_files(&t, "large"), 0);
+        assert_int_equal(spool_end_recipient(t.s, id.key, 1), 0);
+        test_commit(&t);
+    }
+    test_stop(&t);
+}
+
+/* What waits in memory has a bound: after that a medium message is a file, small ones are not. */
+static void test_medium_many(void **state)
+{
+    enum { COUNT = 100, HELD = 16 * 1024 * 1024 / MEDIUM_BYTES };
+    struct spool_entry *m[COUNT];
+    struct test_spool t;
+
+    test_start(&t);
+    for (size_t i = 0; i < COUNT; i++)
+        m[i] = medium_begin(&t, i % 2 * MEDIUM_BYTES);
+    assert_int_equal(test_count_files(&t, "large"), COUNT - HELD);
+    struct id small = test_put_now(&t, "mx:25", "small");
+    test_commit(&t);
+    assert_true(test_has(&t, small, "small"));
+    for (size_t i = 0; i < COUNT; i++)
+        spool_abort(&m[i]);
+    assert_int_equal(t.s->held_bytes, 0);
+    assert_int_equal(test_count_files(&t, "large"), 0);
+    test_stop(&t);
+}
+
+static void test_medium_in_small_segments(void **state)
+{
+    struct test_spool t;
+
+    test_setup(&t);
+    t.options.segment_bytes = 128 * 1024;
+    test_reopen(&t);
+    struct spool_entry *m = medium_begin(&t, 0);
+    assert_int_equal(test_count_files(&t, "large"), 1);
+    spool_abort(&m);
+    test_stop(&t);
+}
+
 static void test_large_damaged(void **state)
 {
     struct spool_terms terms = {0};
@@ -1030,6 +1119,9 @@ int main(void)
         cmocka_unit_test(test_id_follows_clock),
         cmocka_unit_test(test_pull_back),
         cmocka_unit_test(test_large),
+        cmocka_unit_test(test_medium),
+        cmocka_unit_test(test_medium_many),
+        cmocka_unit_test(test_medium_in_small_segments),
         cmocka_unit_test(test_large_damaged),
         cmocka_unit_test(test_large_aborted),
         cmocka_unit_test(test_crash),

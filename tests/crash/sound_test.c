@@ -7,7 +7,7 @@
 
 static struct str large_text(struct arena *a)
 {
-    enum { BYTES = SPOOL_INLINE_BYTES_MAX + 1 };
+    enum { BYTES = SPOOL_SEGMENT_BYTES_MAX + 1 };
     char *p = arena_alloc(a, BYTES);
 
     memset(p, 'x', BYTES);

@@ -370,7 +370,7 @@ static bool verify_opened(struct verifier *v, size_t at, const struct after *aft
         o.disk = &recorder_disk;
         o.sqlite_vfs = recorder_vfs();
     }
-    o.segment_bytes = 72 * 1024;
+    o.segment_bytes = 136 * 1024;
     int r = spool_open(v->spool_fd, &o, &s);
     if (r < 0)
         return problem(v, "the spool does not open: %s", strerror(-r));

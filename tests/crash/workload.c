@@ -15,7 +15,7 @@
 #include "story.h"
 
 enum {
-    SEGMENT_BYTES_HERE = 72 * 1024, /* so that segments fill up and are used again */
+    SEGMENT_BYTES_HERE = 136 * 1024, /* so that segments fill up and are used again */
     CHECKPOINT_PAGES_HERE = 60,
     ROW_BYTES_HERE = 3000, /* so that some batches are rows, others segments */
     LETTER_BYTES_MAX = 200 * 1024,
@@ -165,8 +165,8 @@ static size_t make_size(struct play *p)
 {
     switch (chance(p, 12)) {
     case 0:
-        return SPOOL_INLINE_BYTES_MAX + 1000 +
-               chance(p, LETTER_BYTES_MAX - SPOOL_INLINE_BYTES_MAX - 2000);
+        return SPOOL_SMALL_BYTES_MAX + 1000 +
+               chance(p, LETTER_BYTES_MAX - SPOOL_SMALL_BYTES_MAX - 2000);
     case 1:
     case 2:
         return 20000 + chance(p, 30000);
@@ -232,7 +232,7 @@ static bool send_piece(struct play *p, size_t number)
 {
     struct letter *l = &p->story->letters[number];
     struct buf envelope;
-    bool small = l->content.n <= SPOOL_INLINE_BYTES_MAX;
+    bool small = l->content.n <= SPOOL_SMALL_BYTES_MAX;
     struct msg_put m = {.ticket = number + 1, .size = l->content.n};
 
     encode_letter(l, &envelope);

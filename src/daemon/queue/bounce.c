@@ -14,7 +14,7 @@
 enum {
     QUOTED_BYTES_MAX = 32 * 1024,   /* of the original's header */
     RETURNED_BYTES_MAX = 48 * 1024, /* RET=FULL: larger ones come back as their header */
-    REPORT_BYTES_MAX = SPOOL_INLINE_BYTES_MAX - 1024,
+    REPORT_BYTES_MAX = SPOOL_SMALL_BYTES_MAX - 1024,
     WAIT_US = 30 * 1000 * 1000,
     LISTED_MAX = 256,   /* more never fit into one report */
     SETTLED_MAX = 1000, /* in one turn */
@@ -469,7 +469,7 @@ static int report_make(struct report *r, const struct envelope *to, struct arena
     int error = read_original(r, a, &original);
     if (error < 0)
         return error;
-    struct buf text = buf_init(4 * (size_t)SPOOL_INLINE_BYTES_MAX);
+    struct buf text = buf_init(4 * (size_t)SPOOL_SMALL_BYTES_MAX);
     struct envelope e = *to;
     struct id made = {0};
     size_t told = print(r, list, count, &original, &text, &e);

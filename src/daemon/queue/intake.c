@@ -393,7 +393,7 @@ static void put_packet(struct put *p, const struct msg_put *m)
 
 static bool put_is_whole(const struct msg_put *m)
 {
-    return m->flags == (PUT_BEGIN | PUT_END) && m->content.n <= SPOOL_INLINE_BYTES_MAX &&
+    return m->flags == (PUT_BEGIN | PUT_END) && m->content.n <= SPOOL_SMALL_BYTES_MAX &&
            m->prefix.n <= PREFIX_BYTES_MAX;
 }
 

@@ -117,13 +117,12 @@ static const struct msg_put_done *wait_done(struct world *w)
     return m;
 }
 
-static void large_message_is_a_file(void **state)
+static void goes_as_a_descriptor(struct world *w, size_t bytes_min)
 {
-    struct world *w = *state;
     struct buf envelope;
     struct buf content = buf_init(MIB);
     envelope_bytes(&envelope, "bill@x.test");
-    while (content.n < 300 * KIB)
+    while (content.n < bytes_min)
         buf_add(&content, CONTENT);
     put_in_pieces(w, 1, buf_str(&envelope), buf_str(&content), PUT_CHUNK_BYTES);
     uint64_t credit = 0;
@@ -141,8 +140,18 @@ static void large_message_is_a_file(void **state)
     char bytes[40];
     assert_int_equal(disk_read_at(m->job_file.file, bytes, sizeof(bytes), m->job_file.offset), 0);
     assert_memory_equal(bytes, content.p, sizeof(bytes));
+    uint64_t last = content.n - sizeof(bytes);
+    assert_int_equal(
+        disk_read_at(m->job_file.file, bytes, sizeof(bytes), m->job_file.offset + last), 0);
+    assert_memory_equal(bytes, content.p + last, sizeof(bytes));
     buf_free(&content);
     buf_free(&envelope);
+}
+
+static void what_fits_no_packet_is_a_descriptor(void **state)
+{
+    goes_as_a_descriptor(*state, JOB_CONTENT_BYTES_MAX + 1); /* from a segment */
+    goes_as_a_descriptor(*state, SPOOL_SEGMENT_BYTES_MAX + 1);
 }
 
 static void aborted_puts_leave_nothing(void **state)
@@ -262,7 +271,7 @@ int main(void)
         IN_A_WORLD(answers_come_after_the_commit),
         IN_A_WORLD(a_slow_disk_waits_for_those_who_come_again),
         IN_A_WORLD(a_slow_disk_does_not_wait_long),
-        IN_A_WORLD(large_message_is_a_file),
+        IN_A_WORLD(what_fits_no_packet_is_a_descriptor),
         IN_A_WORLD(aborted_puts_leave_nothing),
         IN_A_WORLD(broken_envelopes_are_refused),
         IN_A_WORLD(hold_accepts_and_keeps),

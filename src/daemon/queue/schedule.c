@@ -116,9 +116,13 @@ static bool ring_has_work(const struct queue *q)
 static int load_content(struct queue *q, const struct spool_message *m, struct arena *a,
                         struct job_message *ret)
 {
-    if (!m->in_file)
-        return spool_content(q->spool, m->id.key, a, &ret->content);
-    return spool_content_fd(q->spool, m->id.key, &ret->file);
+    if (m->in_file)
+        return spool_content_fd(q->spool, m->id.key, &ret->file);
+    int r = spool_content(q->spool, m->id.key, a, &ret->content);
+    if (r < 0 || ret->content.n <= JOB_CONTENT_BYTES_MAX)
+        return r;
+    ret->file = file_in_memory(ret->content);
+    return MIN_OF(ret->file, 0);
 }
 
 /* False: nothing was started, and need not be tried again. */
