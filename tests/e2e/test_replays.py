@@ -196,7 +196,7 @@ def test_greylisting_is_tried_again_in_time(played):
     events = wait_for(play.ends, what="the delivery")
     first, second = play.host.messages
     due = datetime.datetime.fromisoformat(events["a"][0]["next"].replace("Z", "+00:00")).timestamp()
-    assert 0.9 < due - first.time < 1.6 and 0 <= second.time - due < 3
+    assert 0.9 < due - first.time < 4 and 0 <= second.time - due < 5
 
 
 def test_no_server_costs_much_memory(played):

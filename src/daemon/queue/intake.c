@@ -80,6 +80,11 @@ size_t intake_answer(struct queue *q, bool committed)
         struct status st = reply_status(REPLY_ACCEPTED, str_c(id_print(a->id).p));
         answer(a->peer, a->ticket, &st, a->id);
     }
+    list_each (link, &q->peers) {
+        struct peer *peer = list_of(link, struct peer, link);
+        if (peer->role == SMTPD)
+            channel_flush(peer->channel); /* clients wait; what is left of the turn can */
+    }
     return count;
 }
 
