@@ -633,8 +633,8 @@ static bool is_socket(int fd)
 }
 
 /* Buffers of a message come and go with it; without this their pages go back to the system each
- * time, and each page that comes again is a fault: 21 of them for 100 KB in a relay. A smtpd gathers some MiB
- * for the queue when large messages come. */
+ * time, and each page that comes again is a fault: 21 of them for 100 KB in a relay. A smtpd
+ * gathers some MiB for the queue when large messages come. */
 static void keep_freed_memory(void)
 {
     (void)mallopt(M_MMAP_THRESHOLD, 8 * 1024 * 1024);

@@ -34,8 +34,8 @@ void segments_load(struct segments *g, uint32_t number, uint32_t message_count);
 int segments_sweep(struct segments *g);
 size_t segments_in_use(const struct segments *g); /* that hold messages */
 
-bool segments_fit(const struct segments *g,
-                  size_t content_bytes); /* one content, into an empty one */
+/* Does one content of so many bytes fit into a segment? */
+bool segments_fit(const struct segments *g, size_t content_bytes);
 /* -ENOSPC when a new segment is needed and does not fit. */
 int segments_append(struct segments *g, uint64_t key, struct str content,
                     struct segment_place *ret);
