@@ -1,6 +1,6 @@
 /* spool/entry.c - a message being taken in.
  *
- *   spool_begin -> HELD (bytes in memory) --more than fits--> FILED (bytes in large/new-N)
+ *   spool_begin -> HELD (bytes in memory) --more than may_hold--> FILED (bytes in large/new-N)
  *   FILED --spool_sync--> the thread syncs the file --> SYNCED --spool_write--> FILED
  *   HELD or SYNCED --spool_add--> in the batch: bytes in memory that will be a row, or in a
  *   segment, or in a file that has got its name, large/KEY
@@ -23,7 +23,7 @@ enum {
     PREFIX_BYTES_MAX = 256 * 1024,
     ROW_SYNC_US_MIN = 4 * 1000,
     ROW_SYNC_US_MAX = 15 * 1000,
-    HELD_BYTES_MAX = 16 * 1024 * 1024, /* by messages that could also be files */
+    HELD_BYTES_MAX = 16 * 1024 * 1024, /* in memory; beyond it a medium message is a file */
 };
 
 enum sync_state { NOT_SYNCED, SYNCING, SYNCED };
@@ -150,7 +150,7 @@ static int write_file(struct spool_entry *e, struct str content)
     return spool_above_floor(e->spool) ? 0 : -ENOSPC;
 }
 
-/* As many bytes in all. */
+/* May the entry stay in memory once it has so many bytes in all? */
 static bool may_hold(const struct spool_entry *e, uint64_t bytes)
 {
     const struct spool *s = e->spool;

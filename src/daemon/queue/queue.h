@@ -3,8 +3,8 @@
  * During a turn handlers add to the spool's batch and remember what is to be said. At its end
  * queue_turn does, in this order:
  *
- *   1 events join the batch   2 spool_commit   3 log, EVENTS   4 PUT_DONE   5 RESULTS_TAKEN
- *   6 schedule: reads committed state only, starts jobs
+ *   1 events join the batch   2 spool_commit   3 PUT_DONE, sent at once   4 RESULTS_TAKEN
+ *   5 log, EVENTS   6 schedule: reads committed state only, starts jobs
  *
  * If 2 fails nothing after it happens: everybody who waits hears 451 and the process ends with 75;
  * the parent starts a new one, the workers say again what they hold. */
